@@ -1,0 +1,105 @@
+"""What the master answers: plain data, each addressed to one framework, to one agent, or to whoever called.
+
+``to`` says which: "framework" and "agent" events carry that name in the field so called; "caller" is answered to the
+sender of the call. A shell delivers them in order and needs to know nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mesonb.core.calls import Call
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
+
+# -- to a framework -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The framework is registered. ``incarnation`` counts its registrations; ``tasks`` run from before."""
+
+    to: ClassVar = "framework"
+    framework: str
+    incarnation: int
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfferMade:
+    """Some resources of one agent, held for one framework until ``expires_us``."""
+
+    to: ClassVar = "framework"
+    framework: str
+    offer: str
+    agent: str
+    resources: Resources
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rescinded:
+    """An offer is gone before it was answered."""
+
+    to: ClassVar = "framework"
+    framework: str
+    offer: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """A task changed its state."""
+
+    to: ClassVar = "framework"
+    framework: str
+    task: str
+    state: TaskState
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentGone:
+    """An agent left; its tasks were reported one by one before this."""
+
+    to: ClassVar = "framework"
+    framework: str
+    agent: str
+    because: str
+
+
+# -- to an agent --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Run this task. What it runs is the shell's to know, by the task's id."""
+
+    to: ClassVar = "agent"
+    agent: str
+    framework: str
+    task: str
+    needs: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End this task; answer with its last update."""
+
+    to: ClassVar = "agent"
+    agent: str
+    task: str
+
+
+# -- to the caller ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The call made no sense and changed nothing; ``because`` names the thing and what to do."""
+
+    to: ClassVar = "caller"
+    call: Call
+    because: str
+
+
+Event = Subscribed | OfferMade | Rescinded | Updated | AgentGone | Launch | Kill | Rejected

@@ -1,0 +1,120 @@
+"""What the master keeps in its books: plain records, documented field by field.
+
+Rule: only ``MasterCore.step`` changes a record. Each resource of an agent is in exactly one place: ``free``, in one
+offer, or in one task. Offered counts as allocated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mesonb.core.resources import NOTHING, Resources
+
+
+class TaskState(Enum):
+    """States of a task; they only move forward."""
+
+    STAGING = "staging"
+    RUNNING = "running"
+    UNREACHABLE = "unreachable"
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+    LOST = "lost"
+
+    # Members are singletons, so identity is equality; Enum's own __hash__ costs a Python call per lookup.
+    __hash__ = object.__hash__
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a task in this state has released what it held, for good."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({TaskState.FINISHED, TaskState.FAILED, TaskState.KILLED, TaskState.LOST})
+
+#: From each state, where an update may lead. Terminal states lead nowhere; a retry is a new task.
+FORWARD: dict[TaskState, frozenset[TaskState]] = {
+    TaskState.STAGING: TERMINAL | {TaskState.RUNNING, TaskState.UNREACHABLE},
+    TaskState.RUNNING: TERMINAL | {TaskState.UNREACHABLE},
+    TaskState.UNREACHABLE: TERMINAL | {TaskState.RUNNING},
+    **{state: frozenset() for state in TERMINAL},
+}
+
+
+@dataclass(slots=True)
+class Task:
+    """What a framework launched and has not ended yet."""
+
+    id: str
+    framework: str
+    agent: str
+    needs: Resources
+    state: TaskState
+    since_us: int  #: when it entered this state
+    killing: bool = False  #: a kill was asked for
+
+
+@dataclass(slots=True)
+class Offer:
+    """Resources of one agent, held for one framework."""
+
+    id: str
+    framework: str
+    agent: str
+    resources: Resources
+    made_us: int
+    expires_us: int
+
+
+@dataclass(slots=True)
+class Filter:
+    """A refusal with an end: ``refused`` or less of one agent is not offered before ``until_us``."""
+
+    refused: Resources
+    until_us: int
+
+
+@dataclass(slots=True)
+class Agent:
+    """One machine's worth of resources."""
+
+    name: str
+    total: Resources
+    free: Resources
+    joined_us: int
+    attributes: tuple[tuple[str, str], ...] = ()
+    offers: dict[str, Offer] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    tried_us: int = -1  #: the instant that ``tried`` speaks of
+    tried: set[str] = field(default_factory=set)  #: frameworks offered this agent in that instant (membership only)
+
+
+@dataclass(slots=True)
+class Framework:
+    """A registered program."""
+
+    name: str
+    role: str
+    since_us: int
+    incarnation: int = 1  #: how often this name has registered
+    leaving: bool = False  #: unregistered; kept until its last task has ended
+    suppressed: bool = False
+    allocated: Resources = NOTHING  #: in its tasks and its offers
+    allocations: int = 0  #: how often it was given something; never reset (Apache Mesos's tie-break)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    filters: dict[str, Filter] = field(default_factory=dict)  #: by agent
+    counts: dict[str, int] = field(default_factory=dict)  #: offers made, accepted, declined, rescinded; tasks by last state
+
+
+@dataclass(slots=True)
+class Role:
+    """On whose account frameworks run."""
+
+    name: str
+    weight_milli: int = 1000
+    allocated: Resources = NOTHING
+    allocations: int = 0
+    frameworks: dict[str, Framework] = field(default_factory=dict)

@@ -1,0 +1,135 @@
+"""The small frozen picture that panels and tests read: exact integers, bounded at any cluster size.
+
+A panel reads nothing but snapshots, so it shows a live cluster, a simulation and a recording alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesonb.core.resources import Resources
+
+if TYPE_CHECKING:
+    from mesonb.core.master import MasterCore
+
+#: How many agents, and how many tasks or offers of one agent, a snapshot names; the counts cover all of them.
+AGENTS_SHOWN = 1000
+TASKS_SHOWN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One live task on an agent."""
+
+    task: str
+    framework: str
+    needs: Resources
+    state: str
+    since_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow:
+    """One outstanding offer."""
+
+    offer: str
+    framework: str
+    agent: str
+    resources: Resources
+    made_us: int
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One agent: total = free + offered + what its tasks hold."""
+
+    agent: str
+    total: Resources
+    free: Resources
+    offers: tuple[OfferRow, ...]
+    tasks: tuple[TaskRow, ...]  #: the first TASKS_SHOWN
+    task_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkRow:
+    """One framework; ``share`` is its dominant share (0..1), of tasks and offers together."""
+
+    framework: str
+    role: str
+    suppressed: bool
+    leaving: bool
+    allocated: Resources  #: in tasks and offers
+    offered: Resources  #: in offers alone
+    share: float
+    task_share: float  #: dominant share of its tasks alone
+    counts: Mapping[str, int]  #: offers_made, accepted, declined, rescinded; tasks by state
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """One role; ``share`` is its dominant share before weighting."""
+
+    role: str
+    weight_milli: int
+    share: float
+    frameworks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole cluster at one instant."""
+
+    now_us: int
+    steps: int  #: how many calls the master has taken; unchanged means nothing changed
+    paused: bool
+    total: Resources
+    free: Resources
+    agent_count: int
+    task_count: int
+    offer_count: int
+    agents: tuple[AgentRow, ...]  #: the first AGENTS_SHOWN, in order of joining
+    frameworks: tuple[FrameworkRow, ...]  #: in order of registration
+    roles: tuple[RoleRow, ...]  #: by name
+
+
+def dominant_share(held: Resources, total: Resources) -> float:
+    """The largest fraction that is held of any resource there is."""
+    have = total.amounts
+    return max((n / have[name] for name, n in held.amounts.items() if have.get(name)), default=0.0)
+
+
+def take(core: MasterCore) -> Snapshot:
+    """Picture the core as it is now."""
+    agents = []
+    for agent in core.agents.values():
+        if len(agents) == AGENTS_SHOWN:
+            break
+        offers = tuple(OfferRow(o.id, o.framework, o.agent, o.resources, o.made_us, o.expires_us) for o in agent.offers.values())
+        tasks = tuple(
+            TaskRow(t.id, t.framework, t.needs, t.state.value, t.since_us)
+            for t, _ in zip(agent.tasks.values(), range(TASKS_SHOWN), strict=False)
+        )
+        agents.append(AgentRow(agent.name, agent.total, agent.free, offers, tasks, len(agent.tasks)))
+    frameworks = []
+    for framework in core.frameworks.values():
+        offered = sum((offer.resources for offer in framework.offers.values()), start=Resources())
+        frameworks.append(
+            FrameworkRow(
+                framework.name, framework.role, framework.suppressed, framework.leaving, framework.allocated, offered,
+                dominant_share(framework.allocated, core.total),
+                dominant_share(framework.allocated - offered, core.total),
+                dict(framework.counts),
+            )
+        )  # fmt: skip
+    roles = tuple(
+        RoleRow(role.name, role.weight_milli, dominant_share(role.allocated, core.total), tuple(role.frameworks))
+        for _, role in sorted(core.roles.items())
+    )
+    return Snapshot(
+        core.now_us, core.steps, core.paused, core.total, core.free, len(core.agents), len(core.tasks), len(core.offers),
+        tuple(agents), tuple(frameworks), roles,
+    )  # fmt: skip
