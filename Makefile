@@ -1,0 +1,48 @@
+# The doors of mesonb: `make` alone lists them. Each sets up what it needs first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test test-all demo bench lint format lock clean
+
+ARGS ?=
+PYTHON ?=
+BROWSER ?= yes
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+# Installed files: an editable install copies these, so a change in one is a reason to install again.
+INSTALLED := $(shell find extensions/jupyter-config mesonb/labextension -type f 2>/dev/null)
+
+help:  ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.venv/stamp: constraints.txt pyproject.toml tools/setup.sh $(INSTALLED)
+	@PYTHON="$(PYTHON)" tools/setup.sh
+
+setup: .venv/stamp  ## Make .venv with everything in it, and stop
+
+lab: setup  ## Open JupyterLab on the first lesson; ARGS="--no-browser --port 8890" goes to JupyterLab
+	@$(IN_VENV) jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(ARGS) notebooks/00-first-offer.ipynb
+
+test: setup  ## Run the tests (under 15 minutes); ARGS="-k offers -x" goes to pytest, BROWSER=no leaves the browser out
+	@tools/test.sh $(BROWSER) "not slow" $(ARGS)
+
+test-all: setup  ## Run every test, those marked slow as well: storms, chaos, soak
+	@tools/test.sh $(BROWSER) "slow or not slow" $(ARGS)
+
+demo: setup  ## Run two frameworks on one local Dask cluster, print what happened and write a report
+	@$(IN_VENV) mesonb demo $(ARGS)
+
+bench: setup  ## Run every benchmark beside its peers; each prints its ratios last
+	@for script in benchmarks/*.py; do echo "== $$script"; $(IN_VENV) python "$$script" $(ARGS); done
+
+lint: setup  ## Check style and types, and change nothing
+	@export $(IN_VENV); ruff check . && ruff format --check . && mypy
+
+format: setup  ## Lay the code out, and repair what ruff can
+	@export $(IN_VENV); ruff check --fix --quiet . ; ruff format .
+
+lock:  ## Choose versions anew and write them, with hashes, to constraints.txt
+	@tools/lock.sh
+
+clean:  ## Remove .venv and everything made
+	@rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
