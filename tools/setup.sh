@@ -31,11 +31,13 @@ make_venv() {
     echo "$PWD" >.venv/home
 }
 
-# No pop-up about news, and no look for updates: a lesson opens on the lesson.
+# No pop-up about news, no look for updates, no side panel of a benchmark's peer: a lesson opens on the lesson.
 quiet_jupyterlab() {
     mkdir -p .venv/share/jupyter/lab/settings
     echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
         >.venv/share/jupyter/lab/settings/overrides.json
+    mkdir -p .venv/etc/jupyter/labconfig
+    echo '{"disabledExtensions": {"ipyparallel-labextension": true}}' >.venv/etc/jupyter/labconfig/page_config.json
 }
 
 venv_works || make_venv
