@@ -98,7 +98,6 @@ class Framework:
     name: str
     role: str
     since_us: int
-    incarnation: int = 1  #: how often this name has registered
     leaving: bool = False  #: unregistered; kept until its last task has ended
     suppressed: bool = False
     allocated: Resources = NOTHING  #: in its tasks and its offers

@@ -15,6 +15,8 @@ from mesonb.errors import BadValue
 
 #: Names measured in bytes; every other resource is counted in thousandths.
 IN_BYTES = frozenset({"mem", "disk"})
+#: Names that the constructor takes as keywords.
+_CONSTRUCTED = ("cpus", "mem", "disk", "gpus")
 #: What people type, and the name that is meant.
 _MEANT = {"cpu": "cpus", "core": "cpus", "cores": "cpus", "memory": "mem", "ram": "mem", "gpu": "gpus", "storage": "disk"}
 
@@ -157,8 +159,6 @@ class Resources:
         return f"Resources({', '.join(plain)})"
 
 
-_CONSTRUCTED = ("cpus", "mem", "disk", "gpus")
-NOTHING = Resources()
 
 
 def show(name: str, amount: int) -> str:
@@ -186,3 +186,6 @@ def _unknown(name: str) -> str:
     known = _MEANT.get(name) or next(iter(difflib.get_close_matches(name, _CONSTRUCTED, 1)), None)
     advice = f"did you mean {known}=?" if known else f"for a resource of your own write named={{{name!r}: 1}}"
     return f"no resource is called {name!r}; {advice} (known: {', '.join(_CONSTRUCTED)})"
+
+
+NOTHING = Resources()

@@ -1,0 +1,29 @@
+"""mesonb: Mesos in a notebook. These are the public names; ``docs/ARCHITECTURE.md`` says how to read the code.
+
+What needs Dask or widgets is imported when it is first asked for, so ``import mesonb`` stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mesonb.core.allocator import DRF, Allocator
+from mesonb.core.log import Log
+from mesonb.core.resources import Resources
+from mesonb.errors import MesonbError
+from mesonb.frameworks.base import Framework
+from mesonb.frameworks.queue import Queue
+from mesonb.sim.simulation import Simulation
+
+if TYPE_CHECKING:
+    from mesonb.live.master import Master
+
+__version__ = "0.1.0"
+__all__ = ["DRF", "Allocator", "Framework", "Log", "Master", "MesonbError", "Queue", "Resources", "Simulation"]
+
+_ON_DEMAND = {"Master": "mesonb.live.master"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        return getattr(import_module(_ON_DEMAND[name]), name)
+    raise AttributeError(f"mesonb has no {name!r}; it has {', '.join(__all__)}")

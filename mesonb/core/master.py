@@ -1,0 +1,319 @@
+"""The only function that changes the books: ``MasterCore.step(call, now_us) -> events``.
+
+What it may not know: clocks, threads, Dask, widgets. Same state, call and time: same events. A call that makes no
+sense is answered with ``Rejected`` and leaves the books untouched; the books are integers and always balance
+(``invariants.check``). THE OFFER CYCLE is ``_cycle``: something is free, the allocator says whose turn it is, it is
+offered; offered counts as allocated. Shells send a ``Tick`` once per turn of their loop, and sleep until
+``next_deadline()`` when nothing else happens.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TypeVar, assert_never
+
+from mesonb.core import calls, events
+from mesonb.core.allocator import DRF, Allocator, View
+from mesonb.core.books import Books, Settings, add_up, count
+from mesonb.core.events import Event
+from mesonb.core.records import FORWARD, Agent, Framework, Offer, Task, TaskState
+from mesonb.core.resources import Resources
+from mesonb.core.units import show_duration
+
+Thing = TypeVar("Thing")
+
+
+class Wrong(Exception):
+    """A call that makes no sense. Raised before anything was changed; ``step`` answers ``Rejected``."""
+
+
+class MasterCore(Books):
+    """The master's rules: one method a call, over the books that it inherits."""
+
+    def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
+        super().__init__(settings or Settings())
+        self.allocator = allocator or DRF()
+
+    def step(self, call: calls.Call, now_us: int) -> list[Event]:
+        """Take one call at one time (microseconds, never backwards) and return what follows from it, in order."""
+        self.now_us = max(self.now_us, now_us)
+        self.steps += 1
+        try:
+            return self._answer(call)
+        except Wrong as wrong:
+            return [events.Rejected(call, str(wrong)), *self._lost_in(call, str(wrong))]
+
+    def next_deadline(self) -> int | None:
+        """When time itself will change something: the shell sends a Tick then. None: nothing is pending."""
+        if not self.paused:
+            if self.dirty:
+                return self.now_us
+            if self.again:
+                return self.now_us + 1
+        while self.timers and not self.timer_speaks(self.timers[0]):
+            heapq.heappop(self.timers)
+        return max(self.now_us, self.timers[0][0]) if self.timers else None
+
+    def _answer(self, call: calls.Call) -> list[Event]:
+        match call:
+            case calls.Tick():
+                return self._tick()
+            case calls.TaskUpdate():
+                return self._task_update(call)
+            case calls.Accept():
+                return self._accept(call)
+            case calls.Decline():
+                return self._decline(call)
+            case calls.Subscribe():
+                return self._subscribe(call)
+            case calls.Unregister():
+                return self._unregister(call)
+            case calls.Suppress():
+                return self._suppress(call)
+            case calls.Revive():
+                return self._revive(call)
+            case calls.KillTask():
+                return self._kill_task(call)
+            case calls.AgentJoined():
+                return self._agent_joined(call)
+            case calls.AgentLost():
+                return self._agent_lost(call)
+            case calls.SetWeight():
+                return self._set_weight(call)
+            case calls.Pause():
+                return self._pause(paused=True)
+            case calls.Resume():
+                return self._pause(paused=False)
+            case _:
+                assert_never(call)
+
+    # -- the offer cycle ------------------------------------------------------------------------------------------
+
+    def _tick(self) -> list[Event]:
+        rescinded = self._expire()
+        return rescinded if self.paused else rescinded + self._cycle()
+
+    def _cycle(self) -> list[Event]:
+        """Offer what is free, to whom the allocator says, until nobody wants what is left."""
+        self.dirty |= self.again
+        self.again = {}
+        made = [self._offer(grant.agent, grant.framework, grant.resources) for grant in self.allocator.cycle(View(self))]
+        self.dirty = {}
+        return made
+
+    def may_offer(self, agent: Agent, framework: Framework) -> bool:
+        """Whether this framework may be offered what is free on this agent now: suppression, filters, one try an instant."""
+        if framework.suppressed or framework.leaving:
+            return False
+        refusal = framework.filters.get(agent.name)
+        if refusal and refusal.until_us > self.now_us and agent.free <= refusal.refused:
+            return False
+        if agent.tried_us == self.now_us and framework.name in agent.tried:
+            self.again[agent.name] = None
+            return False
+        return True
+
+    def _offer(self, agent: Agent, framework: Framework, resources: Resources) -> Event:
+        offer = self.open_offer(agent, framework, resources)
+        if agent.tried_us != self.now_us:
+            agent.tried_us, agent.tried = self.now_us, set()
+        agent.tried.add(framework.name)
+        return events.OfferMade(framework.name, offer.id, agent.name, resources, offer.expires_us)
+
+    def _expire(self) -> list[Event]:
+        """Rescind the offers, and drop the filters, whose time has come."""
+        out: list[Event] = []
+        while self.timers and self.timers[0][0] <= self.now_us:
+            timer = heapq.heappop(self.timers)
+            _, _, name, agent = timer
+            if not self.timer_speaks(timer):
+                continue
+            if agent:
+                del self.frameworks[name].filters[agent]
+                self.dirty[agent] = None
+            else:
+                waited = show_duration(self.settings.offer_timeout_us)
+                out.append(self._rescind(self.offers[name], f"not answered within {waited}"))
+        return out
+
+    # -- frameworks -----------------------------------------------------------------------------------------------
+
+    def _subscribe(self, call: calls.Subscribe) -> list[Event]:
+        if not call.framework or not call.role:
+            raise Wrong("a framework and its role need names; the default role is '*'")
+        framework = self.frameworks.get(call.framework)
+        out: list[Event] = []
+        if framework is None:
+            framework = self.frameworks[call.framework] = Framework(call.framework, call.role, self.now_us)
+        else:
+            out += [self._rescind(offer, "its framework registered again") for offer in list(framework.offers.values())]
+            framework.suppressed = framework.leaving = False
+            framework.filters.clear()
+            self.leave_role(framework)
+        self.join_role(framework, call.role)
+        self._all_dirty()
+        incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
+        return [*out, events.Subscribed(framework.name, incarnation, tuple(framework.tasks))]
+
+    def _unregister(self, call: calls.Unregister) -> list[Event]:
+        framework = self._framework(call.framework)
+        framework.leaving = True
+        out: list[Event] = [self._rescind(offer, "its framework left") for offer in list(framework.offers.values())]
+        out += [self._kill(task) for task in framework.tasks.values()]
+        self.forget_if_gone(framework)
+        return out
+
+    def _suppress(self, call: calls.Suppress) -> list[Event]:
+        self._framework(call.framework).suppressed = True
+        return []
+
+    def _revive(self, call: calls.Revive) -> list[Event]:
+        framework = self._framework(call.framework)
+        framework.suppressed = False
+        framework.filters.clear()
+        self._all_dirty()
+        return []
+
+    def _accept(self, call: calls.Accept) -> list[Event]:
+        framework = self._framework(call.framework)
+        offers = self._offers_of(framework, call.offers)
+        self._check_agent(offers)
+        held, needed = add_up(offer.resources for offer in offers), add_up(launch.needs for launch in call.launches)
+        self._check_tasks(call.launches)
+        self._check_fit(offers, held, needed)
+        agent = self.agents[offers[0].agent]
+        for offer in offers:
+            self.close_offer(offer)
+        count(framework, "accepted" if call.launches else "declined", len(offers))
+        for launch in call.launches:
+            self.start_task(agent, framework, launch)
+        if left := held - needed:
+            self.add_filter(framework, agent.name, left, call.refuse_us)
+        return [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in call.launches]
+
+    def _decline(self, call: calls.Decline) -> list[Event]:
+        framework = self._framework(call.framework)
+        for offer in self._offers_of(framework, call.offers):
+            self.close_offer(offer)
+            self.add_filter(framework, offer.agent, offer.resources, call.refuse_us)
+            count(framework, "declined")
+        return []
+
+    def _kill_task(self, call: calls.KillTask) -> list[Event]:
+        task = self._framework(call.framework).tasks.get(call.task)
+        if task is None:
+            raise Wrong(f"{call.framework} has no live task {call.task}; it may have ended already")
+        return [self._kill(task)]
+
+    # -- agents ---------------------------------------------------------------------------------------------------
+
+    def _agent_joined(self, call: calls.AgentJoined) -> list[Event]:
+        if not call.agent or not call.total:
+            raise Wrong("an agent needs a name and some resources")
+        if call.agent in self.agents:
+            raise Wrong(f"an agent called {call.agent} is here already; it must be lost before it joins again")
+        self.add_agent(Agent(call.agent, call.total, call.total, self.now_us, call.attributes))
+        return []
+
+    def _agent_lost(self, call: calls.AgentLost) -> list[Event]:
+        agent = self._known(self.agents, call.agent, "agent")
+        because = call.because or f"{agent.name} was lost"
+        out: list[Event] = [self._rescind(offer, because) for offer in list(agent.offers.values())]
+        for task in list(agent.tasks.values()):
+            out += self._end(task, TaskState.LOST, because)
+        self.remove_agent(agent)
+        out += [events.AgentGone(framework, agent.name, because) for framework in self.frameworks]
+        return out
+
+    def _task_update(self, call: calls.TaskUpdate) -> list[Event]:
+        task = self.tasks.get(call.task)
+        if task is None:
+            if call.task in self.ended:
+                return []  # an update is sent at least once
+            raise Wrong(f"no task is called {call.task!r}")
+        if task.agent != call.agent:
+            raise Wrong(f"{call.task} runs on {task.agent}, not on {call.agent}")
+        if call.state not in FORWARD[task.state]:
+            return []
+        if call.state.terminal:
+            return self._end(task, call.state, call.because)
+        task.state, task.since_us = call.state, self.now_us
+        return [events.Updated(task.framework, task.id, task.state, call.because)]
+
+    # -- operators ------------------------------------------------------------------------------------------------
+
+    def _set_weight(self, call: calls.SetWeight) -> list[Event]:
+        if call.weight_milli <= 0:
+            raise Wrong(f"a weight is more than zero, not {call.weight_milli / 1000:g}")
+        if not call.role:
+            raise Wrong("a role needs a name; the default role is '*'")
+        self.role(call.role).weight_milli = call.weight_milli
+        self._all_dirty()
+        return [self._rescind(offer, f"the weight of {call.role} changed") for offer in list(self.offers.values())]
+
+    def _pause(self, *, paused: bool) -> list[Event]:
+        self.paused = paused
+        return []
+
+    # -- what several calls share ---------------------------------------------------------------------------------
+
+    def _end(self, task: Task, state: TaskState, because: str) -> list[Event]:
+        self.end_task(task, state)
+        return [events.Updated(task.framework, task.id, state, because)]
+
+    def _kill(self, task: Task) -> Event:
+        task.killing = True
+        return events.Kill(task.agent, task.id)
+
+    def _rescind(self, offer: Offer, because: str) -> Event:
+        self.close_offer(offer)
+        count(self.frameworks[offer.framework], "rescinded")
+        return events.Rescinded(offer.framework, offer.id, because)
+
+    def _lost_in(self, call: calls.Call, because: str) -> list[Event]:
+        """Every task of a rejected accept ends as lost, so that no framework loses work silently."""
+        if not isinstance(call, calls.Accept) or call.framework not in self.frameworks:
+            return []
+        fresh = {launch.task: None for launch in call.launches if launch.task not in self.tasks and launch.task not in self.ended}
+        return [events.Updated(call.framework, task, TaskState.LOST, because) for task in fresh]
+
+    def _all_dirty(self) -> None:
+        self.dirty |= dict.fromkeys(name for name, agent in self.agents.items() if agent.free)
+
+    # -- checks: each raises Wrong before anything was changed -------------------------------------------------------
+
+    def _offers_of(self, framework: Framework, ids: tuple[str, ...]) -> list[Offer]:
+        if not ids or len(set(ids)) != len(ids):
+            raise Wrong("name each offer once, and at least one")
+        for offer in ids:
+            if offer not in framework.offers:
+                raise Wrong(f"{offer} is not held by {framework.name}; it was answered, or rescinded, before")
+        return [framework.offers[offer] for offer in ids]
+
+    def _check_agent(self, offers: list[Offer]) -> None:
+        if len({offer.agent for offer in offers}) != 1:
+            raise Wrong("an accept takes offers of one agent only; answer each agent on its own")
+
+    def _check_tasks(self, launches: tuple[calls.TaskInfo, ...]) -> None:
+        seen: set[str] = set()
+        for launch in launches:
+            if not launch.task:
+                raise Wrong("a task needs an id")
+            if launch.task in seen or launch.task in self.tasks or launch.task in self.ended:
+                raise Wrong(f"a task called {launch.task!r} was launched before; ids are never used again")
+            if not launch.needs:
+                raise Wrong(f"{launch.task} needs nothing; give needs=mb.Resources(cpus=1)")
+            seen.add(launch.task)
+
+    def _check_fit(self, offers: list[Offer], held: Resources, needed: Resources) -> None:
+        if not needed <= held:
+            names = ", ".join(offer.id for offer in offers)
+            raise Wrong(f"{names} holds {held}, the tasks need {needed}: {held.missing_for(needed)} too much")
+
+    def _framework(self, name: str) -> Framework:
+        return self._known(self.frameworks, name, "framework")
+
+    def _known(self, things: dict[str, Thing], name: str, kind: str) -> Thing:
+        if name not in things:
+            raise Wrong(f"no {kind} is called {name!r}; there are: {', '.join(list(things)[:10]) or 'none'}")
+        return things[name]

@@ -1,0 +1,218 @@
+"""Framework: what people subclass; the handles of an offer and of a task that its callbacks are given.
+
+A callback is plain and synchronous: it writes its reply on the offers it was handed, and can be tested with no master
+(``mesonb.testing.offer``). A framework has its own clock and dice, so it behaves the same in virtual time. Subclasses
+need not call ``super().__init__()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mesonb.core.calls import REFUSE_US
+from mesonb.core.records import TaskState
+from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.units import parse_duration
+from mesonb.errors import NotRegistered, OfferError, TaskFailed, TaskGone
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from mesonb.frameworks.driver import Driver
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a task left behind: a value, or the exception that it raised with its traceback as text."""
+
+    value: Any = None
+    error: BaseException | None = None
+    traceback: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class TaskHandle:
+    """One task, as its framework sees it. It is kept up to date until the task has ended."""
+
+    id: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    needs: Resources
+    agent: str
+    state: TaskState = TaskState.STAGING
+    because: str = ""  #: why it is in this state, where there is a reason
+    outcome: Outcome | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its agent said that it runs."""
+        return self.state is TaskState.RUNNING
+
+    @property
+    def finished(self) -> bool:
+        """Whether its function returned."""
+        return self.state is TaskState.FINISHED
+
+    @property
+    def failed(self) -> bool:
+        """Whether its function raised."""
+        return self.state is TaskState.FAILED
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was killed."""
+        return self.state is TaskState.KILLED
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody will ever say how it ended: its agent died, or it was never launched."""
+        return self.state is TaskState.LOST
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, one way or another."""
+        return self.state.terminal
+
+    def result(self) -> Any:
+        """Return what the function returned; raise what it raised, or TaskGone where there is neither."""
+        if self.finished:
+            return self.outcome.value if self.outcome else None
+        if self.failed:
+            outcome = self.outcome or Outcome()
+            raise TaskFailed(f"{self.id} failed: {self.because}\n{outcome.traceback}".rstrip()) from outcome.error
+        raise TaskGone(f"{self.id} is {self.state.value}" + (f": {self.because}" if self.because else ""))
+
+    def __repr__(self) -> str:
+        return f"<task {self.id} {self.state.value} on {self.agent}>"
+
+
+@dataclass(slots=True, eq=False)
+class OfferHandle:
+    """Some resources of one agent, offered to one framework. What a callback does with it is its reply."""
+
+    id: str
+    agent: str
+    resources: Resources  #: what was offered
+    left: Resources = NOTHING  #: what has not been launched on yet
+    launches: list[TaskHandle] = field(default_factory=list)
+    refuse_us: int | None = None  #: how long as much is not to be offered again; None is the default
+    hold_us: int = 0
+    driver: Driver | None = None
+
+    def __post_init__(self) -> None:
+        self.left = self.resources
+
+    def fits(self, needs: Resources) -> bool:
+        """Whether what is left of the offer holds ``needs``."""
+        return needs <= self.left
+
+    def launch(self, function: Callable[..., Any], *args: Any, needs: Resources | None = None, **kwargs: Any) -> TaskHandle:
+        """Run ``function(*args, **kwargs)`` on the agent, holding ``needs`` (default: the framework's ``needs``).
+
+        Raises OfferError if it does not fit, CannotPickle if it cannot travel.
+        """
+        needs = needs if needs is not None else getattr(self.driver and self.driver.framework, "needs", None)
+        name = getattr(function, "__name__", repr(function))
+        if not needs:
+            raise OfferError(f"{name} needs nothing; write offer.launch({name}, ..., needs=mb.Resources(cpus=1))")
+        if not callable(function):
+            raise OfferError(f"{name} is not a function; write offer.launch(function, argument, ...)")
+        if not self.fits(needs):
+            missing = self.left.missing_for(needs)
+            raise OfferError(f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first")
+        task = TaskHandle(self._next_id(), function, args, kwargs, needs, self.agent)
+        if self.driver:
+            self.driver.prepare(task)
+        self.launches.append(task)
+        self.left -= needs
+        return task
+
+    def decline(self, refuse: float | str = REFUSE_US / 1_000_000) -> None:
+        """Give it back, and ask not to be offered as much there again for a while ("1min"; 0: at once)."""
+        self.refuse_us = parse_duration(refuse)
+
+    def hold(self, time: float | str = "10s") -> None:
+        """Keep it for a while, to be called again with it then; the master's offer timeout bounds all holding."""
+        self.hold_us = parse_duration(time)
+
+    def _next_id(self) -> str:
+        return self.driver.next_task_id() if self.driver else f"{self.id}/task-{len(self.launches) + 1}"
+
+    def __repr__(self) -> str:
+        return f"<{self.id} of {self.agent}: {self.left} left>"
+
+
+class Framework:
+    """A program's scheduler: subclass it, write ``on_offers``, and register it with a master or a simulation."""
+
+    #: What one task needs, unless a launch says otherwise.
+    needs: Resources | None = None
+    _driver: Driver | None = None
+
+    # -- write these ----------------------------------------------------------------------------------------------
+
+    def on_registered(self, tasks: Sequence[TaskHandle]) -> None:
+        """Start; ``tasks`` were launched by the code that was registered under this name before, and still run."""
+
+    def on_offers(self, offers: Sequence[OfferHandle]) -> None:
+        """Launch on the offers, hold them, decline them, or do nothing (which declines them for 5 s)."""
+
+    def on_update(self, task: TaskHandle) -> None:
+        """Take note that a task changed its state."""
+
+    def on_rescinded(self, offer: OfferHandle) -> None:
+        """Take note that an offer is gone before it was answered."""
+
+    def on_agent_lost(self, agent: str) -> None:
+        """Take note that an agent is gone; its tasks were reported lost before this."""
+
+    # -- use these ------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        return self._registered().name
+
+    @property
+    def role(self) -> str:
+        """The role on whose account it runs."""
+        return self._registered().role
+
+    @property
+    def tasks(self) -> dict[str, TaskHandle]:
+        """Its live tasks by id."""
+        return self._registered().tasks
+
+    @property
+    def now(self) -> float:
+        """The time in seconds: real on a master, virtual in a simulation. For differences, not dates."""
+        return self._registered().now_us() / 1_000_000
+
+    @property
+    def dice(self) -> Random:
+        """Seeded chance of its own."""
+        return self._registered().dice
+
+    def call_later(self, delay: float | str, function: Callable[[], Any]) -> None:
+        """Call a function after a while, as one more callback."""
+        self._registered().call_later(parse_duration(delay), function)
+
+    def suppress(self) -> None:
+        """Ask for no more offers."""
+        self._registered().suppress()
+
+    def revive(self) -> None:
+        """Ask for offers again, and forget all refusals."""
+        self._registered().revive()
+
+    def kill(self, task: TaskHandle | str) -> None:
+        """Kill one of its tasks; ``on_update`` says when it is dead."""
+        self._registered().kill(task if isinstance(task, str) else task.id)
+
+    def _registered(self) -> Driver:
+        if self._driver is None:
+            raise NotRegistered(f"this {type(self).__name__} is not registered yet; write master.register(framework, name=...)")
+        return self._driver

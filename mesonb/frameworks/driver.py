@@ -1,0 +1,220 @@
+"""Driver: stands between one framework and any master. Events in, callbacks called, calls out.
+
+It is the same live and simulated; what differs (a clock, a way to send, how a function travels) is its ``Shell``. A
+callback that raises is kept as a ``Complaint`` under the framework's name: its launches so far stand, the rest of its
+offers is declined, and neither the master nor other frameworks notice. ``handle`` and ``wake`` are called from one
+thread at a time; ``suppress``, ``revive`` and ``kill`` from any.
+"""
+
+from __future__ import annotations
+
+import heapq
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+from mesonb.core import calls, events
+from mesonb.core.resources import Resources
+from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
+
+#: How many complaints are kept; the newest explain the present.
+COMPLAINTS_KEPT = 100
+
+
+class Shell(Protocol):
+    """What a driver needs of the world."""
+
+    def now_us(self) -> int:
+        """The time of the master that this framework is registered with."""
+
+    def encode(self, task: TaskHandle) -> None:
+        """Make the task's function and arguments ready to travel; raise CannotPickle where they cannot."""
+
+    def post(self, sent: Sequence[calls.Call]) -> None:
+        """Send calls to the master, in order; callable from any thread."""
+
+    def wake_at(self, due_us: int) -> None:
+        """See to it that ``driver.wake()`` is called at that time."""
+
+    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
+        """Do what is needed for time to pass until the future is done; nothing where time passes by itself."""
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough for ``needs``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A callback that raised, or was slow."""
+
+    at_us: int
+    framework: str
+    callback: str
+    error: str  #: one line
+    traceback: str = ""
+
+
+class Driver:
+    """One registration of one framework."""
+
+    def __init__(self, framework: Framework, name: str, role: str, shell: Shell, seed: int = 0) -> None:
+        self.framework = framework
+        self.name = name
+        self.role = role
+        self.shell = shell
+        self.dice = Random(f"{seed}/{name}")  # noqa: S311 - chance that can be replayed is the point
+        self.tasks: dict[str, TaskHandle] = {}
+        self.offers: dict[str, OfferHandle] = {}
+        self.complaints: deque[Complaint] = deque(maxlen=COMPLAINTS_KEPT)
+        self.superseded = False  #: another framework has registered under this name
+        self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
+        self._incarnation = 1
+        self._launched = 0
+        self._later: list[tuple[int, int, Callable[[], Any]]] = []
+        self._later_count = 0
+
+    # -- from the master ------------------------------------------------------------------------------------------
+
+    def handle(self, arrived: Iterable[tuple[events.Event, Outcome | None]]) -> None:
+        """Take what the master sent, in order; offers that arrive together are answered together."""
+        fresh: list[OfferHandle] = []
+        for event, outcome in arrived:
+            if isinstance(event, events.OfferMade):
+                offer = OfferHandle(event.offer, event.agent, event.resources, driver=self)
+                self.offers[offer.id] = offer
+                fresh.append(offer)
+            else:
+                self._answer_offers(fresh)
+                fresh = []
+                self._take(event, outcome)
+        self._answer_offers(fresh)
+
+    def _take(self, event: events.Event, outcome: Outcome | None) -> None:
+        match event:
+            case events.Updated():
+                self._updated(event, outcome)
+            case events.Rescinded():
+                if offer := self.offers.pop(event.offer, None):
+                    self._call("on_rescinded", offer)
+            case events.AgentGone():
+                self._call("on_agent_lost", event.agent)
+            case events.Subscribed():
+                self._subscribed(event)
+            case events.Rejected():
+                self._rejected(event)
+            case _:
+                raise AssertionError(f"{event} is not for a framework")
+
+    def _subscribed(self, event: events.Subscribed) -> None:
+        self._incarnation = event.incarnation
+        self.tasks |= {task: handle for task, handle in self.inherited.items() if task in event.tasks}
+        self.inherited = {}
+        self._call("on_registered", list(self.tasks.values()))
+
+    def _updated(self, event: events.Updated, outcome: Outcome | None) -> None:
+        task = self.tasks.get(event.task)
+        if task is None:
+            return
+        task.state, task.because, task.outcome = event.state, event.because, outcome
+        if task.ended:
+            del self.tasks[task.id]
+        self._call("on_update", task)
+
+    def _rejected(self, event: events.Rejected) -> None:
+        """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""
+        if isinstance(event.call, calls.Decline):
+            return  # the offer was gone already, which is all that was asked for
+        self._complain(type(event.call).__name__.lower(), event.because)
+        if isinstance(event.call, calls.Accept):
+            self.shell.post([calls.Decline(self.name, (offer,)) for offer in event.call.offers])
+
+    # -- offers ---------------------------------------------------------------------------------------------------
+
+    def _answer_offers(self, offers: list[OfferHandle]) -> None:
+        """Ask the framework, then send what it wrote on the offers, all in one post."""
+        offers = [offer for offer in offers if offer.id in self.offers]
+        if not offers:
+            return
+        self._call("on_offers", offers)
+        replies = [reply for offer in offers if (reply := self._reply(offer))]
+        if replies and not self.superseded:
+            self.shell.post(replies)
+
+    def _reply(self, offer: OfferHandle) -> calls.Call | None:
+        if offer.hold_us and not offer.launches:
+            self._hold(offer)
+            return None
+        del self.offers[offer.id]
+        if not offer.launches:
+            return calls.Decline(self.name, (offer.id,), calls.REFUSE_US if offer.refuse_us is None else offer.refuse_us)
+        for task in offer.launches:
+            self.tasks[task.id] = task
+        launches = tuple(calls.TaskInfo(task.id, task.needs) for task in offer.launches)
+        # A kindness of the Framework class: what is left of an offer that was used comes back with no filter.
+        return calls.Accept(self.name, (offer.id,), launches, offer.refuse_us or 0)
+
+    def _hold(self, offer: OfferHandle) -> None:
+        wait_us, offer.hold_us = offer.hold_us, 0
+        self.call_later(wait_us, lambda: self._answer_offers([offer]))
+
+    def next_task_id(self) -> str:
+        """Count one more task of this framework; ids carry the incarnation, so they are never used again."""
+        self._launched += 1
+        incarnation = "" if self._incarnation == 1 else f".{self._incarnation}"
+        return f"{self.name}{incarnation}/task-{self._launched}"
+
+    def prepare(self, task: TaskHandle) -> None:
+        """Make a task ready to travel, at the line that launches it, so that an error shows there."""
+        self.shell.encode(task)
+
+    # -- what a framework asks for ----------------------------------------------------------------------------------
+
+    def suppress(self) -> None:
+        """Ask for no more offers."""
+        self.shell.post([calls.Suppress(self.name)])
+
+    def revive(self) -> None:
+        """Ask for offers again."""
+        self.shell.post([calls.Revive(self.name)])
+
+    def kill(self, task: str) -> None:
+        """Ask for a task to be killed."""
+        self.shell.post([calls.KillTask(self.name, task)])
+
+    def now_us(self) -> int:
+        """The master's time in microseconds."""
+        return self.shell.now_us()
+
+    # -- later ----------------------------------------------------------------------------------------------------
+
+    def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:
+        """Call a function after a while, on the thread of the callbacks."""
+        self._later_count += 1
+        due_us = self.now_us() + delay_us
+        heapq.heappush(self._later, (due_us, self._later_count, function))
+        self.shell.wake_at(due_us)
+
+    def wake(self) -> None:
+        """Call what is due."""
+        while self._later and self._later[0][0] <= self.now_us():
+            _, _, function = heapq.heappop(self._later)
+            self._guarded("call_later", function)
+
+    # -- callbacks that raise ---------------------------------------------------------------------------------------
+
+    def _call(self, callback: str, *args: Any) -> None:
+        if not self.superseded:
+            self._guarded(callback, getattr(self.framework, callback), *args)
+
+    def _guarded(self, callback: str, function: Callable[..., Any], *args: Any) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise is shown, and stops nobody else
+            self._complain(callback, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def _complain(self, callback: str, error: str, trace: str = "") -> None:
+        self.complaints.append(Complaint(self.now_us(), self.name, callback, error, trace))

@@ -1,0 +1,159 @@
+"""Queue: for people who do not want to write a scheduler. Submit, map, wait for results.
+
+It launches what waits, in order, wherever it fits; runs again what was lost; and asks for no offers while nothing
+waits. A ``Run`` is the promise of one result, however many tasks that takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future
+from threading import Lock
+from typing import Any
+
+from mesonb.core.resources import Resources
+from mesonb.core.units import parse_duration
+from mesonb.errors import BadValue, TaskFailed, TaskGone
+from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
+
+
+class Run:
+    """The promise of what ``function(*args, **kwargs)`` returns."""
+
+    def __init__(self, queue: Queue, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], needs: Resources) -> None:
+        self.function, self.args, self.kwargs, self.needs = function, args, kwargs, needs
+        self.task: TaskHandle | None = None  #: the task that runs it now, or ran it last
+        self.losses = 0  #: how often a task of it was lost
+        self._queue = queue
+        self._future: Future[Any] = Future()
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a result, or an error in its place."""
+        return self._future.done()
+
+    def result(self, timeout: float | str | None = None) -> Any:
+        """Wait for the result, and return it; raise TaskFailed, TaskGone, or TimeoutError."""
+        timeout_us = None if timeout is None else parse_duration(timeout)
+        self._queue._wait(self._future, timeout_us)
+        return self._future.result(None if timeout_us is None else timeout_us / 1_000_000)
+
+    def cancel(self) -> None:
+        """Kill it if it runs; forget it if it waits."""
+        self._queue._cancel(self)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        self._queue._wait(self._future, None)
+        return asyncio.wrap_future(self._future).__await__()
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__name__", repr(self.function))
+        return f"<run of {name}: {'done' if self.done else self.task.state.value if self.task else 'waiting'}>"
+
+
+class Queue(Framework):
+    """Runs functions in the order they were submitted, as offers allow.
+
+    ``needs`` is what one run takes; ``retries`` how often a run that was lost is tried again (a run that failed is not).
+    """
+
+    def __init__(self, needs: Resources | None = None, retries: int = 3) -> None:
+        self.needs = needs or Resources(cpus=1)
+        self.retries = retries
+        self._waiting: deque[Run] = deque()
+        self._runs: dict[str, Run] = {}  #: by the id of the task that runs it now
+        self._quiet = False  #: asked for no offers
+        self._lock = Lock()  #: submit is called from a cell, the callbacks from a thread of their own
+
+    def submit(self, function: Callable[..., Any], *args: Any, needs: Resources | None = None, **kwargs: Any) -> Run:
+        """Run ``function(*args, **kwargs)`` when there is room."""
+        return self._enqueue([Run(self, function, args, kwargs, needs or self._default_needs())])[0]
+
+    def map(self, function: Callable[..., Any], *iterables: Iterable[Any], needs: Resources | None = None) -> list[Run]:
+        """Run the function once for each item, or for each row of several iterables."""
+        needs = needs or self._default_needs()
+        return self._enqueue([Run(self, function, args, {}, needs) for args in zip(*iterables, strict=False)])
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for an offer."""
+        return len(self._waiting)
+
+    # -- callbacks ------------------------------------------------------------------------------------------------
+
+    def on_registered(self, tasks: Sequence[TaskHandle]) -> None:
+        """Kill what the predecessor left: nobody waits for it any more."""
+        for task in tasks:
+            self.kill(task)
+
+    def on_offers(self, offers: Sequence[OfferHandle]) -> None:
+        """Launch the first that waits while it fits; give back the rest."""
+        with self._lock:
+            for offer in offers:
+                while self._waiting and offer.fits(self._waiting[0].needs):
+                    self._launch(offer, self._waiting.popleft())
+                if not self._waiting:
+                    offer.decline(0)  # no filter: the next submit must find it again at once
+            if not self._waiting and not self._quiet:
+                self._quiet = True
+                self.suppress()
+
+    def on_update(self, task: TaskHandle) -> None:
+        """Hand over a result; put what was lost back in front."""
+        if not task.ended or not (run := self._runs.pop(task.id, None)):
+            return
+        if task.lost and run.losses < self.retries:
+            run.losses += 1
+            self._enqueue([run], front=True)
+        else:
+            self._settle(run, task)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _default_needs(self) -> Resources:
+        assert self.needs is not None
+        return self.needs
+
+    def _enqueue(self, runs: list[Run], *, front: bool = False) -> list[Run]:
+        driver = self._registered()
+        for needs in {run.needs for run in runs}:
+            if not needs:
+                raise BadValue("a run needs something; write needs=mb.Resources(cpus=1)")
+            driver.shell.check_needs(needs)
+        with self._lock:
+            if front:
+                self._waiting.extendleft(runs)
+            else:
+                self._waiting.extend(runs)
+            if self._quiet and self._waiting:
+                self._quiet = False
+                self.revive()
+        return runs
+
+    def _launch(self, offer: OfferHandle, run: Run) -> None:
+        try:
+            run.task = offer.launch(run.function, *run.args, needs=run.needs, **run.kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this run is its own result, and stops no other
+            run._future.set_exception(error)
+        else:
+            self._runs[run.task.id] = run
+
+    def _settle(self, run: Run, task: TaskHandle) -> None:
+        try:
+            run._future.set_result(task.result())
+        except (TaskFailed, TaskGone) as error:
+            run._future.set_exception(error)
+
+    def _cancel(self, run: Run) -> None:
+        with self._lock:
+            if run in self._waiting:
+                self._waiting.remove(run)
+                run._future.set_exception(TaskGone("cancelled before it ran"))
+                return
+        if run.task and not run.done:
+            self.kill(run.task)
+
+    def _wait(self, future: Future[Any], timeout_us: int | None) -> None:
+        self._registered().shell.wait(future, timeout_us)

@@ -1,0 +1,174 @@
+"""Session: the verbs of any master, live, simulated or replayed: register, weights, pause, snapshot, log.
+
+It owns the core and steps it; a subclass says what time is, how calls reach the core (``post``), and where events to
+frameworks and agents go. All stepping happens in ``_step``, under a lock: recording cannot be forgotten, and panels may
+ask for a snapshot from any thread while a cell is busy.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, MutableMapping, Sequence
+from itertools import count
+from threading import RLock
+from typing import ClassVar, TypeVar
+
+from mesonb.core import calls, events
+from mesonb.core.allocator import Allocator
+from mesonb.core.books import Settings
+from mesonb.core.log import Log
+from mesonb.core.master import MasterCore
+from mesonb.core.resources import Resources
+from mesonb.core.snapshot import Snapshot, take
+from mesonb.errors import BadValue, NotThere
+from mesonb.frameworks.base import Framework
+from mesonb.frameworks.driver import Complaint, Driver
+
+F = TypeVar("F", bound=Framework)
+#: How many moments of shares are kept for charts, and how far apart they are at least.
+HISTORY_KEPT = 20_000
+HISTORY_STEP_US = 50_000
+
+
+class History:
+    """Shares over time: one row a moment at which something had changed."""
+
+    def __init__(self) -> None:
+        self.rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=HISTORY_KEPT)  #: (now_us, task share by framework)
+
+    def note(self, snapshot: Snapshot) -> None:
+        """Keep this moment, unless the last one kept is too close."""
+        if not self.rows or snapshot.now_us - self.rows[-1][0] >= HISTORY_STEP_US:
+            self.rows.append((snapshot.now_us, {row.framework: row.task_share for row in snapshot.frameworks}))
+
+
+class Weights(MutableMapping[str, float]):
+    """The weights of roles, as numbers: ``master.weights["research"] = 3``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __getitem__(self, role: str) -> float:
+        for row in self._session.snapshot().roles:
+            if row.role == role:
+                return row.weight_milli / 1000
+        raise NotThere(f"no role is called {role!r}; roles: {', '.join(self) or 'none yet'}")
+
+    def __setitem__(self, role: str, weight: float) -> None:
+        if not isinstance(weight, int | float) or not 0.001 <= weight <= 1_000_000:  # noqa: PLR2004 - thousandths are the unit
+            raise BadValue(f"{weight!r} is not a weight; a weight is a number from 0.001 on, 1 by default")
+        self._session.post([calls.SetWeight(role, round(weight * 1000))])
+
+    def __delitem__(self, role: str) -> None:
+        self[role] = 1
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(row.role for row in self._session.snapshot().roles)
+
+    def __len__(self) -> int:
+        return len(self._session.snapshot().roles)
+
+    def __repr__(self) -> str:
+        return f"weights {dict(self)}"
+
+
+class Session(ABC):
+    """A master and those registered with it."""
+
+    kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
+    _numbers: ClassVar[Iterator[int]] = count(1)
+
+    def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
+        self.id = f"{self.kind}-{next(Session._numbers)}"
+        self.core = MasterCore(settings, allocator)
+        self.lock = RLock()  #: held while the core steps or is read
+        self.log = Log(self.core.settings, type(self.core.allocator).__name__)
+        self.history = History()
+        self.weights = Weights(self)
+        self.drivers: dict[str, Driver] = {}
+
+    # -- the verbs ------------------------------------------------------------------------------------------------
+
+    def register(self, framework: F, name: str | None = None, role: str = "*") -> F:
+        """Register a framework, and return it. A name registered before is taken over: its tasks run on."""
+        if not isinstance(framework, Framework):
+            raise BadValue(f"{framework!r} is not a framework; subclass mb.Framework, or use mb.Queue()")
+        name = name or _default_name(framework)
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise BadValue(f"{name!r} cannot be a name: use letters, digits, '-', '_' and '.'")
+        if framework.needs is not None:
+            self.check_needs(framework.needs)
+        driver = self._driver(framework, name, role)
+        if before := self.drivers.get(name):
+            before.superseded = True
+            driver.inherited = dict(before.tasks)
+        framework._driver = driver
+        self.drivers[name] = driver
+        self.post([calls.Subscribe(name, role)])
+        return framework
+
+    def unregister(self, framework: Framework | str) -> None:
+        """Let a framework leave; its tasks are killed."""
+        self.post([calls.Unregister(framework if isinstance(framework, str) else framework.name)])
+
+    def pause(self) -> None:
+        """Make no more offers; tasks run on."""
+        self.post([calls.Pause()])
+
+    def resume(self) -> None:
+        """Make offers again."""
+        self.post([calls.Resume()])
+
+    def snapshot(self) -> Snapshot:
+        """Picture the cluster as it is now; callable from any thread."""
+        with self.lock:
+            return take(self.core)
+
+    def framework(self, name: str) -> Framework:
+        """Return the framework registered under a name."""
+        if name not in self.drivers:
+            raise NotThere(f"no framework is called {name!r}; there are: {', '.join(self.drivers) or 'none yet'}")
+        return self.drivers[name].framework
+
+    @property
+    def complaints(self) -> list[Complaint]:
+        """Callbacks that raised or were slow, oldest first."""
+        return sorted((c for driver in self.drivers.values() for c in driver.complaints), key=lambda c: c.at_us)
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough for ``needs``."""
+        totals = [row.total for row in self.snapshot().agents]
+        if totals and not any(needs <= total for total in totals):
+            largest = max(totals, key=lambda total: total.amounts.get("cpus", 0))
+            raise BadValue(
+                f"no agent is large enough for {needs}; the largest has {largest}: ask for less, or declare larger agents "
+                "with mb.Master(agents=[mb.Resources(...)])"
+            )
+
+    # -- for subclasses -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def now_us(self) -> int:
+        """The time, in microseconds."""
+
+    @abstractmethod
+    def post(self, sent: Sequence[calls.Call]) -> None:
+        """Send calls to the core, in order; callable from any thread."""
+
+    @abstractmethod
+    def _driver(self, framework: Framework, name: str, role: str) -> Driver:
+        """Make the driver of a framework, ready to be handed events."""
+
+    def _step(self, call: calls.Call) -> list[events.Event]:
+        """Step the core, and record it."""
+        with self.lock:
+            now_us = max(self.now_us(), self.core.now_us)
+            followed = self.core.step(call, now_us)
+            self.log.record(call, now_us, followed)
+        return followed
+
+
+def _default_name(framework: Framework) -> str:
+    return type(framework).__name__.lower()

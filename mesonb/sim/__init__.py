@@ -1,0 +1,1 @@
+"""Pretend agents and virtual time around the same core and the same frameworks."""

@@ -1,0 +1,180 @@
+"""Simulation: the same core and the same frameworks in virtual time, on pretend agents.
+
+Everything happens inside ``run``, ``run_until``, ``step`` or a ``result()`` that must wait; between them time stands
+still. Callbacks take no virtual time; messages take ``latency`` each way. Same seed and same cells: same bytes of log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from mesonb.core import calls, events
+from mesonb.core.allocator import Allocator
+from mesonb.core.books import Settings
+from mesonb.core.resources import Resources
+from mesonb.core.units import parse_duration, show_duration
+from mesonb.errors import BadValue
+from mesonb.frameworks.base import Framework, Outcome, TaskHandle
+from mesonb.frameworks.driver import Driver
+from mesonb.session import Session
+from mesonb.sim.agents import Duration, PretendAgents
+from mesonb.sim.engine import Engine
+
+#: What a pretend agent has, unless it is said.
+AGENT = Resources(cpus=4, mem="16GB")
+
+
+class Simulation(Session):
+    """A pretend cluster. ``agents`` is a number of equal ones, or a list of their resources."""
+
+    kind = "simulation"
+
+    def __init__(
+        self, agents: int | Iterable[Resources] = 4, seed: int = 0, latency: float | str = "500us",
+        allocator: Allocator | None = None, offer_size: Resources | None = None, offer_timeout: float | str = "30s",
+    ) -> None:  # fmt: skip
+        super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size), allocator)
+        self.seed = seed
+        self.engine = Engine()
+        self.latency_us = parse_duration(latency)
+        self.agents = PretendAgents(self.engine, self.latency_us, self._report)
+        self._mail: dict[str, list[tuple[events.Event, Outcome | None]]] = {}
+        self._ticks: set[int] = set()  #: when ticks are planned (membership only)
+        totals = [AGENT] * agents if isinstance(agents, int) else list(agents)
+        self.post([calls.AgentJoined(f"agent-{number}", total) for number, total in enumerate(totals, start=1)])
+
+    # -- what a simulation has beside the verbs of any master -----------------------------------------------------
+
+    def runs_for(self, function: Callable[..., Any], duration: Duration, *, execute: bool = True) -> None:
+        """Say how long tasks of a function last: a time, or a function of the task's arguments that returns one.
+
+        With ``execute`` the function really runs, at its virtual end, so results are real.
+        """
+        self.agents.runs_for(function, duration, execute=execute)
+
+    def run(self, time: float | str) -> Simulation:
+        """Let virtual time pass."""
+        end_us = self.engine.now_us + parse_duration(time)
+        while (due_us := self.engine.next_us) is not None and due_us <= end_us:
+            self.engine.step()
+        self.engine.now_us = end_us
+        return self
+
+    def run_until(self, condition: Callable[[], bool], limit: float | str = "365d") -> Simulation:
+        """Let virtual time pass until a condition holds; BadValue if it does not within the limit."""
+        if not self._advance(condition, parse_duration(limit)):
+            raise BadValue(f"the condition did not come true within {limit}; it is {show_duration(self.now_us())} now")
+        return self
+
+    def lose_agent(self, name: str, because: str = "") -> None:
+        """Let an agent die: its tasks are lost."""
+        self.agents.lose(name)
+        self.post([calls.AgentLost(name, because or f"{name} was lost")])
+
+    # -- Session --------------------------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        """The virtual time in microseconds."""
+        return self.engine.now_us
+
+    def post(self, sent: Sequence[calls.Call]) -> None:
+        """Step the core at once: a cell that sets a weight finds it set."""
+        for call in sent:
+            for event in self._step(call):
+                self._deliver(event)
+        self._plan_tick()
+
+    def _driver(self, framework: Framework, name: str, role: str) -> Driver:
+        shell = _SimShell(self)
+        shell.driver = Driver(framework, name, role, shell, self.seed)
+        return shell.driver
+
+    # -- the world ------------------------------------------------------------------------------------------------
+
+    def _advance(self, condition: Callable[[], bool], limit_us: int) -> bool:
+        """Let time pass until the condition holds, nothing is due any more, or the limit is reached."""
+        end_us = self.engine.now_us + limit_us
+        while not condition():
+            due_us = self.engine.next_us
+            if due_us is None or due_us > end_us:
+                return False
+            self.engine.step()
+        return True
+
+    def _plan_tick(self) -> None:
+        due_us = self.core.next_deadline()
+        if due_us is not None and (not self._ticks or due_us < min(self._ticks)):
+            self._ticks.add(due_us)
+            self.engine.at(due_us, partial(self._tick, due_us))
+
+    def _tick(self, planned_us: int) -> None:
+        self._ticks.discard(planned_us)
+        due_us = self.core.next_deadline()
+        if due_us is not None and due_us <= self.now_us():
+            self.post([calls.Tick()])
+            self.history.note(self.snapshot())
+        else:
+            self._plan_tick()
+
+    def _deliver(self, event: events.Event) -> None:
+        match event:
+            case events.Launch():
+                self.engine.after(self.latency_us, partial(self.agents.launch, event))
+            case events.Kill():
+                self.engine.after(self.latency_us, partial(self.agents.kill, event))
+            case events.Rejected():
+                self._mail_to(getattr(event.call, "framework", ""), event)
+            case _:
+                self._mail_to(event.framework, event)
+
+    def _mail_to(self, name: str, event: events.Event, outcome: Outcome | None = None) -> None:
+        """Put an event in a framework's mail; what is put there within one instant arrives together."""
+        if name not in self.drivers:
+            return
+        if name not in self._mail:
+            self._mail[name] = []
+            self.engine.after(self.latency_us, partial(self._open_mail, name))
+        self._mail[name].append((event, outcome))
+
+    def _open_mail(self, name: str) -> None:
+        self.drivers[name].handle(self._mail.pop(name))
+
+    def _report(self, update: calls.TaskUpdate, outcome: Outcome | None) -> None:
+        """Take a task's update from an agent; its outcome travels beside what the core answers."""
+        if update.agent not in self.core.agents:
+            return  # the agent was lost while this was on its way
+        for event in self._step(update):
+            if isinstance(event, events.Updated):
+                self._mail_to(event.framework, event, outcome)
+            else:
+                self._deliver(event)
+        self._plan_tick()
+
+
+class _SimShell:
+    """What a driver sees of a simulation."""
+
+    driver: Driver
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._sim = simulation
+        self.now_us = simulation.now_us
+        self.post = simulation.post
+        self.check_needs = simulation.check_needs
+
+    def encode(self, task: TaskHandle) -> None:
+        """Nothing travels in a simulation; its pretend agents only take note of the task."""
+        self._sim.agents.promise(task)
+
+    def wake_at(self, due_us: int) -> None:
+        """Wake the driver at that virtual time."""
+        self._sim.engine.at(due_us, self.driver.wake)
+
+    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
+        """Let virtual time pass until the future is done."""
+        limit_us = 365 * 86_400 * 1_000_000 if timeout_us is None else timeout_us
+        if not self._sim._advance(future.done, limit_us) and timeout_us is None:
+            raise BadValue("this result never comes: nothing is left to happen in the simulation; are there agents, and room?")
