@@ -21,7 +21,8 @@ help:  ## List these targets
 setup: .venv/stamp  ## Make .venv with everything in it, and stop
 
 lab: setup  ## Open JupyterLab on the first lesson; ARGS="--no-browser --port 8890" goes to JupyterLab
-	@$(IN_VENV) jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(ARGS) notebooks/00-first-offer.ipynb
+	@$(IN_VENV) jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) --ServerApp.root_dir="$(CURDIR)" \
+	    --LabApp.default_url=/lab/tree/notebooks/00-first-offer.ipynb $(ARGS)
 
 test: setup  ## Run the tests (under 15 minutes); ARGS="-k offers -x" goes to pytest, BROWSER=no leaves the browser out
 	@tools/test.sh $(BROWSER) "not slow" $(ARGS)
