@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-all demo bench lint format lock clean
+.PHONY: help setup lab test test-all demo bench lint format lock clean elsewhere
 
 ARGS ?=
 PYTHON ?=
@@ -12,11 +12,16 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 # Installed files: an editable install copies these, so a change in one is a reason to install again.
 INSTALLED := $(shell find extensions/jupyter-config mesonb/labextension -type f 2>/dev/null)
 
+# A .venv knows the folder it was made for; in a copied or moved tree it is made anew.
+ELSEWHERE := $(shell [ "$$(cat .venv/home 2>/dev/null)" = "$(realpath .)" ] || echo elsewhere)
+
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-.venv/stamp: constraints.txt pyproject.toml tools/setup.sh $(INSTALLED)
+.venv/stamp: constraints.txt pyproject.toml tools/setup.sh $(INSTALLED) $(ELSEWHERE)
 	@PYTHON="$(PYTHON)" tools/setup.sh
+
+elsewhere:
 
 setup: .venv/stamp  ## Make .venv with everything in it, and stop
 

@@ -17,7 +17,7 @@ find_python() {
 }
 
 # A .venv that was moved, or whose Python is gone, is made anew.
-venv_works() { .venv/bin/python -m pip --version >/dev/null 2>&1 && [ "$(cat .venv/home 2>/dev/null)" = "$PWD" ]; }
+venv_works() { .venv/bin/python -m pip --version >/dev/null 2>&1 && [ "$(cat .venv/home 2>/dev/null)" = "$(pwd -P)" ]; }
 
 make_venv() {
     local python
@@ -28,7 +28,7 @@ make_venv() {
         echo "$python could not make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2
         return 1
     fi
-    echo "$PWD" >.venv/home
+    pwd -P >.venv/home
 }
 
 # No pop-up about news, no look for updates, no side panel of a benchmark's peer: a lesson opens on the lesson.
