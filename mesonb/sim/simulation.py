@@ -162,12 +162,15 @@ class _SimShell:
     def __init__(self, simulation: Simulation) -> None:
         self._sim = simulation
         self.now_us = simulation.now_us
-        self.post = simulation.post
         self.check_needs = simulation.check_needs
 
     def encode(self, task: TaskHandle) -> None:
         """Nothing travels in a simulation; its pretend agents only take note of the task."""
         self._sim.agents.promise(task)
+
+    def post(self, sent: Sequence[calls.Call]) -> None:
+        """Send calls; like any message they take a while to arrive."""
+        self._sim.engine.after(self._sim.latency_us, partial(self._sim.post, sent))
 
     def wake_at(self, due_us: int) -> None:
         """Wake the driver at that virtual time."""
