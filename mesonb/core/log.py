@@ -124,7 +124,7 @@ def first_difference(one: Log, other: Log) -> str | None:
 # -- plain data and back --------------------------------------------------------------------------------------------
 
 
-def _plain(thing: object) -> Any:
+def _plain(thing: Any) -> Any:
     if isinstance(thing, Resources):
         return {"Resources": dict(thing.amounts)}
     if isinstance(thing, TaskState):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from typing import Any
 
 from mesonb.core.units import parse_bytes, show_bytes
 from mesonb.errors import BadValue
@@ -170,11 +171,11 @@ def show(name: str, amount: int) -> str:
     return show_bytes(amount) if name in IN_BYTES else f"{amount / 1000:g}"
 
 
-def _exact(name: str, amount: object) -> int:
+def _exact(name: str, amount: Any) -> int:
     if name in IN_BYTES:
-        return parse_bytes(amount)  # type: ignore[arg-type]  # parse_bytes says what is wrong with anything else
+        return parse_bytes(amount)  # says what is wrong with anything else
     try:
-        exact = round(Fraction(amount) * 1000)  # type: ignore[arg-type]  # the except says so
+        exact = round(Fraction(amount) * 1000)
     except (TypeError, ValueError, OverflowError):
         raise BadValue(f"{name}={amount!r} is not a number; write {name}=1 or {name}=0.5") from None
     if exact < 0:

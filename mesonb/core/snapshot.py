@@ -104,7 +104,7 @@ def dominant_share(held: Resources, total: Resources) -> float:
 
 def take(core: MasterCore) -> Snapshot:
     """Picture the core as it is now."""
-    agents = []
+    agents: list[AgentRow] = []
     for agent in core.agents.values():
         if len(agents) == AGENTS_SHOWN:
             break
