@@ -7,7 +7,9 @@ from mesonb.core.records import TERMINAL
 def check(core: Books) -> None:
     """Assert that every resource is in exactly one place and every total is the sum of its parts."""
     for agent in core.agents.values():
-        held = add_up(offer.resources for offer in agent.offers.values()) + add_up(t.needs for t in agent.tasks.values())
+        held = add_up(offer.resources for offer in agent.offers.values()) + add_up(
+            t.needs for t in agent.tasks.values()
+        )
         assert agent.free + held == agent.total, f"{agent.name}: {agent.free} free + {held} held is not {agent.total}"
     for framework in core.frameworks.values():
         held = add_up(offer.resources for offer in framework.offers.values())

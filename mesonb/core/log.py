@@ -58,7 +58,9 @@ class Log:
         header = {"mesonb": VERSION, "allocator": self.allocator, "settings": _plain(self.settings)}
         yield _sealed(header)
         for step in self.steps:
-            yield _sealed({"now": step.now_us, "call": _plain(step.call), "events": [_plain(event) for event in step.events]})
+            yield _sealed(
+                {"now": step.now_us, "call": _plain(step.call), "events": [_plain(event) for event in step.events]}
+            )
 
     def digest(self) -> str:
         """The same for the same run, and for no other."""
@@ -99,13 +101,17 @@ class Log:
             log.steps.append(Step(step["now"], _built(step["call"]), followed))
         return log
 
-    def replay(self, core: MasterCore | None = None, watch: Callable[[MasterCore, Step], Any] | None = None) -> MasterCore:
+    def replay(
+        self, core: MasterCore | None = None, watch: Callable[[MasterCore, Step], Any] | None = None
+    ) -> MasterCore:
         """Send every call again, and return the core that results; LogError names the first step that differs."""
         core = core or MasterCore(self.settings)
         for number, step in enumerate(self.steps, start=1):
             followed = tuple(core.step(step.call, step.now_us))
             if followed != step.events:
-                raise LogError(f"step {number} differs: {step.call} gave {list(followed)}, the recording has {list(step.events)}")
+                raise LogError(
+                    f"step {number} differs: {step.call} gave {list(followed)}, the recording has {list(step.events)}"
+                )
             if watch:
                 watch(core, step)
         return core
@@ -149,7 +155,9 @@ def _built(plain: Any) -> Any:
     if kind == "Settings":
         return Settings(**{name: _built(value) for name, value in content.items()})
     if kind not in _KINDS:
-        raise LogError(f"the recording speaks of {kind!r}, which this mesonb does not know; it was written by a newer one")
+        raise LogError(
+            f"the recording speaks of {kind!r}, which this mesonb does not know; it was written by a newer one"
+        )
     return _KINDS[kind](**{name: _built(value) for name, value in content.items()})
 
 

@@ -97,7 +97,9 @@ class MasterCore(Books):
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
         self.dirty |= self.again
         self.again = {}
-        made = [self._offer(grant.agent, grant.framework, grant.resources) for grant in self.allocator.cycle(View(self))]
+        made = [
+            self._offer(grant.agent, grant.framework, grant.resources) for grant in self.allocator.cycle(View(self))
+        ]
         self.dirty = {}
         return made
 
@@ -274,7 +276,11 @@ class MasterCore(Books):
         """Every task of a rejected accept ends as lost, so that no framework loses work silently."""
         if not isinstance(call, calls.Accept) or call.framework not in self.frameworks:
             return []
-        fresh = {launch.task: None for launch in call.launches if launch.task not in self.tasks and launch.task not in self.ended}
+        fresh = {
+            launch.task: None
+            for launch in call.launches
+            if launch.task not in self.tasks and launch.task not in self.ended
+        }
         return [events.Updated(call.framework, task, TaskState.LOST, because) for task in fresh]
 
     def _all_dirty(self) -> None:

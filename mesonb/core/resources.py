@@ -19,7 +19,15 @@ IN_BYTES = frozenset({"mem", "disk"})
 #: Names that the constructor takes as keywords.
 _CONSTRUCTED = ("cpus", "mem", "disk", "gpus")
 #: What people type, and the name that is meant.
-_MEANT = {"cpu": "cpus", "core": "cpus", "cores": "cpus", "memory": "mem", "ram": "mem", "gpu": "gpus", "storage": "disk"}
+_MEANT = {
+    "cpu": "cpus",
+    "core": "cpus",
+    "cores": "cpus",
+    "memory": "mem",
+    "ram": "mem",
+    "gpu": "gpus",
+    "storage": "disk",
+}
 
 
 class Resources:
@@ -158,8 +166,6 @@ class Resources:
         if named := {name: n / 1000 for name, n in self._amounts.items() if name not in _CONSTRUCTED}:
             plain.append(f"named={named}")
         return f"Resources({', '.join(plain)})"
-
-
 
 
 def show(name: str, amount: int) -> str:

@@ -46,7 +46,9 @@ def parse_bytes(size: float | str) -> int:
     >>> parse_bytes("2GB"), parse_bytes("512 MiB"), parse_bytes(10)
     (2000000000, 536870912, 10)
     """
-    return _parse(size, {unit: Fraction(n) for unit, n in _BYTES.items()}, "size", '"512MiB", "2GB" or a number of bytes')
+    return _parse(
+        size, {unit: Fraction(n) for unit, n in _BYTES.items()}, "size", '"512MiB", "2GB" or a number of bytes'
+    )
 
 
 def parse_duration(time: float | str) -> int:
@@ -101,7 +103,13 @@ def show_duration(time_us: int) -> str:
     >>> show_duration(90_000_000), show_duration(5_000_000), show_duration(1500)
     ('1.5 min', '5 s', '1.5 ms')
     """
-    for unit, name in ((86_400 * SECOND_US, "d"), (3600 * SECOND_US, "h"), (60 * SECOND_US, "min"), (SECOND_US, "s"), (1000, "ms")):
+    for unit, name in (
+        (86_400 * SECOND_US, "d"),
+        (3600 * SECOND_US, "h"),
+        (60 * SECOND_US, "min"),
+        (SECOND_US, "s"),
+        (1000, "ms"),
+    ):
         if time_us >= unit:
             return f"{time_us / unit:.4g} {name}"
     return f"{time_us} us"
