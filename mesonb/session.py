@@ -8,9 +8,10 @@ ask for a snapshot from any thread while a cell is busy.
 from __future__ import annotations
 
 import re
+import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import count
 from threading import RLock
 from typing import ClassVar, TypeVar
@@ -21,7 +22,8 @@ from mesonb.core.books import Settings
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
-from mesonb.core.snapshot import Snapshot, take
+from mesonb.core.snapshot import FrameworkRow, Snapshot, take
+from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
@@ -30,18 +32,34 @@ F = TypeVar("F", bound=Framework)
 #: How many moments of shares are kept for charts, and how far apart they are at least.
 HISTORY_KEPT = 20_000
 HISTORY_STEP_US = 50_000
+#: How often ``wait_until`` looks.
+POLL_S = 0.005
 
 
 class History:
-    """Shares over time: one row a moment at which something had changed."""
+    """Shares over time. A row is exact: the mean over the time since the row before, however short the tasks were."""
 
     def __init__(self) -> None:
-        self.rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=HISTORY_KEPT)  #: (now_us, task share by framework)
+        #: (end of the span in us, mean dominant share of its tasks by framework)
+        self.rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=HISTORY_KEPT)
+        self._last: Snapshot | None = None
+
+    def due(self, now_us: int) -> bool:
+        """Whether the last row is long enough ago for another."""
+        return self._last is None or now_us - self._last.now_us >= HISTORY_STEP_US
 
     def note(self, snapshot: Snapshot) -> None:
-        """Keep this moment, unless the last one kept is too close."""
-        if not self.rows or snapshot.now_us - self.rows[-1][0] >= HISTORY_STEP_US:
+        """Add a row, if one is due."""
+        if not self.due(snapshot.now_us):
+            return
+        if self._last is None:
             self.rows.append((snapshot.now_us, {row.framework: row.task_share for row in snapshot.frameworks}))
+        else:
+            before = {row.framework: row.held_us for row in self._last.frameworks}
+            span_us = snapshot.now_us - self._last.now_us
+            shares = {row.framework: _mean_share(row, before.get(row.framework, {}), span_us, snapshot.total) for row in snapshot.frameworks}
+            self.rows.append((snapshot.now_us, shares))
+        self._last = snapshot
 
 
 class Weights(MutableMapping[str, float]):
@@ -132,6 +150,14 @@ class Session(ABC):
             raise NotThere(f"no framework is called {name!r}; there are: {', '.join(self.drivers) or 'none yet'}")
         return self.drivers[name].framework
 
+    def wait_until(self, condition: Callable[[], bool], timeout: float | str = "30s") -> None:
+        """Wait until a condition holds; TimeoutError if it does not in time. In a simulation, virtual time passes."""
+        deadline_us = self.now_us() + parse_duration(timeout)
+        while not condition():
+            if self.now_us() >= deadline_us:
+                raise TimeoutError(f"the condition did not come true within {timeout}")
+            time.sleep(POLL_S)
+
     @property
     def complaints(self) -> list[Complaint]:
         """Callbacks that raised or were slow, oldest first."""
@@ -168,6 +194,12 @@ class Session(ABC):
             followed = self.core.step(call, now_us)
             self.log.record(call, now_us, followed)
         return followed
+
+
+def _mean_share(row: FrameworkRow, before: Mapping[str, int], span_us: int, total: Resources) -> float:
+    """Return the largest fraction of any resource that its tasks held, averaged over a span."""
+    areas = {name: area - before.get(name, 0) for name, area in row.held_us.items()}
+    return max((area / (span_us * n) for name, area in areas.items() if (n := total.amounts.get(name))), default=0.0)
 
 
 def _default_name(framework: Framework) -> str:

@@ -142,6 +142,9 @@ class Books:
         task = Task(launch.task, framework.name, agent.name, launch.needs, TaskState.STAGING, self.now_us)
         self.tasks[task.id] = agent.tasks[task.id] = framework.tasks[task.id] = task
         self._take(agent, framework, task.needs)
+        framework.in_tasks += task.needs
+        for name, n in task.needs.amounts.items():
+            framework.offset_us[name] = framework.offset_us.get(name, 0) + n * self.now_us
         count(framework, "launched")
 
     def end_task(self, task: Task, state: TaskState) -> None:
@@ -152,6 +155,9 @@ class Books:
         if len(self.ended) > ENDED_KEPT:
             del self.ended[next(iter(self.ended))]
         self._give_back(agent, framework, task.needs)
+        framework.in_tasks -= task.needs
+        for name, n in task.needs.amounts.items():
+            framework.offset_us[name] -= n * self.now_us
         self.dirty[agent.name] = None
         count(framework, state.value)
         self.forget_if_gone(framework)

@@ -101,11 +101,20 @@ class Framework:
     leaving: bool = False  #: unregistered; kept until its last task has ended
     suppressed: bool = False
     allocated: Resources = NOTHING  #: in its tasks and its offers
+    in_tasks: Resources = NOTHING  #: in its tasks alone
+    #: By resource, the sum of amount x time of every start less that of every end, so that held_us costs nothing a task.
+    offset_us: dict[str, int] = field(default_factory=dict)
     allocations: int = 0  #: how often it was given something; never reset (Apache Mesos's tie-break)
     offers: dict[str, Offer] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     filters: dict[str, Filter] = field(default_factory=dict)  #: by agent
-    counts: dict[str, int] = field(default_factory=dict)  #: offers made, accepted, declined, rescinded; tasks by last state
+    #: offers made, accepted, declined, rescinded; tasks by last state
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def held_us(self, now_us: int) -> dict[str, int]:
+        """By resource, amount x microseconds that its tasks have held so far: the area under its allocation."""
+        live = self.in_tasks.amounts
+        return {name: live.get(name, 0) * now_us - offset for name, offset in self.offset_us.items()}
 
 
 @dataclass(slots=True)

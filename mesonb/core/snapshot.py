@@ -66,6 +66,7 @@ class FrameworkRow:
     offered: Resources  #: in offers alone
     share: float
     task_share: float  #: dominant share of its tasks alone
+    held_us: Mapping[str, int]  #: by resource, amount x microseconds that its tasks have held so far
     counts: Mapping[str, int]  #: offers_made, accepted, declined, rescinded; tasks by state
 
 
@@ -108,7 +109,9 @@ def take(core: MasterCore) -> Snapshot:
     for agent in core.agents.values():
         if len(agents) == AGENTS_SHOWN:
             break
-        offers = tuple(OfferRow(o.id, o.framework, o.agent, o.resources, o.made_us, o.expires_us) for o in agent.offers.values())
+        offers = tuple(
+            OfferRow(o.id, o.framework, o.agent, o.resources, o.made_us, o.expires_us) for o in agent.offers.values()
+        )
         tasks = tuple(
             TaskRow(t.id, t.framework, t.needs, t.state.value, t.since_us)
             for t, _ in zip(agent.tasks.values(), range(TASKS_SHOWN), strict=False)
@@ -116,12 +119,12 @@ def take(core: MasterCore) -> Snapshot:
         agents.append(AgentRow(agent.name, agent.total, agent.free, offers, tasks, len(agent.tasks)))
     frameworks = []
     for framework in core.frameworks.values():
-        offered = sum((offer.resources for offer in framework.offers.values()), start=Resources())
         frameworks.append(
             FrameworkRow(
-                framework.name, framework.role, framework.suppressed, framework.leaving, framework.allocated, offered,
+                framework.name, framework.role, framework.suppressed, framework.leaving, framework.allocated,
+                framework.allocated - framework.in_tasks,
                 dominant_share(framework.allocated, core.total),
-                dominant_share(framework.allocated - offered, core.total),
+                dominant_share(framework.in_tasks, core.total), framework.held_us(core.now_us),
                 dict(framework.counts),
             )
         )  # fmt: skip

@@ -69,6 +69,11 @@ class Simulation(Session):
             raise BadValue(f"the condition did not come true within {limit}; it is {show_duration(self.now_us())} now")
         return self
 
+    def wait_until(self, condition: Callable[[], bool], timeout: float | str = "30s") -> None:
+        """Let virtual time pass until a condition holds; TimeoutError if it does not in time."""
+        if not self._advance(condition, parse_duration(timeout)):
+            raise TimeoutError(f"the condition did not come true within {timeout}")
+
     def lose_agent(self, name: str, because: str = "") -> None:
         """Let an agent die: its tasks are lost."""
         self.agents.lose(name)
@@ -115,7 +120,8 @@ class Simulation(Session):
         due_us = self.core.next_deadline()
         if due_us is not None and due_us <= self.now_us():
             self.post([calls.Tick()])
-            self.history.note(self.snapshot())
+            if self.history.due(self.now_us()):
+                self.history.note(self.snapshot())
         else:
             self._plan_tick()
 
