@@ -16,7 +16,7 @@ INSTALLED := $(shell find extensions/jupyter-config mesonb/labextension -type f 
 ELSEWHERE := $(shell [ "$$(cat .venv/home 2>/dev/null)" = "$(realpath .)" ] || echo elsewhere)
 
 help:  ## List these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/stamp: constraints.txt pyproject.toml tools/setup.sh $(INSTALLED) $(ELSEWHERE)
 	@PYTHON="$(PYTHON)" tools/setup.sh
