@@ -38,6 +38,8 @@ quiet_jupyterlab() {
         >.venv/share/jupyter/lab/settings/overrides.json
     mkdir -p .venv/etc/jupyter/labconfig
     echo '{"disabledExtensions": {"ipyparallel-labextension": true}}' >.venv/etc/jupyter/labconfig/page_config.json
+    echo '{"ServerApp": {"jpserver_extensions": {"ipyparallel": false}}}' \
+        >.venv/etc/jupyter/jupyter_server_config.d/zz-quiet.json
 }
 
 venv_works || make_venv
