@@ -31,6 +31,11 @@ FACEBOOK_MIX = ((1, 0, 38), (2, 0, 18), (10, 2, 14), (50, 0, 12), (100, 10, 6), 
 # -- distributions --------------------------------------------------------------------------------------------------
 
 
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise BadValue(f"{name}={value!r} must be more than zero")
+
+
 def constant(value: float) -> Draw:
     """Always the same."""
     return lambda dice: value
@@ -145,8 +150,3 @@ def _floor(draw: Draw) -> Draw:
 
 def _micros(seconds: float) -> int:
     return round(seconds * SECOND_US)
-
-
-def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise BadValue(f"{name}={value!r} must be more than zero")
