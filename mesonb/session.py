@@ -57,7 +57,10 @@ class History:
         else:
             before = {row.framework: row.held_us for row in self._last.frameworks}
             span_us = snapshot.now_us - self._last.now_us
-            shares = {row.framework: _mean_share(row, before.get(row.framework, {}), span_us, snapshot.total) for row in snapshot.frameworks}
+            shares = {
+                row.framework: _mean_share(row, before.get(row.framework, {}), span_us, snapshot.total)
+                for row in snapshot.frameworks
+            }
             self.rows.append((snapshot.now_us, shares))
         self._last = snapshot
 
@@ -75,7 +78,7 @@ class Weights(MutableMapping[str, float]):
         raise NotThere(f"no role is called {role!r}; roles: {', '.join(self) or 'none yet'}")
 
     def __setitem__(self, role: str, weight: float) -> None:
-        if not isinstance(weight, int | float) or not 0.001 <= weight <= 1_000_000:  # noqa: PLR2004 - thousandths are the unit
+        if not isinstance(weight, int | float) or not 0.001 <= weight <= 1_000_000:
             raise BadValue(f"{weight!r} is not a weight; a weight is a number from 0.001 on, 1 by default")
         self._session.post([calls.SetWeight(role, round(weight * 1000))])
 

@@ -109,7 +109,9 @@ class OfferHandle:
         """Whether what is left of the offer holds ``needs``."""
         return needs <= self.left
 
-    def launch(self, function: Callable[..., Any], *args: Any, needs: Resources | None = None, **kwargs: Any) -> TaskHandle:
+    def launch(
+        self, function: Callable[..., Any], *args: Any, needs: Resources | None = None, **kwargs: Any
+    ) -> TaskHandle:
         """Run ``function(*args, **kwargs)`` on the agent, holding ``needs`` (default: the framework's ``needs``).
 
         Raises OfferError if it does not fit, CannotPickle if it cannot travel.
@@ -122,7 +124,9 @@ class OfferHandle:
             raise OfferError(f"{name} is not a function; write offer.launch(function, argument, ...)")
         if not self.fits(needs):
             missing = self.left.missing_for(needs)
-            raise OfferError(f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first")
+            raise OfferError(
+                f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first"
+            )
         task = TaskHandle(self._next_id(), function, args, kwargs, needs, self.agent)
         if self.driver:
             self.driver.prepare(task)
@@ -214,5 +218,7 @@ class Framework:
 
     def _registered(self) -> Driver:
         if self._driver is None:
-            raise NotRegistered(f"this {type(self).__name__} is not registered yet; write master.register(framework, name=...)")
+            raise NotRegistered(
+                f"this {type(self).__name__} is not registered yet; write master.register(framework, name=...)"
+            )
         return self._driver

@@ -66,7 +66,7 @@ class Driver:
         self.name = name
         self.role = role
         self.shell = shell
-        self.dice = Random(f"{seed}/{name}")  # noqa: S311 - chance that can be replayed is the point
+        self.dice = Random(f"{seed}/{name}")
         self.tasks: dict[str, TaskHandle] = {}
         self.offers: dict[str, OfferHandle] = {}
         self.complaints: deque[Complaint] = deque(maxlen=COMPLAINTS_KEPT)
@@ -150,7 +150,9 @@ class Driver:
             return None
         del self.offers[offer.id]
         if not offer.launches:
-            return calls.Decline(self.name, (offer.id,), calls.REFUSE_US if offer.refuse_us is None else offer.refuse_us)
+            return calls.Decline(
+                self.name, (offer.id,), calls.REFUSE_US if offer.refuse_us is None else offer.refuse_us
+            )
         for task in offer.launches:
             self.tasks[task.id] = task
         launches = tuple(calls.TaskInfo(task.id, task.needs) for task in offer.launches)
@@ -213,7 +215,7 @@ class Driver:
     def _guarded(self, callback: str, function: Callable[..., Any], *args: Any) -> None:
         try:
             function(*args)
-        except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise is shown, and stops nobody else
+        except Exception as error:
             self._complain(callback, f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def _complain(self, callback: str, error: str, trace: str = "") -> None:

@@ -22,7 +22,14 @@ from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
 class Run:
     """The promise of what ``function(*args, **kwargs)`` returns."""
 
-    def __init__(self, queue: Queue, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], needs: Resources) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        needs: Resources,
+    ) -> None:
         self.function, self.args, self.kwargs, self.needs = function, args, kwargs, needs
         self.task: TaskHandle | None = None  #: the task that runs it now, or ran it last
         self.losses = 0  #: how often a task of it was lost
@@ -118,7 +125,7 @@ class Queue(Framework):
 
     def _enqueue(self, runs: list[Run], *, front: bool = False) -> list[Run]:
         driver = self._registered()
-        for needs in {run.needs for run in runs}:
+        for needs in dict.fromkeys(run.needs for run in runs):
             if not needs:
                 raise BadValue("a run needs something; write needs=mb.Resources(cpus=1)")
             driver.shell.check_needs(needs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from functools import partial
-from random import Random
 from typing import Any
 
 from mesonb.core import calls, events
@@ -62,7 +61,7 @@ class PretendAgents:
         """Forget all that an agent runs: it is dead, and says nothing."""
         self._tasks = {name: task for name, task in self._tasks.items() if task.agent != agent}
 
-    def _finish(self, agent: str, task: TaskHandle, execute: bool) -> None:  # noqa: FBT001 - bound once, in launch
+    def _finish(self, agent: str, task: TaskHandle, execute: bool) -> None:
         if self._tasks.pop(task.id, None) is None:
             return  # it was killed, or its agent was lost
         outcome = run(task) if execute else Outcome()
@@ -81,5 +80,5 @@ def run(task: TaskHandle) -> Outcome:
     """Run a task's function here and now."""
     try:
         return Outcome(value=task.function(*task.args, **task.kwargs))
-    except Exception as error:  # noqa: BLE001 - what a task raises is its outcome
+    except Exception as error:
         return Outcome(error=error, traceback=traceback.format_exc())
