@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Protocol
 
-#: Draw blindly for about as long as listing the machines with room would take.
-_MISSES_PER_MACHINE = 4
+#: Machines to be listed that are worth one more blind draw.
+_MACHINES_PER_DRAW = 16
 
 
 class Room(Protocol):
@@ -32,7 +32,7 @@ class Room(Protocol):
 def first_fit(room: Room, count: int, cpus: int, mem: int, dice: Random) -> list[int]:
     """Take room for up to ``count`` equal tasks; return the machine of each, fewer when the room runs out."""
     machines, chosen, misses = room.drawn_from(), list[int](), 0
-    patience, fits, take, random = room.size() // _MISSES_PER_MACHINE + 8, room.fits, room.take, dice.random
+    patience, fits, take, random = room.size() // _MACHINES_PER_DRAW + 8, room.fits, room.take, dice.random
     while len(chosen) < count:
         machine = int(random() * machines)
         if fits(machine, cpus, mem):
@@ -98,6 +98,8 @@ class Cell:
 
     def fitting(self, cpus: int, mem: int) -> list[int]:
         """All machines with room for one task, in order."""
+        if max(self.free_cpus) < cpus:  # a full cell is asked most often, and says so fastest
+            return []
         room = zip(self.free_cpus, self.free_mem, strict=True)
         return [machine for machine, (c, m) in enumerate(room) if c >= cpus and m >= mem]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from mesonb.errors import BadValue
 from mesonb.sim.architectures.cell import first_fit
-from mesonb.sim.architectures.scoring import Placement
+from mesonb.sim.architectures.scoring import Placement, Scored
 from mesonb.sim.architectures.world import Pending, Server, Think, World
 
 PATHS = ("single", "multi")
@@ -41,10 +41,13 @@ class Monolithic:
             world.think = one_path(world.think)
         world.serves.update({workload: ["monolithic"] for workload in world.workloads})
 
+        placement = self.placement.fresh() if isinstance(self.placement, Scored) else self.placement
+
         def decide(pending: Pending) -> tuple[int, bool]:
             job = pending.job
-            machines = self.placement(world.cell, pending.left, job.cpus_milli, job.mem_bytes, world.dice)
+            machines = placement(world.cell, pending.left, job.cpus_milli, job.mem_bytes, world.dice)
             if machines:
+                pending.left -= len(machines)
                 world.start(pending, machines)
             return len(machines), False
 
@@ -58,4 +61,4 @@ def one_path(think: Mapping[str, Think]) -> dict[str, Think]:
     10000000
     """
     slowest = Think(max(t.t_job_us for t in think.values()), max(t.t_task_us for t in think.values()))
-    return {workload: slowest for workload in think}
+    return dict.fromkeys(think, slowest)

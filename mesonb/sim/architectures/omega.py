@@ -96,6 +96,7 @@ class _OmegaServer(Server):
             return 0, False
         stand = self.rules.commit(world.cell, copy, wanted, job.cpus_milli, job.mem_bytes)
         if stand:
+            pending.left -= len(stand)
             world.start(pending, stand)
         return len(stand), len(stand) < len(wanted)
 

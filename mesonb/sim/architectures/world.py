@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
@@ -22,6 +22,8 @@ from mesonb.sim.architectures.cell import Cell, Pool, first_fit
 from mesonb.sim.architectures.metrics import Level, SchedulerBooks, WorkloadBooks
 from mesonb.sim.workload import Job
 
+#: On whose account the tasks are that fill the cell beforehand.
+PREFILL = "(prefill)"
 #: A job with tasks left is tried again this much later (the paper's simulator).
 RETRY_US = SECOND_US
 #: A job is abandoned after so many attempts that placed nothing, or so many in all (Omega, Section 4: "1,000 attempts").
@@ -48,6 +50,7 @@ class Pending:
     number: int  #: jobs are counted in the order given
     left: int  #: tasks not placed yet
     attempts: int = 0
+    whole: bool = False  #: every task has been placed once
 
 
 @dataclass(slots=True, eq=False)
@@ -119,12 +122,14 @@ class World:
         pending.attempts += 1
         return self.think[job.workload].of(pending.left)
 
-    def settle(self, pending: Pending, again: Callable[[Pending], None]) -> None:
-        """An attempt has ended: the job is placed, tried again later, or abandoned."""
+    def settle(self, pending: Pending, again: Callable[[Pending], None], placed_us: int | None = None) -> None:
+        """An attempt is decided: the job is placed (now, unless it is said when), tried again later, or abandoned."""
         books = self.workloads[pending.job.workload]
         if not pending.left:
-            books.placed += 1
-            books.full_waits_us.append(self.now_us - pending.job.submitted_us)
+            if not pending.whole:  # an evicted job is placed again, but counts once
+                pending.whole = True
+                books.placed += 1
+                books.full_waits_us.append((placed_us or self.now_us) - pending.job.submitted_us)
         elif _hopeless(pending):
             books.abandoned += 1
         else:
@@ -133,12 +138,14 @@ class World:
     # -- tasks ------------------------------------------------------------------------------------------------------
 
     def start(self, pending: Pending, machines: list[int]) -> Running:
-        """Start tasks whose room has been taken; it is given back to the store when they end."""
-        job, running = pending.job, Running(pending, machines, self.now_us)
-        pending.left -= len(machines)
-        self.workloads[job.workload].tasks += len(machines)
-        self._use(job, len(machines))
-        self.after(job.duration_us, self._ended, running)
+        """Start tasks whose room has been taken; it goes back to the store when they end."""
+        self.workloads[pending.job.workload].tasks += len(machines)
+        return self._run(pending, machines)
+
+    def _run(self, pending: Pending, machines: list[int]) -> Running:
+        running = Running(pending, machines, self.now_us)
+        self._use(pending.job, len(machines))
+        self.after(pending.job.duration_us, self._ended, running)
         return running
 
     def _ended(self, running: Running) -> None:
@@ -168,13 +175,12 @@ class World:
 
     def fill(self, jobs: Iterable[Job]) -> None:
         """Place what the cell is already full of when the run begins."""
+        self.holds[PREFILL] = [0, 0]
         for job in jobs:
-            self.workloads.setdefault(job.workload, WorkloadBooks())
-            self.holds.setdefault(job.workload, [0, 0])
             machines = first_fit(self.cell, job.tasks, job.cpus_milli, job.mem_bytes, self.dice)
             if len(machines) < job.tasks:
-                raise BadValue(f"{job} of the prefill does not fit: {len(machines)} of its tasks found room; give more machines")
-            self.start(Pending(job, -1, job.tasks), machines)
+                raise BadValue(f"prefill, {job}: only {len(machines)} of its tasks find room; give more machines or fill less")
+            self._run(Pending(replace(job, workload=PREFILL), -1, 0), machines)
 
 
 def _hopeless(pending: Pending) -> bool:
@@ -193,16 +199,24 @@ class Server:
 
     def add(self, pending: Pending) -> None:
         """Queue a job; an idle scheduler turns to it at once."""
-        self.queue.append(pending)
+        self.put(pending)
         if not self.busy:
             self._turn()
 
-    def opened(self) -> None:
-        """A decision begins (Omega takes its private copy here)."""
+    def waiting(self) -> bool:
+        """Whether any job is queued."""
+        return bool(self.queue)
+
+    def put(self, pending: Pending) -> None:
+        """Queue a job."""
+        self.queue.append(pending)
 
     def next(self) -> Pending:
-        """The job to decide on next."""
+        """The job to decide on next, off the queue."""
         return self.queue.popleft()
+
+    def opened(self) -> None:
+        """A decision begins (Omega takes its private copy here)."""
 
     def _turn(self) -> None:
         pending = self.next()
@@ -216,5 +230,5 @@ class Server:
         self.books.decided(think_us, placed > 0, conflict)
         self.world.settle(pending, self.add)
         self.busy = False
-        if self.queue:
+        if self.waiting():
             self._turn()
