@@ -215,7 +215,7 @@ class Driver:
     def _guarded(self, callback: str, function: Callable[..., Any], *args: Any) -> None:
         try:
             function(*args)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise is shown, and stops nobody else
             self._complain(callback, f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def _complain(self, callback: str, error: str, trace: str = "") -> None:

@@ -80,5 +80,5 @@ def run(task: TaskHandle) -> Outcome:
     """Run a task's function here and now."""
     try:
         return Outcome(value=task.function(*task.args, **task.kwargs))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what a task raises is its outcome
         return Outcome(error=error, traceback=traceback.format_exc())
