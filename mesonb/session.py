@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from itertools import count
 from threading import RLock
 from typing import ClassVar, TypeVar
+from weakref import WeakValueDictionary
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
@@ -99,10 +100,13 @@ class Session(ABC):
     """A master and those registered with it."""
 
     kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
+    #: Every session of this process that somebody still holds, by id: what panels may show.
+    known: ClassVar[WeakValueDictionary[str, Session]] = WeakValueDictionary()
     _numbers: ClassVar[Iterator[int]] = count(1)
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
         self.id = f"{self.kind}-{next(Session._numbers)}"
+        Session.known[self.id] = self
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
         self.log = Log(self.core.settings, type(self.core.allocator).__name__)
