@@ -1,0 +1,174 @@
+"""The test kit for frameworks and allocators: pretend offers, books checked step by step, arbitrary calls.
+
+A framework needs no master to be tested: ``sweep.on_offers([offer(cpus=4)]); offer.launches``. An allocator is tested by
+``Checked``, a core that checks its books after every step, under ``arbitrary_call``s that make sense or do not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from itertools import count
+from random import Random
+from typing import Any
+
+from mesonb.core import calls, events
+from mesonb.core.invariants import check
+from mesonb.core.master import MasterCore
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
+from mesonb.frameworks.base import OfferHandle
+
+_numbers = count(1)
+
+
+def offer(cpus: float = 1, mem: float | str = "1GB", disk: float | str = 0, gpus: float = 0, agent: str = "agent-1") -> OfferHandle:
+    """Make a pretend offer, for calling ``on_offers`` with no master.
+
+    >>> pretend = offer(cpus=4, mem="4GB")
+    >>> task = pretend.launch(print, "hello", needs=Resources(cpus=1))
+    >>> pretend.left
+    Resources(cpus=3, mem='4 GB')
+    """
+    return OfferHandle(f"offer-{next(_numbers)}", agent, Resources(cpus, mem, disk, gpus))
+
+
+class Checked(MasterCore):
+    """A master core that checks its books after every step, and that a rejected call changed nothing."""
+
+    def step(self, call: calls.Call, now_us: int) -> list[events.Event]:
+        """Step, then check."""
+        before = digest(self)
+        out = super().step(call, now_us)
+        check(self)
+        if any(isinstance(event, events.Rejected) for event in out):
+            assert digest(self) == before, f"{call} was rejected, yet changed the books"
+        return out
+
+    def tell(self, *sent: calls.Call, at_us: int | None = None) -> list[events.Event]:
+        """Send calls and then a Tick, all at one time, and return everything that followed."""
+        now_us = self.now_us if at_us is None else at_us
+        return [event for call in (*sent, calls.Tick()) for event in self.step(call, now_us)]
+
+
+def digest(core: MasterCore) -> str:
+    """Return the same for the same books, and for no others; time and the count of steps are left out."""
+    seal = hashlib.sha256()
+    for name, value in sorted(vars(core).items()):
+        if name not in {"now_us", "steps", "allocator", "settings"}:
+            seal.update(f"{name}={_plain(value, set())}\n".encode())
+    return seal.hexdigest()
+
+
+def _plain(thing: Any, above: set[int]) -> Any:
+    """Write anything in the books as nested lists, in order; a record inside itself is named, not entered again."""
+    if thing is None or isinstance(thing, str | int | float | Enum):
+        return repr(thing)
+    if isinstance(thing, Resources):
+        return sorted(thing.amounts.items())
+    if isinstance(thing, Random):
+        return thing.getstate()
+    if id(thing) in above:
+        return f"<{getattr(thing, 'name', type(thing).__name__)}>"
+    above = above | {id(thing)}
+    if isinstance(thing, dict):
+        return [(_plain(key, above), _plain(value, above)) for key, value in thing.items()]
+    if isinstance(thing, set | frozenset):
+        return sorted(repr(part) for part in thing)
+    if is_dataclass(thing):
+        return [type(thing).__name__, *(_plain(getattr(thing, field.name), above) for field in fields(thing))]
+    if isinstance(thing, Iterable):
+        return [_plain(part, above) for part in thing]
+    return [type(thing).__name__, *(_plain(getattr(thing, name, None), above) for name in _names(thing))]
+
+
+def _names(thing: Any) -> Sequence[str]:
+    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    return sorted({*slots, *getattr(thing, "__dict__", ())})
+
+
+# -- arbitrary calls ------------------------------------------------------------------------------------------------
+
+#: A small world, so that calls meet each other.
+AGENTS = ("agent-1", "agent-2", "agent-3")
+FRAMEWORKS = ("f1", "f2", "f3", "f4")
+ROLES = ("*", "lab", "eng", "eng/backend", "eng/web")
+STATES = tuple(TaskState)
+
+
+def arbitrary_resources(dice: Random, largest: int = 4) -> Resources:
+    """Return some cpus and memory, sometimes a gpu or a disk, sometimes nothing."""
+    amounts = {"cpus": dice.randrange(largest * 2 + 1) * 500, "mem": dice.randrange(largest + 1) * 2**30}
+    if dice.random() < 0.2:
+        amounts |= {dice.choice(("gpus", "disk", "licences")): dice.randrange(3) * 1000}
+    return Resources.of(amounts)
+
+
+def arbitrary_call(core: MasterCore, dice: Random) -> calls.Call:
+    """Return any call: most make sense to this core, some do not."""
+    return dice.choice(_MAKERS)(core, dice)
+
+
+def _some(dice: Random, known: Iterable[str], others: Sequence[str]) -> str:
+    known = list(known)
+    return dice.choice(known) if known and dice.random() < 0.9 else dice.choice(others)
+
+
+def _framework(core: MasterCore, dice: Random) -> str:
+    return _some(dice, core.frameworks, (*FRAMEWORKS, "nobody"))
+
+
+def _offers(core: MasterCore, dice: Random) -> tuple[str, tuple[str, ...]]:
+    """Name some offers of one framework on one agent, or something wrong."""
+    if not core.offers or dice.random() < 0.1:
+        return _framework(core, dice), tuple(dice.choices([*core.offers, "offer-0"], k=dice.randrange(3)))
+    first = core.offers[dice.choice(list(core.offers))]
+    there = [o.id for o in core.offers.values() if (o.agent, o.framework) == (first.agent, first.framework)]
+    return first.framework, tuple(dice.sample(there, dice.randrange(1, len(there) + 1)))
+
+
+def _accept(core: MasterCore, dice: Random) -> calls.Call:
+    framework, offers = _offers(core, dice)
+    held = sum((core.offers[o].resources for o in offers if o in core.offers), start=Resources())
+    launches = []
+    for _ in range(dice.randrange(4)):
+        needs = Resources.of({name: dice.randrange(n + 1) for name, n in held.amounts.items()}) if dice.random() < 0.5 else held
+        if needs <= held:
+            held -= needs
+        launches.append(calls.TaskInfo(f"{framework}/task-{core.steps}-{len(launches)}" if dice.random() < 0.95 else "again", needs))
+    return calls.Accept(framework, offers, tuple(launches), _refuse_us(dice))
+
+
+def _refuse_us(dice: Random) -> int:
+    return dice.choice((calls.REFUSE_US, 0, -1, 1, 60_000_000, 10**18))
+
+
+def _decline(core: MasterCore, dice: Random) -> calls.Call:
+    return calls.Decline(*_offers(core, dice), _refuse_us(dice))
+
+
+def _update(core: MasterCore, dice: Random) -> calls.Call:
+    task = _some(dice, core.tasks, ["no task", *list(core.ended)[-3:]])
+    agent = core.tasks[task].agent if task in core.tasks and dice.random() < 0.95 else dice.choice(AGENTS)
+    return calls.TaskUpdate(agent, task, dice.choice(STATES), dice.choice(("", "it said so")))
+
+
+def _joined(_: MasterCore, dice: Random) -> calls.Call:
+    return calls.AgentJoined(dice.choice((*AGENTS, "")), arbitrary_resources(dice, 8))
+
+
+_MAKERS = [
+    _accept, _accept, _accept, _decline, _update, _update, _update, _joined, _joined,
+    lambda core, dice: calls.AgentLost(_some(dice, core.agents, AGENTS), dice.choice(("", "power"))),
+    lambda _, dice: calls.Subscribe(dice.choice((*FRAMEWORKS, "")), dice.choice((*ROLES, ""))),
+    lambda _, dice: calls.Subscribe(dice.choice(FRAMEWORKS), dice.choice(ROLES)),
+    lambda core, dice: calls.Unregister(_framework(core, dice)),
+    lambda core, dice: calls.Suppress(_framework(core, dice)),
+    lambda core, dice: calls.Revive(_framework(core, dice)),
+    lambda core, dice: calls.KillTask(_framework(core, dice), _some(dice, core.tasks, ("no task",))),
+    lambda _, dice: calls.SetWeight(dice.choice((*ROLES, "")), dice.choice((500, 1000, 3000, 0, -5))),
+    lambda _, dice: dice.choice((calls.Pause(), calls.Resume(), calls.Resume(), calls.Resume())),
+    *[lambda _, __: calls.Tick()] * 8,
+]  # fmt: skip
