@@ -8,19 +8,16 @@ need not call ``super().__init__()``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import Any, Protocol
 
 from mesonb.core.calls import REFUSE_US
 from mesonb.core.records import TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import NotRegistered, OfferError, TaskFailed, TaskGone
-
-if TYPE_CHECKING:
-    from random import Random
-
-    from mesonb.frameworks.driver import Driver
 
 
 @dataclass(slots=True)
@@ -89,6 +86,43 @@ class TaskHandle:
         return f"<task {self.id} {self.state.value} on {self.agent}>"
 
 
+class Registration(Protocol):
+    """What a framework and its offers ask of the master they are registered with (``driver.Driver``)."""
+
+    name: str
+    role: str
+    dice: Random
+    framework: Framework
+    tasks: dict[str, TaskHandle]
+
+    def now_us(self) -> int:
+        """The master's time in microseconds."""
+
+    def next_task_id(self) -> str:
+        """Count one more task of this framework."""
+
+    def prepare(self, task: TaskHandle) -> None:
+        """Make a task ready to travel."""
+
+    def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:
+        """Call a function after a while, on the thread of the callbacks."""
+
+    def suppress(self) -> None:
+        """Ask for no more offers."""
+
+    def revive(self) -> None:
+        """Ask for offers again."""
+
+    def kill(self, task: str) -> None:
+        """Ask for a task to be killed."""
+
+    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
+        """Do what is needed for time to pass until the future is done."""
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough for ``needs``."""
+
+
 @dataclass(slots=True, eq=False)
 class OfferHandle:
     """Some resources of one agent, offered to one framework. What a callback does with it is its reply."""
@@ -100,7 +134,7 @@ class OfferHandle:
     launches: list[TaskHandle] = field(default_factory=list)
     refuse_us: int | None = None  #: how long as much is not to be offered again; None is the default
     hold_us: int = 0
-    driver: Driver | None = None
+    driver: Registration | None = None
 
     def __post_init__(self) -> None:
         self.left = self.resources
@@ -154,7 +188,7 @@ class Framework:
 
     #: What one task needs, unless a launch says otherwise.
     needs: Resources | None = None
-    _driver: Driver | None = None
+    _driver: Registration | None = None
 
     # -- write these ----------------------------------------------------------------------------------------------
 
@@ -216,7 +250,7 @@ class Framework:
         """Kill one of its tasks; ``on_update`` says when it is dead."""
         self._registered().kill(task if isinstance(task, str) else task.id)
 
-    def _registered(self) -> Driver:
+    def _registered(self) -> Registration:
         if self._driver is None:
             raise NotRegistered(
                 f"this {type(self).__name__} is not registered yet; write master.register(framework, name=...)"

@@ -191,6 +191,14 @@ class Driver:
         """The master's time in microseconds."""
         return self.shell.now_us()
 
+    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
+        """Let time pass until the future is done, where it does not pass by itself."""
+        self.shell.wait(future, timeout_us)
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough for ``needs``."""
+        self.shell.check_needs(needs)
+
     # -- later ----------------------------------------------------------------------------------------------------
 
     def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:

@@ -42,7 +42,7 @@ class Iterative(Framework):
 
     def wait(self) -> int:
         """Wait for the last round, and return how many there were; raise TaskFailed if a task failed."""
-        self._registered().shell.wait(self._done, None)
+        self._registered().wait(self._done, None)
         return self._done.result()
 
     @property

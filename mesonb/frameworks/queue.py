@@ -128,7 +128,7 @@ class Queue(Framework):
         for needs in dict.fromkeys(run.needs for run in runs):
             if not needs:
                 raise BadValue("a run needs something; write needs=mb.Resources(cpus=1)")
-            driver.shell.check_needs(needs)
+            driver.check_needs(needs)
         with self._lock:
             if front:
                 self._waiting.extendleft(runs)
@@ -163,4 +163,4 @@ class Queue(Framework):
             self.kill(run.task)
 
     def _wait(self, future: Future[Any], timeout_us: int | None) -> None:
-        self._registered().shell.wait(future, timeout_us)
+        self._registered().wait(future, timeout_us)
