@@ -103,11 +103,11 @@ def dominant_share(held: Resources, total: Resources) -> float:
     return max((n / have[name] for name, n in held.amounts.items() if have.get(name)), default=0.0)
 
 
-def take(core: MasterCore) -> Snapshot:
-    """Picture the core as it is now."""
+def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
+    """Picture the core as it is now, naming at most so many agents."""
     agents: list[AgentRow] = []
     for agent in core.agents.values():
-        if len(agents) == AGENTS_SHOWN:
+        if len(agents) == agents_shown:
             break
         offers = tuple(
             OfferRow(o.id, o.framework, o.agent, o.resources, o.made_us, o.expires_us) for o in agent.offers.values()

@@ -45,8 +45,10 @@ class PretendAgents:
         self._tasks[task.id] = task
 
     def launch(self, event: events.Launch) -> None:
-        """Start a task, and plan its end."""
-        task = self._tasks[event.task]
+        """Start a task, and plan its end; its agent may have died while this was on its way."""
+        task = self._tasks.get(event.task)
+        if task is None:
+            return
         self._say(event.agent, event.task, TaskState.RUNNING)
         duration, execute = self._durations[task.function]
         lasts = duration(*task.args, **task.kwargs) if callable(duration) else duration

@@ -15,6 +15,7 @@ from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.books import Settings
 from mesonb.core.resources import Resources
+from mesonb.core.snapshot import take
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue
 from mesonb.frameworks.base import Framework, Outcome, TaskHandle
@@ -121,7 +122,7 @@ class Simulation(Session):
         if due_us is not None and due_us <= self.now_us():
             self.post([calls.Tick()])
             if self.history.due(self.now_us()):
-                self.history.note(self.snapshot())
+                self.history.note(take(self.core, agents_shown=0))
         else:
             self._plan_tick()
 
