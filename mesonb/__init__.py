@@ -6,20 +6,23 @@ What needs Dask or widgets is imported when it is first asked for, so ``import m
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mesonb import notebook
 from mesonb.core.allocator import DRF, Allocator
 from mesonb.core.log import Log
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.queue import Queue
+from mesonb.sim.replay import replay
 from mesonb.sim.simulation import Simulation
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
 
 __version__ = "0.1.0"
-__all__ = ["DRF", "Allocator", "Framework", "Log", "Master", "MesonbError", "Queue", "Resources", "Simulation"]
+__all__ = ["DRF", "Allocator", "Framework", "Log", "Master", "MesonbError", "Queue", "Resources", "Simulation", "replay"]
 
+notebook.install()  # how a session looks as the last line of a cell
 _ON_DEMAND = {"Master": "mesonb.live.master"}
 
 

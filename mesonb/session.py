@@ -109,7 +109,7 @@ class Session(ABC):
         Session.known[self.id] = self
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
-        self.log = Log(self.core.settings, type(self.core.allocator).__name__)
+        self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
         self.history = History()
         self.weights = Weights(self)
         self.drivers: dict[str, Driver] = {}

@@ -1,8 +1,12 @@
 """The call log: every call with its time and what followed, to save, load, replay, and compare.
 
-One line a step, JSON with a checksum: ``{"crc":"5d0a91c2","now":1500,"call":["Tick"],"events":[...]}``. The first line
-is a header: version, settings, allocator. A torn last line (a crash while writing) is dropped; any other damage is an
-error that names the line. Same calls, same bytes: ``digest`` is what two runs are compared by.
+One line a step, JSON with a checksum: ``{"crc":"5d0a91c2","now":1500,"call":{"Tick":{}},"events":[...]}``. The first line
+is a header: version, settings, allocator. A torn end (a crash while writing) is dropped; any other damage is an error
+that names the line. A file whose name ends in ``.gz`` is compressed. Same calls, same bytes: ``digest`` is what two runs
+are compared by.
+
+A log holds at most STEPS_KEPT steps. Once it is full it forgets its older half and begins with a checkpoint, the state
+of the core at that point; a replay then starts from there.
 """
 
 from __future__ import annotations
@@ -11,25 +15,23 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from mesonb.core import calls, events
+from mesonb.core import calls, codec, events
 from mesonb.core.books import Settings
+from mesonb.core.checkpoint import Checkpoint
 from mesonb.core.master import MasterCore
-from mesonb.core.records import TaskState
-from mesonb.core.resources import Resources
 from mesonb.errors import LogError
 
 VERSION = 1
-#: The most steps that one log holds; recording stops there and says so, so that a forgotten kernel does not fill memory.
+#: The most steps that one log holds (some 400 bytes each), so that a forgotten kernel does not fill memory.
 STEPS_KEPT = 1_000_000
+_GZIP = 31  # zlib's name for the gzip format, whose header holds no time here: same log, same bytes
+_CHUNK_BYTES = 1 << 20
 
-_KINDS = {kind.__name__: kind for module in (calls, events) for kind in vars(module).values() if isinstance(kind, type)}
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One call, when it came, and the events that followed."""
 
     now_us: int
@@ -37,30 +39,75 @@ class Step:
     events: tuple[events.Event, ...]
 
 
-class Log:
-    """The steps of one master, in order, from its making on."""
+_step: Callable[[tuple[Any, ...]], Step] = partial(tuple.__new__, Step)  # half the time of Step(...), and record is hot
 
-    def __init__(self, settings: Settings, allocator: str = "DRF") -> None:
+
+class Log:
+    """The steps of one master, in order. Given its ``core``, a full log goes on; without one it ends there."""
+
+    def __init__(self, settings: Settings, allocator: str = "DRF", core: MasterCore | None = None) -> None:
         self.settings = settings
         self.allocator = allocator
         self.steps: list[Step] = []
-        self.full = False  #: STEPS_KEPT was reached; what came after is not here
+        self.base: Checkpoint | None = None  #: the state before the first step; None is a new master
+        self.forgotten = 0  #: how many steps came before ``base``
+        self.full = False  #: STEPS_KEPT was reached and there was no core to go on from; what came after is not here
+        self._began_us: int | None = None
+        self._core = core
+        self._middle: Checkpoint | None = None  #: the state between the older half of the steps and the newer
+        self._turn_at = STEPS_KEPT // 2
+
+    @property
+    def began_us(self) -> int:
+        """When the first step was taken, a forgotten one too: times of a replay count from here."""
+        if self._began_us is None:
+            return self.steps[0].now_us if self.steps else 0
+        return self._began_us
+
+    # -- recording ------------------------------------------------------------------------------------------------
 
     def record(self, call: calls.Call, now_us: int, followed: list[events.Event]) -> None:
-        """Note a step."""
-        if len(self.steps) < STEPS_KEPT:
-            self.steps.append(Step(now_us, call, tuple(followed)))
-        else:
-            self.full = True
+        """Note a step, after the core took it."""
+        self.steps.append(_step((now_us, call, tuple(followed))))
+        if len(self.steps) >= self._turn_at:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Half of the log is full: forget the half before it, and keep the state at this point to begin with later."""
+        if self._core is None:
+            self.full = len(self.steps) >= STEPS_KEPT
+            del self.steps[STEPS_KEPT:]
+            return
+        half = STEPS_KEPT // 2
+        if self._middle:
+            self.trim(half, self._middle)
+        self._middle = Checkpoint.of(self._core)
+        self._turn_at = 2 * half
+
+    def trim(self, steps: int, state: Checkpoint) -> None:
+        """Forget the first steps; ``state`` is what they led to."""
+        self._began_us = self.began_us
+        self.base = state
+        self.forgotten += steps
+        del self.steps[:steps]
+
+    def copy(self) -> Log:
+        """Return the log as it is now, which goes on no more."""
+        twin = Log(self.settings, self.allocator)
+        twin.steps = self.steps.copy()
+        twin.base, twin.forgotten, twin._began_us = self.base, self.forgotten, self._began_us
+        return twin
+
+    # -- to a file and back ---------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[str]:
         """Write the log, line by line."""
-        header = {"mesonb": VERSION, "allocator": self.allocator, "settings": _plain(self.settings)}
+        header: dict[str, Any] = {"mesonb": VERSION, "allocator": self.allocator, "settings": self.settings}
+        if self.base:
+            header |= {"began": self.began_us, "forgotten": self.forgotten, "checkpoint": self.base.text()}
         yield _sealed(header)
         for step in self.steps:
-            yield _sealed(
-                {"now": step.now_us, "call": _plain(step.call), "events": [_plain(event) for event in step.events]}
-            )
+            yield _sealed({"now": step.now_us, "call": step.call, "events": step.events})
 
     def digest(self) -> str:
         """The same for the same run, and for no other."""
@@ -70,99 +117,97 @@ class Log:
         return seal.hexdigest()
 
     def save(self, path: str) -> None:
-        """Write the log to a file."""
-        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - core knows no paths beyond this one door
-            file.writelines(line + "\n" for line in self.lines())
+        """Write the log to a file; a name that ends in .gz compresses it."""
+        path = str(path)
+        packer = zlib.compressobj(wbits=_GZIP) if path.endswith(".gz") else None
+        with open(path, "wb") as file:  # noqa: PTH123 - core knows no paths beyond this one door
+            for line in self.lines():
+                written = (line + "\n").encode()
+                file.write(packer.compress(written) if packer else written)
+            if packer:
+                file.write(packer.flush())
 
     @classmethod
     def load(cls, path: str) -> Log:
         """Read a log from a file; LogError says which line cannot be read and why."""
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
-            return cls.parse(file)
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - as above
+                return cls.parse(_split(_unpacked(iter(partial(file.read, _CHUNK_BYTES), b""))))
+        except OSError as error:
+            raise LogError(
+                f"the recording {path} cannot be opened: {error.strerror}; give the path that it was saved to"
+            ) from None
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> Log:
-        """Read a log from its lines."""
-        written = [line for line in lines if line.strip()]
-        if not written:
+        """Read a log from its lines, each with its line end; the last may lack it, and is then dropped if it is torn."""
+        numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+        number, first = next(numbered, (1, ""))
+        if not first:
             raise LogError("the recording is empty; it should begin with a header line")
-        header = _opened(written[0], 1)
+        log = cls._from_header(_opened(first, number))
+        for number, line in numbered:
+            try:
+                plain = _opened(line, number)
+            except LogError:
+                if line.endswith("\n"):
+                    raise
+                break  # torn by a crash while it was written; a line without an end can only be the last
+            log.steps.append(Step(plain["now"], codec.build(plain["call"]), codec.build(plain["events"])))
+        return log
+
+    @classmethod
+    def _from_header(cls, header: dict[str, Any]) -> Log:
         if header.get("mesonb") != VERSION:
             raise LogError(f"the recording is of version {header.get('mesonb')}; this mesonb reads version {VERSION}")
-        log = cls(_built(header["settings"]), header["allocator"])
-        for number, line in enumerate(written[1:], start=2):
-            try:
-                step = _opened(line, number)
-            except LogError:
-                if number == len(written) and not line.endswith("\n"):
-                    break  # torn by a crash while it was written
-                raise
-            followed = tuple(_built(event) for event in step["events"])
-            log.steps.append(Step(step["now"], _built(step["call"]), followed))
+        log = cls(codec.build(header["settings"]), header["allocator"])
+        if "checkpoint" in header:
+            log.base = Checkpoint.from_text(header["checkpoint"])
+            log._began_us, log.forgotten = header["began"], header["forgotten"]
         return log
+
+    # -- again ----------------------------------------------------------------------------------------------------
+
+    def start(self, core: MasterCore | None = None) -> MasterCore:
+        """Return the core that the first step was sent to; ``core`` is one to begin with where there is no checkpoint."""
+        return self.base.restore() if self.base else core or MasterCore(self.settings)
 
     def replay(
         self, core: MasterCore | None = None, watch: Callable[[MasterCore, Step], Any] | None = None
     ) -> MasterCore:
         """Send every call again, and return the core that results; LogError names the first step that differs."""
-        core = core or MasterCore(self.settings)
+        core = self.start(core)
         for number, step in enumerate(self.steps, start=1):
-            followed = tuple(core.step(step.call, step.now_us))
-            if followed != step.events:
-                raise LogError(
-                    f"step {number} differs: {step.call} gave {list(followed)}, the recording has {list(step.events)}"
-                )
+            again(core, step, number)
             if watch:
                 watch(core, step)
         return core
 
 
+def again(core: MasterCore, step: Step, number: int) -> None:
+    """Send one recorded call to the core; LogError where something else follows than was recorded."""
+    followed = tuple(core.step(step.call, step.now_us))
+    if followed != step.events:
+        raise LogError(
+            f"step {number} differs: {step.call} gave {list(followed)}, the recording has {list(step.events)}"
+        )
+
+
 def first_difference(one: Log, other: Log) -> str | None:
     """Say where two recordings part, or None where they are the same."""
-    for number, (ours, theirs) in enumerate(zip(one.lines(), other.lines(), strict=False)):
+    for number, (ours, theirs) in enumerate(zip(one.lines(), other.lines(), strict=False), start=1):
         if ours != theirs:
-            return f"line {number + 1}:\n  {ours}\n  {theirs}"
+            return f"line {number}:\n  {ours}\n  {theirs}"
     if len(one.steps) != len(other.steps):
         return f"one has {len(one.steps)} steps, the other {len(other.steps)}"
     return None
 
 
-# -- plain data and back --------------------------------------------------------------------------------------------
-
-
-def _plain(thing: Any) -> Any:
-    if isinstance(thing, Resources):
-        return {"Resources": dict(thing.amounts)}
-    if isinstance(thing, TaskState):
-        return {"TaskState": thing.value}
-    if isinstance(thing, tuple | list):
-        return [_plain(part) for part in thing]
-    if hasattr(thing, "__dataclass_fields__"):
-        return {type(thing).__name__: {field.name: _plain(getattr(thing, field.name)) for field in fields(thing)}}
-    return thing
-
-
-def _built(plain: Any) -> Any:
-    if isinstance(plain, list):
-        return tuple(_built(part) for part in plain)
-    if not isinstance(plain, dict):
-        return plain
-    ((kind, content),) = plain.items()
-    if kind == "Resources":
-        return Resources.of(content)
-    if kind == "TaskState":
-        return TaskState(content)
-    if kind == "Settings":
-        return Settings(**{name: _built(value) for name, value in content.items()})
-    if kind not in _KINDS:
-        raise LogError(
-            f"the recording speaks of {kind!r}, which this mesonb does not know; it was written by a newer one"
-        )
-    return _KINDS[kind](**{name: _built(value) for name, value in content.items()})
+# -- lines ----------------------------------------------------------------------------------------------------------
 
 
 def _sealed(content: dict[str, Any]) -> str:
-    body = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    body = codec.write(content)
     return f'{{"crc":"{zlib.crc32(body.encode()):08x}",{body[1:]}'
 
 
@@ -177,3 +222,26 @@ def _opened(line: str, number: int) -> dict[str, Any]:
         raise LogError(f"line {number} of the recording cannot be read: {error}") from None
     assert isinstance(content, dict)
     return content
+
+
+def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Undo compression where there is some; a torn end gives what stands before it."""
+    packer = None
+    for number, chunk in enumerate(chunks):
+        if number == 0 and chunk.startswith(b"\x1f\x8b"):
+            packer = zlib.decompressobj(wbits=_GZIP)
+        try:
+            yield packer.decompress(chunk) if packer else chunk
+        except zlib.error as error:
+            raise LogError(f"the compressed recording is damaged: {error}") from None
+
+
+def _split(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Cut into lines, each with its end; bytes that are no text stand out by their checksum."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace") + "\n"
+    if rest:
+        yield rest.decode(errors="replace")
