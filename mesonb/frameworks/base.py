@@ -107,6 +107,12 @@ class Registration(Protocol):
     def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:
         """Call a function after a while, on the thread of the callbacks."""
 
+    def answer(self, offer: OfferHandle) -> None:
+        """Send what was written on a held offer now."""
+
+    def report(self, figures: dict[str, float]) -> None:
+        """Keep what the framework says of its progress."""
+
     def suppress(self) -> None:
         """Ask for no more offers."""
 
@@ -237,6 +243,14 @@ class Framework:
     def call_later(self, delay: float | str, function: Callable[[], Any]) -> None:
         """Call a function after a while, as one more callback."""
         self._registered().call_later(parse_duration(delay), function)
+
+    def answer(self, offer: OfferHandle) -> None:
+        """Send what was written on a held offer now, and not when the holding ends; callable from any thread."""
+        self._registered().answer(offer)
+
+    def progress(self, **figures: float) -> None:
+        """Report how far it is, for panels: ``self.progress(iteration=3, total=10, loss=0.2)``."""
+        self._registered().report(figures)
 
     def suppress(self) -> None:
         """Ask for no more offers."""

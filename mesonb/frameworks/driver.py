@@ -23,6 +23,8 @@ from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
 
 #: How many complaints are kept; the newest explain the present.
 COMPLAINTS_KEPT = 100
+#: How many reports of progress are kept, for curves.
+PROGRESS_KEPT = 10_000
 
 
 class Shell(Protocol):
@@ -70,6 +72,10 @@ class Driver:
         self.tasks: dict[str, TaskHandle] = {}
         self.offers: dict[str, OfferHandle] = {}
         self.complaints: deque[Complaint] = deque(maxlen=COMPLAINTS_KEPT)
+        self.progress: dict[str, float] = {}  #: what the framework last reported of itself
+        self.progress_rows: deque[tuple[int, dict[str, float]]] = deque(
+            maxlen=PROGRESS_KEPT
+        )  #: (now_us, what was reported)
         self.superseded = False  #: another framework has registered under this name
         self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
         self._incarnation = 1
@@ -144,6 +150,15 @@ class Driver:
         if replies and not self.superseded:
             self.shell.post(replies)
 
+    def answer(self, offer: OfferHandle) -> None:
+        """Send what was written on a held offer now, and not when the holding ends; callable from any thread."""
+        self.call_later(0, lambda: self._send(offer))
+
+    def _send(self, offer: OfferHandle) -> None:
+        offer.hold_us = 0
+        if offer.id in self.offers and (reply := self._reply(offer)):
+            self.shell.post([reply])
+
     def _reply(self, offer: OfferHandle) -> calls.Call | None:
         if offer.hold_us and not offer.launches:
             self._hold(offer)
@@ -186,6 +201,11 @@ class Driver:
     def kill(self, task: str) -> None:
         """Ask for a task to be killed."""
         self.shell.post([calls.KillTask(self.name, task)])
+
+    def report(self, figures: dict[str, float]) -> None:
+        """Keep what the framework says of its progress."""
+        self.progress = self.progress | figures
+        self.progress_rows.append((self.now_us(), self.progress))
 
     def now_us(self) -> int:
         """The master's time in microseconds."""

@@ -186,7 +186,9 @@ def test_an_offer_answered_too_late_loses_no_task(sim):
 
 def test_needs_larger_than_any_agent_are_refused_with_the_remedy(sim):
     queue = sim.register(mb.Queue(), name="queue")
-    with pytest.raises(BadValue, match=r"no agent is large enough for 8 cpus; the largest has 4 cpus.*mb\.Master\(agents="):
+    with pytest.raises(
+        BadValue, match=r"no agent is large enough for 8 cpus; the largest has 4 cpus.*mb\.Master\(agents="
+    ):
         queue.submit(double, 1, needs=mb.Resources(cpus=8))
 
 
