@@ -1,0 +1,93 @@
+"""The notebook: what a session looks like as the last line of a cell, and ``session.watch``.
+
+The only file that asks IPython anything. ``install`` is called by ``import mesonb``, so nothing heavy is imported here
+before something is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+from mesonb.errors import BadValue
+from mesonb.session import Session
+
+PANELS = ("board", "shares")
+
+
+def install() -> None:
+    """Give every session its looks."""
+    Session.__repr__ = describe  # type: ignore[method-assign, assignment]
+    Session._repr_mimebundle_ = show  # type: ignore[attr-defined]
+    Session.watch = watch  # type: ignore[attr-defined]
+
+
+def describe(session: Session) -> str:
+    """Say in one line what a session holds."""
+    from mesonb.panels import still
+
+    return still.text(session.id, session.snapshot())
+
+
+def show(session: Session, **_asked: Any) -> dict[str, Any]:
+    """Return the session's board, for whoever displays it: live in a kernel, and a still picture for anyone else."""
+    from mesonb.panels import still
+    from mesonb.panels.feed import picture
+
+    bundle = {"text/plain": describe(session), "text/html": still.html(session.id, picture(session))}
+    if in_kernel():
+        from mesonb.panels.board import board_of
+        from mesonb.panels.server import panel_server
+
+        bundle |= board_of(session, panel_server(kernel_id()))._repr_mimebundle_()[0] | bundle  # type: ignore[index]
+    return bundle
+
+
+def watch(session: Session, panel: str = "board") -> Session | Shares:
+    """Return a panel of this session, to be the last line of a cell: ``master.watch("shares")``."""
+    if panel not in PANELS:
+        raise BadValue(f"no panel is called {panel!r}; there are {', '.join(PANELS)}")
+    return session if panel == "board" else Shares(session)
+
+
+class Shares:
+    """Shares over time: a live Bokeh chart, served by the kernel's panel server through Jupyter's own."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __repr__(self) -> str:
+        return f"<shares of {describe(self._session)[1:]}"
+
+    def _repr_html_(self) -> str:
+        from mesonb.panels import still
+        from mesonb.panels.feed import picture
+
+        if not in_kernel() or "MESONB_BASE_URL" not in os.environ:
+            return still.html(self._session.id, picture(self._session))
+        from mesonb.panels.server import panel_server
+
+        query = urlencode({"session": self._session.id})
+        source = f"{panel_server(kernel_id()).prefix}/shares?{query}"
+        return (
+            f'<iframe src="{escape(source)}" title="Shares over time of {escape(self._session.id)}" '
+            'style="width: 100%; height: 330px; border: 0; background: #fff"></iframe>'
+        )
+
+
+def in_kernel() -> bool:
+    """Whether this runs in a Jupyter kernel, where widgets have somebody to talk to."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
+def kernel_id() -> str:
+    """Return the id that the Jupyter server knows this kernel by; it stands in the name of its connection file."""
+    from ipykernel.connect import get_connection_file
+
+    found = re.search(r"kernel-([\w-]+)\.json$", get_connection_file())
+    return found.group(1) if found else ""

@@ -1,0 +1,157 @@
+"""Feed: brings one session's frames to whoever watches it, and their commands to the session.
+
+Rule: everything here happens on the panels' own loop, never on a thread where a cell runs. A frame is made at most 20
+times a second, only when the session has changed, and may cost a tenth of the time at most; between changes a beat says
+that somebody is still there. The session is held weakly: a panel keeps no simulation alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from mesonb.errors import BadValue, MesonbError
+from mesonb.panels.view import Frame, Palette, curve, frame_of
+from mesonb.session import Session
+
+FRAME_S = 0.05  #: at most 20 frames a second
+BEAT_S = 0.5  #: how long nothing may be said; a board calls itself stale after 2 s
+COST = 10  #: a frame that took n seconds is followed by n * COST seconds without one
+#: Characters of a traceback that travel.
+TRACEBACK_SHOWN = 4000
+
+_palettes: weakref.WeakKeyDictionary[Session, Palette] = weakref.WeakKeyDictionary()
+
+
+class Watcher(Protocol):
+    """Somebody who is shown frames; it drops them itself where they come too fast."""
+
+    def show(self, frame: Frame) -> None:
+        """Take a newer frame."""
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Take a small message: a beat, or trouble."""
+
+
+def palette_of(session: Session) -> Palette:
+    """Return the session's palette: one for all its panels, so that a framework keeps its colour."""
+    return _palettes.setdefault(session, Palette())
+
+
+def picture(session: Session) -> Frame:
+    """Picture a session as it is now; callable from any thread."""
+    return frame_of(session.snapshot(), palette_of(session), complaints_of(session))
+
+
+def complaints_of(session: Session) -> dict[str, Any]:
+    """Return the last complaint of each framework that has one, and how many there were."""
+    found = {}
+    for name, driver in list(session.drivers.items()):
+        if driver.complaints:
+            last = driver.complaints[-1]
+            found[name] = {
+                "times": len(driver.complaints),
+                "callback": last.callback,
+                "error": last.error,
+                "traceback": last.traceback[-TRACEBACK_SHOWN:],
+            }
+    return found
+
+
+def shares_so_far(session: Session) -> list[list[Any]]:
+    """Return the session's shares over time, thinned to what a small curve needs."""
+    return curve(list(session.history.rows))
+
+
+class Feed:
+    """Watches one session for all who watch the feed."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = weakref.ref(session)
+        self._watchers: list[Watcher] = []
+        self._seen_steps = -1
+        self._said_s = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, watcher: Watcher) -> None:
+        """Show frames to a watcher from now on, the present one first."""
+        self._watchers.append(watcher)
+        if session := self._session():
+            watcher.show(picture(session))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def remove(self, watcher: Watcher) -> None:
+        """Show a watcher no more."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._watchers:
+            began_s = loop.time()
+            self._turn(began_s)
+            spent_s = loop.time() - began_s
+            await asyncio.sleep(max(FRAME_S - spent_s, spent_s * COST, 0.001))
+
+    def _turn(self, now_s: float) -> None:
+        session = self._session()
+        if session is None:
+            self._say({"kind": "gone"}, now_s)
+        elif session.core.steps != self._seen_steps:
+            self._seen_steps = session.core.steps
+            self._show(session, now_s)
+        elif now_s - self._said_s >= BEAT_S:
+            self._say({"kind": "beat"}, now_s)
+
+    def _show(self, session: Session, now_s: float) -> None:
+        try:
+            frame = picture(session)
+        except Exception as error:  # noqa: BLE001 - said in the panel; nothing else stops
+            self._say({"kind": "trouble", "because": f"{type(error).__name__}: {error}"}, now_s)
+            return
+        self._said_s = now_s
+        self._each(lambda watcher: watcher.show(frame))
+
+    def _say(self, message: dict[str, Any], now_s: float) -> None:
+        if now_s - self._said_s >= BEAT_S:
+            self._said_s = now_s
+            self._each(lambda watcher: watcher.say(message))
+
+    def _each(self, do: Callable[[Watcher], None]) -> None:
+        for watcher in list(self._watchers):
+            try:
+                do(watcher)
+            except Exception:  # noqa: BLE001 - whoever cannot be shown anything any more is let go
+                self.remove(watcher)
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def obey(session: Session | None, command: Any) -> dict[str, Any]:
+    """Do what a panel asks, and acknowledge it: ``{"id": 7, "do": "weight", "role": "lab", "weight": 2}``."""
+    ack = {"kind": "ack", "id": command.get("id") if isinstance(command, dict) else None, "ok": True}
+    try:
+        if session is None:
+            raise BadValue("what this panel showed is gone")
+        _do(session, command)
+    except MesonbError as error:
+        ack |= {"ok": False, "because": str(error)}
+    except Exception as error:  # noqa: BLE001 - a panel's mistake is answered, and harms nobody
+        ack |= {"ok": False, "because": f"{type(error).__name__}: {error}"}
+    return ack
+
+
+def _do(session: Session, command: Any) -> None:
+    match command:
+        case {"do": "pause"}:
+            session.pause()
+        case {"do": "resume"}:
+            session.resume()
+        case {"do": "weight", "role": str(role), "weight": int() | float() as weight}:
+            session.weights[role] = weight
+        case _:
+            raise BadValue(f"a panel may ask for pause, resume, or the weight of a role; not {command!r:.200}")

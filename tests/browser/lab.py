@@ -1,0 +1,153 @@
+"""A real JupyterLab on a loopback port, with its own directories, and a browser page that shows one notebook of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import Page, sync_playwright
+
+from tests.helpers import ROOT, wait_for
+
+SERVER_CONFIG = ROOT / "extensions" / "jupyter-config" / "server-config" / "mesonb.json"
+QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+BROWSER = (
+    "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync --disable-dev-shm-usage".split()
+)
+START_S = 60
+
+
+class Lab:
+    """The server: where it is, and what stops it."""
+
+    def __init__(self, home: Path, base_url: str = "/") -> None:
+        self.home = home
+        self.notebooks = home / "notebooks"
+        self.runtime = home / "runtime"
+        self._prepare()
+        self._output = (home / "jupyter.log").open("w")
+        self.process = subprocess.Popen(self._command(base_url), env=self._environment(), stdout=self._output, stderr=self._output)
+        self.info: dict[str, Any] = wait_for(self._info, START_S, f"a JupyterLab that listens; see {home / 'jupyter.log'}")
+        self.url, self.token = self.info["url"], self.info["token"]
+
+    def _prepare(self) -> None:
+        enabled = self.home / "config" / "jupyter_server_config.d"
+        for folder in (self.notebooks, self.runtime, enabled, self.home / "config" / "labconfig"):
+            folder.mkdir(parents=True)
+        shutil.copy(SERVER_CONFIG, enabled)
+        (self.home / "config" / "labconfig" / "page_config.json").write_text(json.dumps(QUIET))
+
+    def _environment(self) -> dict[str, str]:
+        own = {
+            "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython",
+            "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        }  # fmt: skip
+        given = {name: value for name, value in os.environ.items() if name != "MESONB_BASE_URL"}
+        return {**given, "PYTHONPATH": str(ROOT), **{name: str(self.home / folder) for name, folder in own.items()}}
+
+    def _command(self, base_url: str) -> list[str]:
+        return [
+            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
+            f"--ServerApp.root_dir={self.notebooks}", f"--ServerApp.base_url={base_url}", "--LabApp.expose_app_in_browser=True",
+        ]  # fmt: skip
+
+    def _info(self) -> dict[str, Any] | None:
+        assert self.process.poll() is None, (self.home / "jupyter.log").read_text()
+        found = self.runtime / f"jpserver-{self.process.pid}.json"
+        try:
+            return json.loads(found.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def close(self) -> None:
+        """Stop the server and the kernels it started."""
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self._output.close()
+
+
+class Notebook:
+    """One notebook in one page."""
+
+    def __init__(self, page: Page, lab: Lab, name: str, cells: list[str]) -> None:
+        self.page, self.lab = page, lab
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(book, lab.notebooks / f"{name}.ipynb")
+        page.goto(f"{lab.url}lab/tree/{name}.ipynb?token={lab.token}")
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until the notebook is there and its kernel is idle."""
+        self.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel", timeout=60_000)
+        self.until_status("idle", 60)
+
+    @property
+    def status(self) -> str:
+        """What the kernel does, as the browser knows it: idle, busy ..."""
+        return self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status")
+
+    def until_status(self, status: str, deadline_s: float) -> None:
+        """Wait until the kernel is idle, or busy."""
+        self.until(lambda: self.status == status, deadline_s, f"the kernel is {status}")
+
+    def until(self, condition: Any, deadline_s: float, what: str) -> Any:
+        """Wait for a condition while the page goes on."""
+        return wait_for(lambda: (self.page.wait_for_timeout(10), condition())[1], deadline_s, what)
+
+    def run(self, cell: int) -> None:
+        """Run one cell, and do not wait for it."""
+        self.page.evaluate(
+            """(cell) => { const {content} = window.jupyterapp.shell.currentWidget; content.activeCellIndex = cell;
+               window.jupyterapp.commands.execute('notebook:run-cell'); }""",
+            cell,
+        )
+
+    def run_to_end(self, cell: int, deadline_s: float = 60) -> None:
+        """Run one cell, wait for its end, and fail with what it printed if it raised."""
+        self.run(cell)
+        self.until(lambda: self.counter(cell) is not None, deadline_s, f"cell {cell} has run")
+        self.until_status("idle", deadline_s)
+        assert "Traceback" not in self.output(cell), self.output(cell)
+
+    def counter(self, cell: int) -> int | None:
+        """The number in the cell's brackets; None before it has run."""
+        return self.page.evaluate(f"window.jupyterapp.shell.currentWidget.model.cells.get({cell}).sharedModel.execution_count")
+
+    def output(self, cell: int) -> str:
+        """What a cell has put out, as text."""
+        return self.page.evaluate(
+            f"JSON.stringify(window.jupyterapp.shell.currentWidget.model.cells.get({cell}).outputs.toJSON())"
+        )
+
+    def board(self) -> dict[str, str]:
+        """What the board says of itself: frames, transport, state, acks, paused."""
+        return self.page.evaluate("({...document.querySelector('.mesonb')?.dataset})")
+
+    def frames(self) -> int:
+        """How many frames have come."""
+        return int(self.board().get("frames", 0))
+
+
+@contextmanager
+def browser_page(chromium: str, **options: Any) -> Iterator[Page]:
+    """Open a page in a headless Chromium."""
+    arguments = [*BROWSER, *(["--no-sandbox"] if os.getuid() == 0 else [])]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        try:
+            yield browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+        finally:
+            browser.close()
