@@ -1,0 +1,217 @@
+"""Agent: a worker plugin that makes a Dask worker a Mesos agent, named by the worker's *name*, which outlives its address.
+
+It joins whoever leads, runs what it is told to in its executors, and reports. The last update of a task is kept until
+the master has acknowledged it, and said again when the link to the hub was cut and restored. A new master, who knows
+nothing of these tasks, finds a clean agent. Every message it sends or takes is listed in ``_take`` and ``_report``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import pickle
+import platform
+import socket
+import sys
+from typing import Any
+
+import dask
+import distributed
+from distributed.diagnostics.plugin import WorkerPlugin
+
+import mesonb
+from mesonb.core.resources import Resources
+from mesonb.errors import MesonbError
+from mesonb.live.child import FAILED, STARTED
+from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
+from mesonb.live.executors import Executors
+
+logger = logging.getLogger("mesonb")
+
+NAME = "mesonb-agent"
+#: How a cluster of mesonb's own tells a worker its declared size.
+DECLARED = "MESONB_AGENT_AMOUNTS"
+#: ``running`` is reported so late, so that a task which ends before is reported once.
+RUNNING_HELD_S = 0.005
+REDIAL_MOST_S = 2.0
+#: What a task is likely to need; imported once, in the zygote.
+PRELOAD = ("cloudpickle", "numpy")
+
+
+class Task:
+    """One task in the agent's table: kept until its last update is acknowledged."""
+
+    __slots__ = ("id", "killing", "number", "update")
+
+    def __init__(self, number: int, task: str) -> None:
+        self.number, self.id = number, task
+        self.killing = False
+        self.update: Message | None = None  #: its last update, once it has ended
+
+
+class Agent(WorkerPlugin):  # type: ignore[misc]  # distributed ships no types
+    """The plugin. Registering it again changes nothing: setting it up anew would kill everybody's tasks."""
+
+    idempotent = True
+    name = NAME
+
+    async def setup(self, worker: Any) -> None:
+        """Start the executors and go to the hub; a late worker is set up exactly so."""
+        self.worker = worker
+        self.agent = agent_name(worker)
+        self.total = declared() or whole_of(worker)
+        self.epoch = 0
+        self.leader_id = ""
+        self.tasks: dict[str, Task] = {}
+        self._by_number: dict[int, Task] = {}
+        self._count = 0
+        self._held: list[Task] = []  #: running, not reported yet
+        self._loop = asyncio.get_running_loop()
+        self._peer: Peer | None = None
+        modules = dask.config.get("mesonb.preload", PRELOAD)
+        self.executors = Executors(round(self.total.cpus), modules, self._said, self._died)
+        self._staying = asyncio.ensure_future(self._stay())
+
+    async def teardown(self, worker: Any) -> None:
+        """Leave, with everything that runs."""
+        self._staying.cancel()
+        if self._peer:
+            await self._peer.close()
+        self.executors.close()
+
+    async def _stay(self) -> None:
+        """Be attached to the hub for as long as this worker lives."""
+        wait_s = 0.05
+        while True:
+            with contextlib.suppress(MesonbError):
+                self._peer = await dial(
+                    self.worker.scheduler.address, self.worker.security.get_connection_args("worker"),
+                    {"kind": "agent", "name": self.agent}, self._take,
+                )  # fmt: skip
+                wait_s = 0.05
+                await self._peer.read()
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, REDIAL_MOST_S)
+
+    # -- what it is told --------------------------------------------------------------------------------------------
+
+    def _take(self, _: str, message: Message) -> None:
+        match message:
+            case ("launch", task, digest, function, arguments):
+                self._launch(task, digest, function, arguments)
+            case ("kill", task):
+                self._kill(task)
+            case ("ack", acknowledged):
+                for task in acknowledged:
+                    self._forget(task)
+            case ("ping",):
+                self._send_to(HUB, ("pong",))
+            case ("leader", epoch, leader_id):
+                self._join(epoch, leader_id)
+            case _:
+                raise ValueError("no such message")
+
+    def _join(self, epoch: int, leader_id: str) -> None:
+        """Introduce itself to a leader; one that is new does not know what runs here, so nothing does."""
+        self.epoch = epoch
+        if leader_id != self.leader_id:
+            self.leader_id = leader_id
+            self._clean()
+        self._send_to(LEADER, ("join", self._introduction(), list(self.tasks)))
+        self._send_to(LEADER, *[task.update for task in self.tasks.values() if task.update])
+
+    def _introduction(self) -> dict[str, Any]:
+        return {
+            "amounts": dict(self.total.amounts),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "group": os.getpgrp(),
+            "versions": {
+                "python": ".".join(platform.python_version_tuple()[:2]),
+                "distributed": distributed.__version__,
+                "mesonb": mesonb.__version__,
+            },
+        }
+
+    def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes) -> None:
+        if function is not None:
+            self.executors.learn(digest, function)
+        self._count += 1
+        self.tasks[task] = self._by_number[self._count] = Task(self._count, task)
+        self.executors.run(self._count, digest, arguments)
+
+    def _kill(self, name: str) -> None:
+        task = self.tasks.get(name)
+        if task is None:
+            self._send_to(LEADER, ("update", name, "lost", "its agent does not know it", b""))
+        elif task.update is None:
+            task.killing = True
+            if self.executors.kill(task.number):
+                self._ended(task, "killed", "", b"")
+
+    def _forget(self, name: str) -> None:
+        if task := self.tasks.pop(name, None):
+            self._by_number.pop(task.number, None)
+
+    def _clean(self) -> None:
+        self.tasks.clear()
+        self._by_number.clear()
+        self._held.clear()
+        self.executors.kill_all()
+
+    # -- what it reports --------------------------------------------------------------------------------------------
+
+    def _said(self, number: int, kind: int, content: bytes) -> None:
+        """Hear from a child how a task goes on."""
+        task = self._by_number.get(number)
+        if task is None or task.update:
+            return
+        if kind == STARTED:
+            if not self._held:
+                self._loop.call_later(RUNNING_HELD_S, self._report_running)
+            self._held.append(task)
+        elif kind == FAILED:
+            self._ended(task, "failed", pickle.loads(content)[0], content)
+        else:
+            self._ended(task, "finished", "", content)
+
+    def _died(self, number: int, because: str) -> None:
+        task = self._by_number.get(number)
+        if task and task.update is None:
+            self._ended(task, "killed" if task.killing else "failed", "" if task.killing else because, b"")
+
+    def _ended(self, task: Task, state: str, because: str, content: bytes) -> None:
+        task.update = ("update", task.id, state, because, content)
+        self._send_to(LEADER, task.update)
+
+    def _report_running(self) -> None:
+        held, self._held = self._held, []
+        self._send_to(LEADER, *[("update", task.id, "running", "", b"") for task in held if task.update is None])
+
+    def _send_to(self, whom: str, *messages: Message) -> None:
+        if self._peer and messages:
+            self._peer.send(whom, *messages)
+
+
+def agent_name(worker: Any) -> str:
+    """Name an agent by its worker's name; Dask's own default names are numbers."""
+    name = str(worker.name)
+    return f"agent-{name}" if name.isdecimal() else name
+
+
+def declared() -> Resources | None:
+    """Read the size that a cluster of mesonb's own declared for this worker."""
+    return Resources.of(json.loads(os.environ[DECLARED])) if DECLARED in os.environ else None
+
+
+def whole_of(worker: Any) -> Resources:
+    """Take a worker of any other cluster as large as Dask takes it."""
+    threads = worker.state.nthreads
+    memory = getattr(worker.memory_manager, "memory_limit", None) or distributed.system.MEMORY_LIMIT
+    return Resources(cpus=threads, mem=int(memory))
+
+
+assert sys.platform != "win32", "executors need fork; on Windows use a Simulation, or a cluster on Linux"

@@ -1,0 +1,118 @@
+"""Cargo: how a task's function and arguments travel to an agent, and how its outcome comes back.
+
+The core never sees any of it. A function is pickled once per batch of launches and sent once to each agent, by digest;
+within one callback a function is taken to stay as it is, between two it is looked at again, because a cell may have
+changed what it refers to. What a cell defined travels by value (cloudpickle), the rest by reference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+from mesonb.core.records import TaskState
+from mesonb.errors import CannotPickle
+from mesonb.frameworks.base import Outcome, TaskHandle
+
+#: The most that the arguments of one task may weigh; they travel through the hub.
+ARGUMENTS_MOST = 256_000_000
+_NOTHING_GIVEN = pickle.dumps(((), {}), protocol=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """A function and its arguments, ready to travel."""
+
+    digest: bytes
+    function: bytes
+    arguments: bytes
+
+
+class Packer:
+    """Packs tasks; knows the functions that it packed since ``fresh`` was called."""
+
+    def __init__(self) -> None:
+        self._functions: dict[int, tuple[Callable[..., Any], bytes, bytes]] = {}
+
+    def fresh(self) -> None:
+        """Look at functions anew: a callback begins."""
+        self._functions.clear()
+
+    def pack(self, task: TaskHandle) -> Cargo:
+        """Pack one task; CannotPickle says what cannot travel and what to do about it."""
+        known = self._functions.get(id(task.function))
+        if known is None:
+            content = _dumps(task.function, f"the function {_name(task.function)}")
+            known = task.function, hashlib.blake2b(content, digest_size=16).digest(), content
+            self._functions[id(task.function)] = known
+        return Cargo(known[1], known[2], _pack_arguments(task))
+
+
+def unpack(state: TaskState, content: bytes) -> Outcome | None:
+    """Return what a task left behind, if anything."""
+    if not content:
+        return None
+    if state is TaskState.FINISHED:
+        return _unpack_result(content)
+    _, trace, original = pickle.loads(content)
+    return Outcome(error=_original(original), traceback=trace)
+
+
+def _unpack_result(content: bytes) -> Outcome:
+    try:
+        return Outcome(pickle.loads(content))
+    except Exception as error:  # noqa: BLE001 - a class that the kernel lacks, for one; the task itself went well
+        return Outcome(error=error, traceback=f"its result cannot be read in this kernel: {error}")
+
+
+def _original(content: bytes) -> BaseException | None:
+    try:
+        return pickle.loads(content) if content else None
+    except Exception:  # noqa: BLE001 - the traceback as text has to do
+        return None
+
+
+def _pack_arguments(task: TaskHandle) -> bytes:
+    if not task.args and not task.kwargs:
+        return _NOTHING_GIVEN
+    try:
+        content = _pickled((task.args, task.kwargs))
+    except Exception:  # noqa: BLE001 - now find out which of them it is
+        for place, value in [*enumerate(task.args, start=1), *task.kwargs.items()]:
+            _dumps(value, f"argument {place} of {_name(task.function)}")
+        raise
+    if len(content) > ARGUMENTS_MOST:
+        raise CannotPickle(
+            f"the arguments of {_name(task.function)} weigh {len(content) / 1e6:.0f} MB, more than {ARGUMENTS_MOST / 1e6:.0f} MB; "
+            "pass a path, or make the data where it is needed"
+        )
+    return content
+
+
+def _dumps(thing: Any, what: str) -> bytes:
+    try:
+        return _pickled(thing)
+    except Exception as error:
+        raise CannotPickle(
+            f"{what} cannot be sent to an agent: {error}; open files, locks and connections inside the function instead"
+        ) from error
+
+
+def _pickled(thing: Any) -> bytes:
+    """Pickle by reference where that is enough; only cloudpickle sends what a cell defined."""
+    try:
+        content = pickle.dumps(thing, protocol=5)
+        if b"__main__" not in content:
+            return content
+    except Exception:  # noqa: BLE001, S110 - cloudpickle may still know how
+        pass
+    return bytes(cloudpickle.dumps(thing, protocol=5))
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", None) or repr(function)

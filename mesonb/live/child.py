@@ -1,0 +1,145 @@
+"""Child: takes tasks from the pipe that an agent's children share, runs them one at a time, says how each went.
+
+Whoever is idle takes the next packet, so no task waits behind a running one. A packet is one datagram: the task's
+number on this agent, the digest of its function, and its pickled arguments, or the path of a file that holds them. A
+function comes from a file named by its digest, is unpickled once, and kept. Nothing here may import Dask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import socket
+import struct
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+#: A packet: the task's number, the digest of its function, whether the rest is a path.
+PACKET = struct.Struct("<Q16s?")
+#: What a child says: a kind, the task's number, how many bytes follow.
+SAID = struct.Struct("<BQQ")
+STARTED, DONE, FAILED = 1, 2, 3
+#: No packet is larger; larger arguments go through a file.
+PACKET_MOST = 64_000
+FUNCTIONS_KEPT = 32
+
+
+class Child:
+    """One process that runs tasks."""
+
+    def __init__(self, tasks: socket.socket, own: socket.socket, folder: str, *, spare: bool) -> None:
+        self._tasks, self._own, self._folder, self._spare = tasks, own, Path(folder), spare
+        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the process lasts
+        os.dup2(self._printed.fileno(), 1)
+        os.dup2(self._printed.fileno(), 2)
+        sys.stdout = open(1, "w", buffering=8192, closefd=False)  # noqa: PTH123, SIM115
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: PTH123, SIM115
+
+    def run(self) -> None:
+        """Run tasks until there is no agent any more; what is known is said together with the next start."""
+        known = b""
+        while True:
+            try:
+                packet = self._tasks.recv(PACKET_MOST, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                if known:
+                    self._own.sendall(known)
+                    known = b""
+                packet = self._next()
+            if not packet:
+                return
+            number, digest, in_file = PACKET.unpack_from(packet)
+            self._own.sendall(known + SAID.pack(STARTED, number, 0))
+            kind, content = self._run_one(digest, packet[PACKET.size :], in_file)
+            known = SAID.pack(kind, number, len(content)) + content
+
+    def _next(self) -> bytes:
+        """Wait for a packet; nothing when there will be none, or when a spare child has waited long enough."""
+        while True:
+            try:
+                return self._tasks.recv(PACKET_MOST)
+            except BlockingIOError:  # the socket's own timeout
+                if self._spare:
+                    return b""
+
+    def _run_one(self, digest: bytes, content: bytes, in_file: bool) -> tuple[int, bytes]:
+        try:
+            args, kwargs = pickle.loads(self._arguments(content, in_file))
+            result = self._function(digest)(*args, **kwargs)
+            self._flush()
+            return DONE, _pickled_result(result)
+        except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
+            self._flush()
+            return FAILED, _pickled_error(error, self._last_words())
+        finally:
+            self._forget_printed()
+
+    def _arguments(self, content: bytes, in_file: bool) -> bytes:
+        if not in_file:
+            return content
+        path = Path(os.fsdecode(content))
+        try:
+            return path.read_bytes()
+        finally:
+            path.unlink()
+
+    def _function(self, digest: bytes) -> Callable[..., Any]:
+        if digest not in self._functions:
+            if len(self._functions) >= FUNCTIONS_KEPT:
+                del self._functions[next(iter(self._functions))]
+            self._functions[digest] = pickle.loads((self._folder / digest.hex()).read_bytes())
+        return self._functions[digest]
+
+    # -- what a task prints ---------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+    def _last_words(self) -> str:
+        size = os.lseek(1, 0, os.SEEK_END)
+        return os.pread(1, 2000, max(0, size - 2000)).decode(errors="replace")
+
+    def _forget_printed(self) -> None:
+        if os.lseek(1, 0, os.SEEK_CUR):
+            os.ftruncate(1, 0)
+            os.lseek(1, 0, os.SEEK_SET)
+
+
+def _pickled_result(result: Any) -> bytes:
+    """Pickle by reference where that is enough; what a cell defined travels by value."""
+    try:
+        content = pickle.dumps(result, protocol=5)
+        if b"__main__" not in content:
+            return content
+    except Exception:  # noqa: BLE001, S110 - cloudpickle may still know how
+        pass
+    try:
+        return bytes(cloudpickle.dumps(result, protocol=5))
+    except Exception as error:
+        raise TypeError(f"its result, a {type(result).__name__}, cannot be sent back: {error}; return plain data instead") from error
+
+
+def _pickled_error(error: BaseException, printed: str) -> bytes:
+    """Pickle what the master wants to know: one line, the traceback, and the exception itself where it can travel."""
+    because = f"{type(error).__name__}: {error}"
+    if isinstance(error, ImportError):
+        because += f"; install {error.name or 'it'} on the agents, or define what needs it in a cell: that travels by itself"
+    inner = error.__traceback__.tb_next if error.__traceback__ else None  # the first frame is ours
+    trace = "".join(traceback.format_exception(type(error), error, inner))
+    if printed:
+        trace += f"last printed:\n{printed}"
+    try:
+        original = bytes(cloudpickle.dumps(error.with_traceback(None), protocol=5))
+    except Exception:  # noqa: BLE001 - then its text has to do
+        original = b""
+    return pickle.dumps((because, trace, original), protocol=5)

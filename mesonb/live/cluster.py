@@ -1,0 +1,163 @@
+"""Cluster: finds the local Dask cluster of this user that fits, or starts it, detached, and remembers where it is.
+
+One file per cluster, readable by this user alone, beside Jupyter's own connection files. Which cluster fits is told by
+its name and its declared agents, so a lesson that declares two agents never meets the cluster of another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed.system import MEMORY_LIMIT
+
+from mesonb.core.resources import Resources
+from mesonb.core.units import parse_duration
+from mesonb.errors import BadValue, ClusterError
+from mesonb.live.host import publish
+
+#: A cluster that nobody has led for so long goes away. ``dask.config``: mesonb.idle-timeout.
+IDLE = "10 min"
+START_S = 60
+AGENTS_MOST = 256
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A local cluster that runs."""
+
+    file: Path
+    address: str
+    pid: int
+    agents: int
+
+    def stop(self) -> None:
+        """End it, with its agents; return when it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        deadline_s = time.monotonic() + 10
+        while alive(self.pid) and time.monotonic() < deadline_s:
+            time.sleep(_POLL_S)
+
+
+def find_or_start(agents: Sequence[Resources], name: str = "") -> Local:
+    """Return the running cluster of this name and these agents, started if it was not there."""
+    file = _file_of(agents, name)
+    with _locked(file.with_suffix(".lock")):
+        return _running(file) or _start(file, agents)
+
+
+def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
+    """Read what ``agents=`` says; nothing is the machine divided evenly."""
+    if agents is None or isinstance(agents, int) and not isinstance(agents, bool):
+        count = min(CPU_COUNT, 4) if agents is None else agents
+        if not 1 <= count <= AGENTS_MOST:
+            raise BadValue(f"agents={agents}: a cluster has 1 to {AGENTS_MOST} agents")
+        mb = MEMORY_LIMIT // count // 1_000_000
+        return [Resources.of({"cpus": CPU_COUNT * 1000 // count, "mem": mb * 1_000_000})] * count
+    listed = list(agents)
+    wrong = next((agent for agent in listed if not isinstance(agent, Resources) or not agent), None)
+    if wrong is not None or not 1 <= len(listed) <= AGENTS_MOST:
+        raise BadValue(f'agents={agents!r}: give a number, or a list such as [mb.Resources(cpus=4, mem="4GB"), ...]')
+    return listed
+
+
+def _start(file: Path, agents: Sequence[Resources]) -> Local:
+    """Start the host in a process session of its own, and wait for its file."""
+    idle_s = parse_duration(dask.config.get("mesonb.idle-timeout", IDLE)) / 1_000_000
+    publish(file.with_suffix(".plan"), {"agents": [dict(agent.amounts) for agent in agents], "idle_s": idle_s})
+    with file.with_suffix(".log").open("wb") as log:
+        host = subprocess.Popen(
+            [sys.executable, "-m", "mesonb.live.host", str(file)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment(),
+        )  # fmt: skip
+    deadline_s = time.monotonic() + START_S
+    while not file.exists():
+        if host.poll() is not None or time.monotonic() > deadline_s:
+            host.kill()
+            said = file.with_suffix(".log").read_text(errors="replace")[-2000:]
+            raise ClusterError(f"the local cluster did not start within {START_S} s; it said:\n{said}")
+        time.sleep(_POLL_S)
+    _REAPED.append(host)
+    return _read(file)
+
+
+#: Hosts started by this process; kept so that Python does not warn about them: they are meant to outlive it.
+_REAPED: list[subprocess.Popen[bytes]] = []
+
+
+def _environment() -> dict[str, str]:
+    """Let the host import what this kernel imports."""
+    path = [entry for entry in sys.path if entry and Path(entry).is_dir()]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+
+
+def _running(file: Path) -> Local | None:
+    try:
+        found = _read(file)
+    except (OSError, ValueError, KeyError):
+        return None
+    if alive(found.pid):
+        return found
+    file.unlink(missing_ok=True)
+    return None
+
+
+def _read(file: Path) -> Local:
+    facts: dict[str, Any] = json.loads(file.read_text())
+    return Local(file, facts["address"], facts["pid"], len(facts["agents"]))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this user runs; one that has ended and waits for its parent does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            return True
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def _file_of(agents: Sequence[Resources], name: str) -> Path:
+    plan = json.dumps([name, [sorted(agent.amounts.items()) for agent in agents]])
+    digest = hashlib.blake2b(plan.encode(), digest_size=4).hexdigest()
+    return folder() / f"mesonb-{name + '-' if name else ''}{digest}.json"
+
+
+def folder() -> Path:
+    """Return the folder of connection files: Jupyter's own, which belongs to this user alone."""
+    try:
+        from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415 - live works where no Jupyter is
+
+        path = Path(jupyter_runtime_dir())
+    except ImportError:
+        path = Path(os.environ.get("XDG_RUNTIME_DIR") or Path(tempfile.gettempdir()) / f"mesonb-{os.getuid()}")
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Let one process at a time find or start a cluster."""
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

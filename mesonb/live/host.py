@@ -1,0 +1,71 @@
+"""Host: the process of a local cluster of mesonb's own: the Dask scheduler with the hub, and a nanny per agent.
+
+It runs in a process session of its own, so neither the stop button nor a restart of the kernel reaches it. Each agent
+is a Dask worker in a process of its own; a nanny replaces one that dies. It ends when the hub has seen no master for a
+while. Started by ``mesonb.live.cluster`` as ``python -m mesonb.live.host FILE``; FILE holds the plan, and then the facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from distributed import Nanny, Scheduler
+from distributed.protocol.pickle import dumps
+
+from mesonb.live.agent import DECLARED, NAME, Agent
+from mesonb.live.hub import NAME as HUB_NAME
+from mesonb.live.hub import Hub
+
+
+async def main(file: Path) -> None:
+    """Start what the plan says, write where it is, and stay until it is over."""
+    plan = json.loads(file.with_suffix(".plan").read_text())
+    scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False)
+    async with scheduler:
+        await scheduler.register_scheduler_plugin(Hub(plan["idle_s"]), name=HUB_NAME, idempotent=True)
+        # Known before the first worker registers: registering it later would set up agents a second time.
+        scheduler.worker_plugins[NAME] = dumps(Agent())
+        nannies = [_nanny(scheduler, number, amounts) for number, amounts in enumerate(plan["agents"], start=1)]
+        async with contextlib.AsyncExitStack() as stack:
+            await asyncio.gather(*[stack.enter_async_context(nanny) for nanny in nannies])
+            publish(file, {"address": scheduler.address, "pid": os.getpid(), **plan})
+            try:
+                await _finished(scheduler)
+            finally:
+                file.unlink(missing_ok=True)
+
+
+def _nanny(scheduler: Scheduler, number: int, amounts: dict[str, int]) -> Nanny:
+    """Make one agent; Dask itself sets it no memory limit: its children hold the memory, not the worker."""
+    return Nanny(
+        scheduler.address, name=f"agent-{number}", nthreads=1, memory_limit=0, dashboard=False,
+        env={DECLARED: json.dumps(amounts)},
+    )  # fmt: skip
+
+
+async def _finished(scheduler: Scheduler) -> None:
+    """Wait until the scheduler was closed (the hub does so when idle), or somebody says stop."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    closing = asyncio.ensure_future(scheduler.finished())
+    await asyncio.wait([closing, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+
+
+def publish(file: Path, facts: dict[str, Any]) -> None:
+    """Write a file that only this user can read, whole or not at all."""
+    draft = file.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        json.dump(facts, out)
+    draft.replace(file)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(main(Path(sys.argv[1])))

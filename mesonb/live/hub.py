@@ -1,0 +1,181 @@
+"""Hub: the switchboard inside the Dask scheduler, reachable by whoever can reach Dask at all.
+
+Every peer (the master, the agents) has one dedicated comm. The hub forwards batches unread, knows who leads, and says
+when a peer is gone. Each leader has an epoch, counted up; what a peer sends that is not the leader any more is not
+forwarded as the leader's (fencing). A leader whose comm closed, or who has answered no ping for ``SILENT_S``, is
+replaced by the next who asks. On a cluster of mesonb's own the hub ends it when nobody has led for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import time
+from typing import Any
+
+from distributed.comm import CommClosedError
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from mesonb.live.comms import ATTACH, HUB, LEADER, PROTOCOL
+
+logger = logging.getLogger("mesonb")
+
+NAME = "mesonb-hub"
+PING_S = 1.0
+#: A leader silent for so long may be replaced; a kernel's busiest cell holds its loop back for a second or two.
+SILENT_S = 6.0
+
+
+class Line:
+    """One attached peer, as the hub sees it."""
+
+    def __init__(self, name: str, kind: str, comm: Any, about: dict[str, Any]) -> None:
+        self.name, self.kind, self.about = name, kind, about
+        self.heard_s = time.monotonic()
+        self.comm = comm
+        self._outbox: list[tuple[str, bytes]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def forward(self, sender: str, content: bytes) -> None:
+        """Send a batch on; what gathers while a write is under way goes out together."""
+        self._outbox.append((sender, content))
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(self._write())
+
+    def say(self, *messages: tuple[Any, ...]) -> None:
+        """Send messages of the hub's own."""
+        self.forward(HUB, pickle.dumps(list(messages), protocol=5))
+
+    async def _write(self) -> None:
+        try:
+            while self._outbox:
+                batch, self._outbox = self._outbox, []
+                await self.comm.write(batch)
+        except CommClosedError:
+            self._outbox.clear()
+        finally:
+            self._writing = None
+
+
+class Hub(SchedulerPlugin):  # type: ignore[misc]  # distributed ships no types
+    """The plugin. Registering it again changes nothing, so every master may."""
+
+    idempotent = True
+    name = NAME
+
+    def __init__(self, idle_s: float | None = None) -> None:
+        self.idle_s = idle_s  #: end the cluster when nobody has led for so long; None: never, it is not ours
+
+    async def start(self, scheduler: Any) -> None:
+        """Open the door and begin to listen."""
+        self.scheduler = scheduler
+        self.lines: dict[str, Line] = {}
+        self.leader: Line | None = None
+        self.epoch = 0
+        self._led_s = time.monotonic()
+        scheduler.handlers[ATTACH] = self.attach
+        self._pinging = asyncio.ensure_future(self._ping())
+
+    async def before_close(self) -> None:
+        """Stop listening."""
+        self._pinging.cancel()
+        for line in list(self.lines.values()):
+            line.comm.abort()
+
+    # -- a peer comes, speaks, and goes -----------------------------------------------------------------------------
+
+    async def attach(self, comm: Any, introduction: dict[str, Any]) -> None:
+        """Serve one peer for as long as its comm lasts; called by the Dask scheduler."""
+        if because := self._refuse(introduction):
+            await comm.write(because)
+            return
+        line = Line(introduction["name"], introduction["kind"], comm, introduction)
+        self._replace(line)
+        await comm.write(self._enter(line))
+        try:
+            await self._listen(line)
+        finally:
+            self._leave(line)
+
+    def _refuse(self, introduction: dict[str, Any]) -> dict[str, str] | None:
+        if introduction["protocol"] != PROTOCOL:
+            because = (
+                f"{introduction['name']} speaks protocol {introduction['protocol']}, this cluster {PROTOCOL}: "
+                "install the same mesonb everywhere, and start the cluster again"
+            )
+            return {"refused": "VersionMismatch", "because": because}
+        if introduction["kind"] == "leader" and self.leader and not self._silent(self.leader):
+            if self.leader.about["id"] != introduction["id"]:
+                return {"refused": "MasterExists", "because": self.leader.about["who"]}
+        return None
+
+    def _silent(self, line: Line) -> bool:
+        return bool(line.comm.closed()) or time.monotonic() - line.heard_s > SILENT_S
+
+    def _replace(self, line: Line) -> None:
+        """Let go of whoever had this name, or the lead, before."""
+        if before := self.lines.get(line.name):
+            self._leave(before)
+            before.comm.abort()
+        if line.kind == "leader" and (old := self.leader):
+            self._leave(old)
+            old.comm.abort()
+
+    def _enter(self, line: Line) -> dict[str, Any]:
+        self.lines[line.name] = line
+        if line.kind == "leader":
+            self.epoch += 1
+            self.leader = line
+            self._tell_agents()
+        elif self.leader:
+            line.say(("leader", self.epoch, self.leader.about["id"]))
+        return {"epoch": self.epoch, "agents": [other.name for other in self.lines.values() if other.kind == "agent"]}
+
+    def _tell_agents(self) -> None:
+        assert self.leader
+        for line in self.lines.values():
+            if line.kind == "agent":
+                line.say(("leader", self.epoch, self.leader.about["id"]))
+
+    async def _listen(self, line: Line) -> None:
+        while True:
+            try:
+                batch = await line.comm.read()
+            except (CommClosedError, EOFError):
+                return
+            line.heard_s = time.monotonic()
+            try:
+                self._switch(line, batch)
+            except Exception:
+                logger.exception("a batch of %s was dropped", line.name)
+
+    def _switch(self, line: Line, batch: Any) -> None:
+        if line.kind == "leader" and line is not self.leader:
+            return  # fenced: another leads since
+        for to, content in batch:
+            target = self.leader if to == LEADER else self.lines.get(to)
+            if target and to != HUB:
+                target.forward(line.name, content)
+
+    def _leave(self, line: Line) -> None:
+        if self.lines.get(line.name) is not line:
+            return
+        del self.lines[line.name]
+        if line is self.leader:
+            self.leader = None
+        elif self.leader:
+            self.leader.say(("gone", line.name))
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    async def _ping(self) -> None:
+        while True:
+            for line in list(self.lines.values()):
+                line.say(("ping",))
+            if self.leader:
+                self._led_s = time.monotonic()
+            elif self.idle_s is not None and time.monotonic() - self._led_s > self.idle_s:
+                asyncio.ensure_future(self.scheduler.close(reason="mesonb-idle"))
+                return
+            await asyncio.sleep(PING_S)

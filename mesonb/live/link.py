@@ -1,0 +1,162 @@
+"""Link: how a master reaches a Dask cluster: looks at its versions, brings hub and agents there, and takes the lead.
+
+The Dask client in here is never the default one: it would redirect every ``.compute()`` of the notebook past the
+frameworks. Everything runs on the master's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import distributed
+from distributed import Client
+
+from mesonb.errors import BadValue, ClusterError, MasterExists, MesonbError, Unreachable, VersionMismatch
+from mesonb.live.agent import Agent
+from mesonb.live.comms import Message, Peer, dial
+from mesonb.live.hub import Hub
+
+#: How long a Dask scheduler may take to answer.
+REACH_S = 10
+#: How long to try to find the hub again after the link was cut.
+RELINK_S = 5
+
+
+class Link:
+    """The master's side of one cluster."""
+
+    peer: Peer
+    client: Any
+
+    def __init__(self, address: str, security: Any, leader_id: str, on_message: Callable[[str, Message], None]) -> None:
+        self.address, self.security, self.leader_id = address, security, leader_id
+        self._on_message = on_message
+        self.epoch = 0
+
+    async def attach(self) -> None:
+        """Connect, check, lead; then let every worker become an agent."""
+        await self._connect()
+        try:
+            await self._check_versions()
+            await self.client.register_plugin(Hub())
+            await self.lead()
+            await self.client.register_plugin(Agent())
+        except BaseException:
+            await self.client.close()
+            raise
+
+    async def lead(self) -> None:
+        """Ask the hub for the lead; MasterExists if somebody else has it."""
+        try:
+            self.peer = await dial(
+                self.address, self.client.security.get_connection_args("client"),
+                {"kind": "leader", "name": self.leader_id, "id": self.leader_id, "who": _who()}, self._on_message, REACH_S,
+            )  # fmt: skip
+        except MasterExists as error:
+            raise MasterExists(
+                f"{error} leads the Dask cluster at {self.address} already; use the master there, or close it there with "
+                "master.close(); mb.Master(name='mine') starts a local cluster of your own"
+            ) from None
+        self.epoch = self.peer.welcome["epoch"]
+
+    async def relink(self) -> bool:
+        """Find the hub again after the link was cut; False if it is gone, or has another leader."""
+        for _ in range(RELINK_S * 5):
+            with contextlib.suppress(Unreachable):
+                try:
+                    await self.lead()
+                except MesonbError:
+                    return False
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    async def expected(self) -> int:
+        """Count the Dask workers, each of which becomes an agent."""
+        identity = await self.client.scheduler.identity(n_workers=-1)
+        return len(identity["workers"])
+
+    async def close(self) -> None:
+        """Give up the lead."""
+        await self.peer.close()
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.client.close(), 2)
+
+    async def _connect(self) -> None:
+        try:
+            self.client = await Client(
+                self.address, security=self.security, asynchronous=True, set_as_default=False, timeout=REACH_S, name="mesonb"
+            )
+        except (OSError, asyncio.TimeoutError, ValueError) as error:
+            raise Unreachable(
+                f"no Dask scheduler answers at {self.address} within {REACH_S} s ({type(error).__name__}: {error}); "
+                "check the address and that the cluster runs, or write mb.Master() for a local one"
+            ) from error
+
+    async def _check_versions(self) -> None:
+        """Compare what must be the same before anything of ours is unpickled over there."""
+        scheduler = await self.client.scheduler.versions(packages=["mesonb"])
+        workers = await self.client.scheduler.broadcast(msg={"op": "versions", "packages": ["mesonb"]})
+        for where, found in {"the Dask scheduler": scheduler, **{f"worker {at}": found for at, found in workers.items()}}.items():
+            check_versions(where, {
+                "python": ".".join(found["host"]["python"].split(".")[:2]),
+                "distributed": found["packages"]["distributed"],
+            })  # fmt: skip
+
+
+def check_versions(where: str, theirs: dict[str, Any]) -> None:
+    """Raise VersionMismatch if Python or distributed differs: what one pickles the other might not read."""
+    ours = {"python": ".".join(platform.python_version_tuple()[:2]), "distributed": distributed.__version__}
+    for what, version in ours.items():
+        if theirs[what] != version:
+            raise VersionMismatch(
+                f"{where} runs {what} {theirs[what]}, this kernel {what} {version}; functions and results could not travel "
+                f"between them: install {what} {version} there, or start the kernel in the cluster's environment"
+            )
+
+
+def address_of(cluster: Any) -> tuple[str, Any]:
+    """Return the address and security of a Dask client, a cluster, or an address itself."""
+    if isinstance(cluster, str):
+        if "://" not in cluster:
+            raise BadValue(f'{cluster!r} is not the address of a Dask scheduler; it looks like "tcp://10.0.0.1:8786"')
+        return cluster, None
+    if isinstance(cluster, Client):
+        if cluster.scheduler is None:
+            raise Unreachable("this Dask client is closed; make a new one, or write mb.Master() for a local cluster")
+        return cluster.scheduler.address, cluster.security
+    if address := getattr(cluster, "scheduler_address", None):
+        return address, getattr(cluster, "security", None)
+    raise BadValue(f'{cluster!r} is not a Dask cluster; give a dask.distributed.Client, its cluster, or "tcp://host:port"')
+
+
+def warn_of_stop_button(name: str, about: dict[str, Any]) -> str | None:
+    """Say what the stop button would do to a worker that shares the kernel's process group."""
+    same_group = about["host"] == socket.gethostname() and about["group"] == os.getpgrp() and about["pid"] != os.getpid()
+    if not same_group or sys.platform == "win32":
+        return None
+    return (
+        f"{name} is in the kernel's own process group: the stop button would kill it, with its tasks. Start the cluster with "
+        'LocalCluster(preload="import os; os.setpgrp()"), or write mb.Master() for a cluster that lives apart'
+    )
+
+
+def complain_of_missing(expected: int, joined: list[str], wait_s: float) -> ClusterError:
+    """Say which agents did not come."""
+    came = ", ".join(joined) or "none"
+    return ClusterError(
+        f"{expected} Dask workers, but after {wait_s:g} s only these agents joined: {came}; is mesonb installed on every worker? "
+        "Their logs say why (client.get_worker_logs())"
+    )
+
+
+def _who() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()} (since {datetime.now().astimezone():%H:%M})"

@@ -1,0 +1,132 @@
+"""Mailbox: the thread of one framework, on which all its callbacks run, and what its driver sees of a live master.
+
+A callback may take its time, or hang: only its own framework waits. Whatever arrived meanwhile is handled together.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from mesonb.core import calls, events
+from mesonb.core.resources import Resources
+from mesonb.errors import BadValue
+from mesonb.frameworks.base import Outcome, TaskHandle
+from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.live.cargo import Packer, unpack
+
+if TYPE_CHECKING:
+    from mesonb.live.master import Master
+
+#: A callback that takes longer is complained about, once, while it still runs.
+SLOW_S = 1.0
+#: An event for a framework, with the pickled outcome of a task that ended.
+Mail = tuple[events.Event, bytes]
+
+
+class Mailbox:
+    """One registration of one framework: its driver, its thread, and the driver's ``Shell``."""
+
+    driver: Driver
+
+    def __init__(self, master: Master, name: str) -> None:
+        self.now_us = master.now_us
+        self.post = master.post
+        self._master = master
+        self._packer = Packer()
+        self._mail: SimpleQueue[list[Mail] | None] = SimpleQueue()
+        self._due: list[int] = []
+        self._busy_s: float | None = None  #: since when callbacks have been running
+        self._told = False
+        self._thread = threading.Thread(target=self._run, name=f"mesonb-{name}", daemon=True)
+
+    def start(self, driver: Driver) -> None:
+        """Begin to handle mail."""
+        self.driver = driver
+        self._thread.start()
+
+    def deliver(self, mail: list[Mail]) -> None:
+        """Hand over what one turn of the master's loop had for this framework."""
+        self._mail.put(mail)
+
+    def stop(self) -> None:
+        """Let the thread end, after the callback that it is in."""
+        self._mail.put(None)
+
+    # -- the driver's Shell -----------------------------------------------------------------------------------------
+
+    def encode(self, task: TaskHandle) -> None:
+        """Pack the function and arguments for the journey."""
+        self._master.cargo[task.id] = self._packer.pack(task)
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough."""
+        self._master.check_needs(needs)
+
+    def wake_at(self, due_us: int) -> None:
+        """Wake the driver at that time."""
+        heapq.heappush(self._due, due_us)
+        if threading.current_thread() is not self._thread:
+            self._mail.put([])
+
+    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
+        """Time passes by itself, except on the thread that would have to bring the result."""
+        if threading.current_thread() is self._thread and not future.done():
+            raise BadValue("a callback cannot wait for a result of its own framework; take it in on_update instead")
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (mail := self._gather()) is not None:
+            self._packer.fresh()
+            self._busy_s, self._told = time.monotonic(), False
+            self.driver.handle([(event, self._outcome(event, content)) for event, content in mail])
+            self._wake()
+            self._busy_s = None
+
+    def _gather(self) -> list[Mail] | None:
+        """Wait for mail or the next timer; everything that is there is taken at once."""
+        mail: list[Mail] = []
+        try:
+            wait_s = max(0, self._due[0] - self.now_us()) / 1_000_000 if self._due else None
+            found = self._mail.get(timeout=wait_s)
+            while found is not None:
+                mail += found
+                found = self._mail.get_nowait()
+        except Empty:
+            return mail
+        return None
+
+    def _wake(self) -> None:
+        if self._due and self._due[0] <= self.now_us():
+            while self._due and self._due[0] <= self.now_us():
+                heapq.heappop(self._due)
+            self.driver.wake()
+
+    @staticmethod
+    def _outcome(event: events.Event, content: bytes) -> Outcome | None:
+        return unpack(event.state, content) if content and isinstance(event, events.Updated) else None
+
+    # -- slow callbacks ---------------------------------------------------------------------------------------------
+
+    def look_for_slow(self) -> None:
+        """Complain about a callback that has been running for too long, and say where it stands."""
+        if self._busy_s is None or self._told or time.monotonic() - self._busy_s < SLOW_S:
+            return
+        self._told = True
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        trace = "".join(traceback.format_stack(frame)) if frame else ""
+        error = f"slow: still running after {SLOW_S:g} s; its offers wait, and are rescinded in time"
+        self.driver.complaints.append(Complaint(self.now_us(), self.driver.name, "callback", error, trace))
+
+
+def calls_of(posted: Sequence[calls.Call]) -> list[tuple[calls.Call, bytes]]:
+    """Pair calls that carry no outcome with none, as the master's inbox holds them."""
+    return [(call, b"") for call in posted]

@@ -1,0 +1,395 @@
+"""Master: the live session. One core, stepped on a loop thread of its own; agents on Dask workers; a thread a framework.
+
+A turn of the loop takes everything that was posted, then ticks once if time has made something due. Events for agents
+go to the hub, those for a framework to its mailbox, each as one batch a turn. Nothing here blocks, and nothing that a
+notebook cell may have written runs here, except an allocator; what that raises is a complaint, and the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+import time
+import traceback
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from mesonb.core import calls, events
+from mesonb.core.allocator import Allocator
+from mesonb.core.books import Settings
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
+from mesonb.core.units import parse_duration
+from mesonb.errors import BadValue, VersionMismatch
+from mesonb.frameworks.base import Framework
+from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.live.cargo import Cargo
+from mesonb.live.cluster import Local, find_or_start, sizes
+from mesonb.live.comms import HUB, Message
+from mesonb.live.link import Link, address_of, check_versions, complain_of_missing, warn_of_stop_button
+from mesonb.live.mailbox import Mail, Mailbox
+from mesonb.session import Session
+
+T = TypeVar("T")
+#: How long the agents of a cluster may take to join.
+JOIN_S = 30
+#: Shares are noted at most so often, and slow callbacks looked for.
+NOTE_S = 0.05
+LOOK_S = 0.25
+#: An offer that comes back at once is made again not before this, so that a loop of declines leaves time for the rest.
+AGAIN_S = 0.001
+#: After an allocator raised, the next cycle waits so long.
+SULK_S = 1.0
+
+
+class Master(Session):
+    """A master of real agents: ``Master()`` for a local cluster, ``Master(client_or_address)`` for any Dask cluster.
+
+    ``agents`` is a number of equal agents or a list of their resources, for a local cluster only; ``name`` tells several
+    local clusters apart.
+    """
+
+    kind = "master"
+    _open: ClassVar[dict[str, Master]] = {}  #: the masters of this process, by cluster
+    _made_with: tuple[object, ...]
+
+    def __new__(cls, cluster: Any = None, *args: object, **kwargs: object) -> Master:
+        """Return this process's master of that cluster, where there is one."""
+        asked = (cluster, args, kwargs)
+        open_one = cls._open.get(_key(cluster, str(kwargs.get("name", ""))))
+        if open_one is None:
+            made = super().__new__(cls)
+            made._made_with = asked
+            return made
+        if asked != open_one._made_with and (args or kwargs):
+            raise BadValue(f"{open_one!r} leads here already, made with other arguments; close it first: master.close()")
+        return open_one
+
+    def __init__(
+        self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
+        allocator: Allocator | None = None, offer_size: Resources | None = None, offer_timeout: float | str = "30s",
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        if hasattr(self, "core"):
+            return  # the same one again
+        if cluster is not None and agents is not None:
+            raise BadValue("agents= declares a local cluster; a Dask cluster that you give has the sizes of its workers")
+        self._born_us = time.monotonic_ns() // 1000
+        self._inbox: deque[tuple[calls.Call | Message, bytes]] = deque()
+        self._awake = True  # nothing is stepped before there is a core
+        self._key = _key(cluster, name)
+        self._loop = _loop_thread()
+        self.local: Local | None = None
+        if cluster is None:
+            self.local = find_or_start(sizes(agents), name)
+            address, security = self.local.address, None
+        else:
+            address, security = address_of(cluster)
+        self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard)
+        try:
+            self._on_loop(self._link.attach())
+            super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size, self._link.epoch), allocator)
+            self._prepare()
+            self._loop.call_soon_threadsafe(self._start)
+            self._await_agents()
+        except BaseException:
+            self._stop_loop()
+            raise
+        Master._open[self._key] = self
+        atexit.register(self.close)
+
+    def _prepare(self) -> None:
+        self.closed = False
+        self.cargo: dict[str, Cargo] = {}  #: what was packed and not launched yet, by task
+        self._functions_at: dict[str, set[bytes]] = {}  #: which functions each agent has, by digest
+        self._boxes: dict[str, Mailbox] = {}
+        self._registering: dict[str, deque[Mailbox]] = {}
+        self._out: dict[str, list[Mail]] = {}
+        self._acks: dict[str, list[str]] = {}
+        self._own_complaints: deque[Complaint] = deque(maxlen=100)
+        self._timer: asyncio.TimerHandle | None = None
+        self._sulks_until = 0.0
+        self._linked_us = 0
+        self._refused: dict[str, Exception] = {}
+        self._joined = threading.Condition()
+
+    # -- Session --------------------------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        """Microseconds since this master was made."""
+        return time.monotonic_ns() // 1000 - self._born_us
+
+    def post(self, sent: Sequence[calls.Call]) -> None:
+        """Send calls to the core, in order, to be taken at the loop's next turn; callable from any thread."""
+        self._inbox.extend([(call, b"") for call in sent])
+        if not self._awake:
+            self._awake = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: so is the master
+                self._loop.call_soon_threadsafe(self._turn)
+
+    def _driver(self, framework: Framework, name: str, role: str) -> Driver:
+        if self.closed:
+            raise BadValue("this master is closed; write master = mb.Master() for a new one")
+        mailbox = Mailbox(self, name)
+        driver = Driver(framework, name, role, mailbox, self.core.settings.seed)
+        self._registering.setdefault(name, deque()).append(mailbox)
+        mailbox.start(driver)
+        return driver
+
+    @property
+    def complaints(self) -> list[Complaint]:
+        """Callbacks that raised or were slow, and troubles of the master's own, oldest first."""
+        return sorted([*super().complaints, *self._own_complaints], key=lambda c: c.at_us)
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough."""
+        with self.lock:
+            fits = any(needs <= agent.total for agent in self.core.agents.values())
+        if not fits:
+            super().check_needs(needs)
+
+    def close(self, *, cluster: bool = False) -> None:
+        """Give up the lead. Tasks are ended by the next master; ``cluster=True`` ends a local cluster now."""
+        if not self.closed:
+            self.closed = True
+            atexit.unregister(self.close)
+            Master._open.pop(self._key, None)
+            for mailbox in [*self._boxes.values(), *(box for waiting in self._registering.values() for box in waiting)]:
+                mailbox.stop()
+            with contextlib.suppress(Exception):
+                self._on_loop(self._link.close(), limit_s=5)
+            self._stop_loop()
+        if cluster and self.local:
+            self.local.stop()
+
+    def __enter__(self) -> Master:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<{self.id}, closed>"
+        return f"<{self.id} of {self._link.address}: {len(self.core.agents)} agents, {len(self.core.tasks)} tasks>"
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._reading = asyncio.ensure_future(self._stay_linked())
+        self._looking = asyncio.ensure_future(self._look_around())
+        self._turn()
+
+    def _turn(self) -> None:
+        """Take everything that was posted, tick if something is due, send what follows."""
+        self._awake = False  # before the inbox is emptied: what is posted from now on wakes the loop again
+        inbox = self._inbox
+        while inbox:
+            item, content = inbox.popleft()
+            try:
+                if isinstance(item, tuple):
+                    self._from_hub(item)
+                else:
+                    self._take(item, content)
+            except Exception as error:  # noqa: BLE001 - one bad call must not stop the others
+                self._trouble(type(item).__name__, error)
+        self._tick_if_due()
+        self._send()
+
+    def _tick_if_due(self) -> None:
+        due_us = self.core.next_deadline()
+        if due_us is not None and due_us <= self.now_us() and self._loop.time() >= self._sulks_until:
+            try:
+                self._take(calls.Tick(), b"")
+            except Exception as error:  # noqa: BLE001 - an allocator may be a notebook cell's
+                self._sulks_until = self._loop.time() + SULK_S
+                self._trouble("the allocator", error)
+            due_us = self.core.next_deadline()
+        self._plan(due_us)
+
+    def _plan(self, due_us: int | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if due_us is not None:
+            wait_s = max((due_us - self.now_us()) / 1_000_000, AGAIN_S, self._sulks_until - self._loop.time())
+            self._timer = self._loop.call_later(wait_s, self._turn)
+
+    def _take(self, call: calls.Call, content: bytes) -> None:
+        for event in self._step(call):
+            self._route(event, content)
+
+    def _route(self, event: events.Event, content: bytes) -> None:
+        match event:
+            case events.Launch():
+                self._launch(event)
+            case events.Kill():
+                self._link.peer.send(event.agent, ("kill", event.task))
+            case events.Rejected():
+                if name := getattr(event.call, "framework", ""):
+                    self._out.setdefault(name, []).append((event, b""))
+            case events.Subscribed():
+                self._subscribed(event)
+            case _:
+                self._out.setdefault(event.framework, []).append((event, content))
+
+    def _send(self) -> None:
+        """Deliver what this turn has gathered: one batch a framework, one a agent."""
+        out, self._out = self._out, {}
+        for name, mail in out.items():
+            if box := self._boxes.get(name):
+                box.deliver(mail)
+        acks, self._acks = self._acks, {}
+        for agent, tasks in acks.items():
+            self._link.peer.send(agent, ("ack", tasks))
+
+    def _subscribed(self, event: events.Subscribed) -> None:
+        """From here on this name's mail is for the newest registration; what came before is for the one before."""
+        if before := self._boxes.pop(event.framework, None):
+            before.deliver(self._out.pop(event.framework, []))
+            before.stop()
+        self._boxes[event.framework] = self._registering[event.framework].popleft()
+        self._out.setdefault(event.framework, []).append((event, b""))
+
+    def _launch(self, event: events.Launch) -> None:
+        cargo = self.cargo.pop(event.task)
+        known = self._functions_at[event.agent]
+        function = None if cargo.digest in known else cargo.function
+        known.add(cargo.digest)
+        self._link.peer.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments))
+
+    # -- from the hub and the agents --------------------------------------------------------------------------------
+
+    def _heard(self, whom: str, message: Message) -> None:
+        """Put what the hub or an agent says into the inbox, behind what was posted before."""
+        self._inbox.append(((whom, *message), b""))
+        if not self._awake:
+            self._awake = True
+            self._loop.call_soon(self._turn)
+
+    def _from_hub(self, message: Message) -> None:
+        match message:
+            case (agent, "update", task, state, because, content):
+                self._updated(agent, task, TaskState(state), because, content)
+            case (agent, "join", about, tasks):
+                self._join(agent, about, tasks)
+            case (_, "gone", agent):
+                self._gone(agent, f"the Dask worker of {agent} is gone")
+            case (_, "ping"):
+                self._link.peer.send(HUB, ("pong",))
+            case _:
+                raise ValueError(f"{message[:2]} is no message that a master takes")
+
+    def _updated(self, agent: str, task: str, state: TaskState, because: str, content: bytes) -> None:
+        if state.terminal:
+            self._acks.setdefault(agent, []).append(task)
+            self.cargo.pop(task, None)
+        if agent in self.core.agents and task in self.core.tasks:
+            self._take(calls.TaskUpdate(agent, task, state, because), content)
+
+    def _join(self, agent: str, about: dict[str, Any], tasks: list[str]) -> None:
+        """Take an agent in; or, when only the link was cut, compare what both believe."""
+        try:
+            check_versions(agent, about["versions"])
+        except VersionMismatch as error:
+            self._refused[agent] = error
+            self._trouble(agent, error)
+            return
+        if agent not in self.core.agents:
+            self._functions_at[agent] = set()
+            self._take(calls.AgentJoined(agent, Resources.of(about["amounts"])), b"")
+            if warning := warn_of_stop_button(agent, about):
+                warnings.warn(warning, stacklevel=2)
+        mine = self.core.agents[agent].tasks
+        for task in [task for task in mine.values() if task.id not in tasks and task.since_us < self._linked_us]:
+            self._take(calls.TaskUpdate(agent, task.id, TaskState.LOST, "its launch never arrived"), b"")
+        self._link.peer.send(agent, *[("kill", task) for task in tasks if task not in mine])
+        with self._joined:
+            self._joined.notify_all()
+
+    def _gone(self, agent: str, because: str) -> None:
+        self._functions_at.pop(agent, None)
+        if agent in self.core.agents:
+            self._take(calls.AgentLost(agent, because), b"")
+
+    async def _stay_linked(self) -> None:
+        """Read what the hub sends; find it again when the link is cut, or give the agents up."""
+        while True:
+            await self._link.peer.read()
+            self._linked_us = self.now_us()
+            if not await self._link.relink():
+                break
+        self._own_complaints.append(
+            Complaint(self.now_us(), "", "the hub", "the Dask scheduler is gone, or another master leads; its agents are lost")
+        )
+        for agent in list(self.core.agents):
+            self._gone(agent, "the Dask scheduler is gone")
+        self._turn()
+
+    async def _look_around(self) -> None:
+        """Note shares for the charts, and look for callbacks that hang."""
+        noted = looked_s = -1
+        while True:
+            if self.core.steps != noted:
+                noted = self.core.steps
+                self.history.note(self.snapshot())
+            if self._loop.time() - looked_s > LOOK_S:
+                looked_s = self._loop.time()
+                for box in self._boxes.values():
+                    box.look_for_slow()
+            await asyncio.sleep(NOTE_S)
+
+    def _trouble(self, where: str, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))
+        self._own_complaints.append(Complaint(self.now_us(), "", where, f"{type(error).__name__}: {error}", trace))
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _on_loop(self, work: Coroutine[Any, Any, T], limit_s: float = 60) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(limit_s)
+
+    def _await_agents(self) -> None:
+        """Wait until every worker that the Dask scheduler knows has joined as an agent."""
+        expected = self.local.agents if self.local else self._on_loop(self._link.expected())
+        with self._joined:
+            if self._joined.wait_for(lambda: self._refused or len(self.core.agents) >= expected, JOIN_S):
+                if self._refused:
+                    raise next(iter(self._refused.values()))
+                return
+        raise complain_of_missing(expected, list(self.core.agents), JOIN_S)
+
+    def _stop_loop(self) -> None:
+        def stop() -> None:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.call_later(0.05, self._loop.stop)
+
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(stop)
+
+
+def _loop_thread() -> asyncio.AbstractEventLoop:
+    """Start an event loop on a thread of its own."""
+    loop = asyncio.new_event_loop()
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        loop.close()
+
+    threading.Thread(target=run, name="mesonb-master", daemon=True).start()
+    return loop
+
+
+def _key(cluster: Any, name: str) -> str:
+    """Tell clusters apart: the local one of a name, or one by its address."""
+    return f"local {name}" if cluster is None else address_of(cluster)[0]
+
+
+Callback = Callable[[], None]

@@ -1,0 +1,106 @@
+"""Zygote: a small process that has imported what tasks need, and forks children that run them.
+
+A fork of it costs milliseconds where a fresh Python costs a second. It has one thread, so forking is safe; it knows no
+Dask. It says who was born and who died, and ends with its agent: by the end of the control socket, and by the signal
+that Linux sends when a parent dies. Each child gets a session, so a process group, of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from typing import NoReturn
+
+from mesonb.live.child import Child
+
+#: What the zygote says: a letter (Born, eXited), a pid, and the exit status as ``os.waitpid`` gives it.
+NEWS = struct.Struct("<cii")
+BORN, EXITED = b"B", b"X"
+#: What it is asked: one letter, with the child's end of its socket; a warm child waits for ever, a spare one leaves when idle.
+WARM, SPARE = b"W", b"S"
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> NoReturn:
+    """Serve: ``python -c '...main()' CONTROL_FD TASKS_FD FOLDER MODULE...``."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    tasks = socket.socket(fileno=int(sys.argv[2]))
+    folder, modules = sys.argv[3], sys.argv[4:]
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for module in modules:
+        with contextlib.suppress(Exception):  # a task that needs it will say what is wrong with it
+            importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # this process is ours alone; forks then share these pages
+    serve(control, tasks, folder)
+    os._exit(0)
+
+
+def serve(control: socket.socket, tasks: socket.socket, folder: str) -> None:
+    """Fork when asked, report the dead, until the agent is gone."""
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    woken.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker.fileno())
+    while True:
+        ready, _, _ = select.select([control, woken], [], [])
+        if woken in ready:
+            with contextlib.suppress(BlockingIOError):
+                woken.recv(4096)
+        bury(control)
+        if control in ready:
+            asked, fds, _, _ = socket.recv_fds(control, 16, 1)
+            if not asked:
+                return
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                for inherited in (control, woken, waker):
+                    inherited.close()
+                become_child(tasks, socket.socket(fileno=fds[0]), folder, spare=asked == SPARE)
+            os.close(fds[0])
+            control.send(NEWS.pack(BORN, pid, 0))
+
+
+def bury(control: socket.socket) -> None:
+    """Report every child that has ended."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        control.send(NEWS.pack(EXITED, pid, status))
+
+
+def become_child(tasks: socket.socket, own: socket.socket, folder: str, *, spare: bool) -> NoReturn:
+    """Go on as a child, in a session of its own, until the agent is gone or a spare child has been idle."""
+    os.setsid()
+    die_with_parent()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    status = 1
+    try:
+        Child(tasks, own, folder, spare=spare).run()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == 1:  # it died before we could ask
+            os._exit(1)
