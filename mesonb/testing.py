@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from itertools import count
 from random import Random
@@ -55,36 +54,30 @@ class Checked(MasterCore):
 
 def digest(core: MasterCore) -> str:
     """Return the same for the same books, and for no others; time and the count of steps are left out."""
-    seal = hashlib.sha256()
-    for name, value in sorted(vars(core).items()):
-        if name not in {"now_us", "steps", "allocator", "settings"}:
-            seal.update(f"{name}={_plain(value, set())}\n".encode())
-    return seal.hexdigest()
+    known: dict[int, int] = {}
+    books = {name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "allocator", "settings"}}
+    return hashlib.sha256(repr(_plain(books, known)).encode()).hexdigest()
 
 
-def _plain(thing: Any, above: set[int]) -> Any:
-    """Write anything in the books as nested lists, in order; a record inside itself is named, not entered again."""
+def _plain(thing: Any, known: dict[int, int]) -> Any:
+    """Write anything in the books as nested lists, in order; a record met again is named by its number."""
     if thing is None or isinstance(thing, str | int | float | Enum):
-        return repr(thing)
+        return thing
     if isinstance(thing, Resources):
         return sorted(thing.amounts.items())
     if isinstance(thing, Random):
         return thing.getstate()
-    if id(thing) in above:
-        return f"<{getattr(thing, 'name', type(thing).__name__)}>"
-    above = above | {id(thing)}
     if isinstance(thing, dict):
-        return [(_plain(key, above), _plain(value, above)) for key, value in thing.items()]
-    if isinstance(thing, set | frozenset):
-        return sorted(repr(part) for part in thing)
-    if is_dataclass(thing):
-        return [type(thing).__name__, *(_plain(getattr(thing, field.name), above) for field in fields(thing))]
+        return [(_plain(key, known), _plain(value, known)) for key, value in thing.items()]
     if isinstance(thing, Iterable):
-        return [_plain(part, above) for part in thing]
-    return [type(thing).__name__, *(_plain(getattr(thing, name, None), above) for name in _names(thing))]
+        return [_plain(part, known) for part in thing]
+    if id(thing) in known:
+        return f"#{known[id(thing)]}"
+    known[id(thing)] = len(known)
+    return [type(thing).__name__, *(_plain(getattr(thing, name), known) for name in _names(thing))]
 
 
-def _names(thing: Any) -> Sequence[str]:
+def _names(thing: Any) -> list[str]:
     slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
     return sorted({*slots, *getattr(thing, "__dict__", ())})
 

@@ -16,10 +16,10 @@ from mesonb.core.resources import Resources
 if TYPE_CHECKING:
     from random import Random
 
-    from mesonb.core.master import MasterCore
+    from mesonb.core.limits import Limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Grant:
     """Offer these resources of this agent to this framework."""
 
@@ -45,15 +45,19 @@ class DRF(Allocator):
 
     def cycle(self, view: View) -> Iterator[Grant]:
         for agent in view.agents_with_room():
-            while hungry := view.wanting(agent):
-                yield view.offer(agent, to=min(hungry, key=view.turn))
+            while framework := view.next_in_line(agent):
+                yield view.offer(agent, to=framework)
 
 
 class View:
     """What an allocator may know, and the only thing it may do: ask for an offer."""
 
-    def __init__(self, core: MasterCore) -> None:
+    def __init__(self, core: Limits) -> None:
         self._core = core
+        #: The framework whose turn it is on an agent by weighted dominant share, or None: DRF's whole choice.
+        self.next_in_line = core.next_in_line
+        #: Frameworks that may be offered an agent now, in order of registration; none once nothing is free there.
+        self.wanting = core.wanting
 
     @property
     def dice(self) -> Random:
@@ -61,45 +65,23 @@ class View:
         return self._core.dice
 
     def agents_with_room(self) -> Iterator[Agent]:
-        """Agents on which something changed and something is free, in order of that change."""
+        """Yield agents on which something changed and something is free, in order of that change."""
         for name in list(self._core.dirty):
             agent = self._core.agents.get(name)
             if agent and agent.free:
                 yield agent
 
-    def wanting(self, agent: Agent) -> list[Framework]:
-        """Frameworks that may be offered this agent now; none once nothing is free there."""
-        if not agent.free:
-            return []
-        return [framework for framework in self._core.frameworks.values() if self._core.may_offer(agent, framework)]
-
     def weighted_share(self, framework: Framework) -> float:
-        """The framework's dominant share, divided by its role's weight."""
-        return self._share(framework.allocated, self._core.roles[framework.role].weight_milli)
+        """Return the framework's dominant share, divided by its role's weight."""
+        weight_milli = self._core.roles[framework.role].weight_milli
+        return self._core.order.share(framework.client) * 1_000_000 / weight_milli
 
-    def turn(self, framework: Framework) -> tuple[float, int, str, float, int, str]:
-        """Sorts first whose turn it is: by role, then by framework within the role."""
-        role = self._core.roles[framework.role]
-        return (
-            self._share(role.allocated, role.weight_milli), role.allocations, role.name,
-            self._share(framework.allocated, 1000), framework.allocations, framework.name,
-        )  # fmt: skip
+    def turn(self, framework: Framework) -> tuple[tuple[float, int, str], ...]:
+        """Sorts first whose turn it is: by role, from the outermost inwards, then by framework within the role."""
+        order = self._core.order
+        above = [(order.share(place), place.allocations, place.path) for place in framework.client.above()]
+        return tuple(reversed(above))
 
     def offer(self, agent: Agent, to: Framework) -> Grant:
-        """Offer what is free on the agent, whole, or as much as one offer may hold."""
-        limit = self._core.settings.offer_size
-        return Grant(agent, to, agent.free if limit is None else at_most(agent.free, limit))
-
-    def _share(self, held: Resources, weight_milli: int) -> float:
-        have = self._core.total.amounts
-        share = 0.0
-        for name, n in held.amounts.items():
-            if total := have.get(name):
-                share = max(share, n * 1000 / (total * weight_milli))
-        return share
-
-
-def at_most(free: Resources, limit: Resources) -> Resources:
-    """The part of ``free`` that an offer of at most ``limit`` holds; what the limit does not name comes whole."""
-    caps = limit.amounts
-    return Resources.of({name: min(n, caps.get(name, n)) for name, n in free.amounts.items()})
+        """Offer what is free on the agent, whole, or as much as the framework may have."""
+        return Grant(agent, to, self._core.portion(agent, to))

@@ -8,11 +8,13 @@ asked for, and by whom, is ``master.py``'s.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
 from mesonb.core.calls import REFUSE_US, TaskInfo
+from mesonb.core.order import Client, Order
 from mesonb.core.records import Agent, Filter, Framework, Offer, Role, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources
 
@@ -20,6 +22,8 @@ from mesonb.core.resources import NOTHING, Resources
 MAX_REFUSE_US = 365 * 86_400 * 1_000_000
 #: How many ended tasks are remembered, so that an id is not used again and a late repeat is known as one.
 ENDED_KEPT = 10_000
+#: When an offer ends that never does.
+NEVER_US = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Settings:
     """What a master is made with; part of every recording."""
 
     seed: int = 0
-    offer_timeout_us: int = 30_000_000  #: an unanswered offer is rescinded after this (Apache Mesos: never)
+    offer_timeout_us: int = 30_000_000  #: an unanswered offer is rescinded after this; 0: never, as in Apache Mesos
     offer_size: Resources | None = None  #: the most that one offer holds; None is all that is free
     epoch: int = 1  #: which leader of this cluster this is; part of every offer's id
 
@@ -46,78 +50,109 @@ class Books:
         self.roles: dict[str, Role] = {}
         self.offers: dict[str, Offer] = {}
         self.tasks: dict[str, Task] = {}
-        self.ended: dict[str, TaskState] = {}  #: the last ENDED_KEPT tasks, and how they ended
+        self.ended: OrderedDict[str, TaskState] = OrderedDict()  #: the last ENDED_KEPT tasks, and how they ended
         self.incarnations: dict[str, int] = {}  #: how often each name has ever registered
         self.total = NOTHING
-        self.free = NOTHING
+        self.order = Order()
+        self.by_bit: dict[int, Framework] = {}  #: each framework has a bit of its own while it is here
+        self.active = 0  #: the frameworks that want offers, one bit each
         self.dirty: dict[str, None] = {}  #: agents on which something changed since they were last offered, in order
         self.again: dict[str, None] = {}  #: agents whose only takers were tried in this very instant
-        self.timers: list[tuple[int, int, str, str]] = []  #: heap of (due, number, offer or framework, "" or agent)
+        self.unanswered: deque[Offer] = deque()  #: in the order in which they end; some were answered since
+        self.timers: list[tuple[int, int, str]] = []  #: heap of (due, number, framework), one a time in ``ends``
+        self.ends: dict[tuple[int, str], list[str]] = {}  #: by time and framework, agents on which a filter ends then
         self._offers_made = 0
         self._timers_made = 0
+        self._offer_prefix = "offer-" if settings.epoch == 1 else f"offer-{settings.epoch}."
+
+    @property
+    def free(self) -> Resources:
+        """What no offer and no task holds."""
+        held = add_up(Resources.of(key[3].held) for key in self.order.root.line or ())
+        return self.total - held
 
     # -- agents, roles, frameworks --------------------------------------------------------------------------------
 
     def add_agent(self, agent: Agent) -> None:
         """Enter an agent; all of it is free."""
         self.agents[agent.name] = agent
-        self.total += agent.total
-        self.free += agent.total
+        self._set_total(self.total + agent.total)
         self.dirty[agent.name] = None
 
     def remove_agent(self, agent: Agent) -> None:
         """Strike out an agent from which everything has been taken back."""
         assert agent.free == agent.total, f"{agent.name} leaves with {agent.total - agent.free} in the books"
-        self.total -= agent.total
-        self.free -= agent.total
         del self.agents[agent.name]
+        self._set_total(self.total - agent.total)
         self.dirty.pop(agent.name, None)
         self.again.pop(agent.name, None)
-        for framework in self.frameworks.values():
-            framework.filters.pop(agent.name, None)
+        for bit in each(agent.filtered):
+            del self.by_bit[bit].filters[agent.name]
 
     def role(self, name: str) -> Role:
-        """Return the role of that name; roles exist as soon as they are named."""
+        """Return the role of that name; roles exist as soon as they, or roles within them, are named."""
         if name not in self.roles:
-            self.roles[name] = Role(name)
+            if "/" in name:
+                self.role(name.rpartition("/")[0])
+            self.roles[name] = Role(name, self.order.places)
         return self.roles[name]
+
+    def add_framework(self, name: str, role: str) -> Framework:
+        """Enter a framework, with a bit of its own."""
+        bit = 1
+        while bit in self.by_bit:
+            bit <<= 1
+        framework = Framework(name, role, self.now_us, Client(name, bits=bit, leaf=True))
+        self.frameworks[name] = self.by_bit[bit] = framework
+        return framework
 
     def join_role(self, framework: Framework, name: str) -> None:
         """Run a framework, with all it holds, on the account of a role."""
-        role = self.role(name)
         framework.role = name
-        role.frameworks[framework.name] = framework
-        role.allocated += framework.allocated
+        self.role(name).frameworks[framework.name] = framework
+        self.order.attach(framework.client, self.order.seat(name))
 
     def leave_role(self, framework: Framework) -> None:
         """Take a framework, with all it holds, off its role's account."""
         role = self.roles[framework.role]
-        role.allocated -= framework.allocated
+        self.order.detach(framework.client)
         del role.frameworks[framework.name]
+        if not role.frameworks:
+            self.order.unseat(role.name)
+
+    def activate(self, framework: Framework, *, wants: bool) -> None:
+        """Let a framework have offers, or none."""
+        bit = framework.client.bits
+        self.active = self.active | bit if wants else self.active & ~bit
 
     def forget_if_gone(self, framework: Framework) -> None:
         """Strike out a framework that has left and whose last task has ended."""
         if framework.leaving and not framework.tasks:
+            self.drop_filters(framework)
             self.leave_role(framework)
-            del self.frameworks[framework.name]
+            bit = framework.client.bits
+            del self.frameworks[framework.name], self.by_bit[bit]
+            for agent in self.agents.values():
+                agent.tried &= ~bit
 
     # -- offers ---------------------------------------------------------------------------------------------------
 
     def open_offer(self, agent: Agent, framework: Framework, resources: Resources) -> Offer:
         """Move resources from free into a new offer; offered counts as allocated."""
-        assert resources and resources <= agent.free, f"{resources} granted of {agent.free} on {agent.name}"
+        free = agent.free
+        assert resources is free or (resources and resources <= free), f"{resources} granted of {free} on {agent.name}"
         self._offers_made += 1
-        epoch = "" if self.settings.epoch == 1 else f"{self.settings.epoch}."
-        offer = Offer(
-            f"offer-{epoch}{self._offers_made}", framework.name, agent.name, resources,
-            self.now_us, self.now_us + self.settings.offer_timeout_us,
-        )  # fmt: skip
-        self.offers[offer.id] = agent.offers[offer.id] = framework.offers[offer.id] = offer
-        self._take(agent, framework, resources)
-        framework.allocations += 1
-        self.roles[framework.role].allocations += 1
-        count(framework, "offers_made")
-        self.set_timer(offer.expires_us, offer.id, "")
+        now_us, timeout_us = self.now_us, self.settings.offer_timeout_us
+        ends_us = now_us + timeout_us if timeout_us else NEVER_US
+        name = f"{self._offer_prefix}{self._offers_made}"
+        offer = Offer(name, framework.name, agent.name, resources, now_us, ends_us)
+        self.offers[name] = agent.offers[name] = framework.offers[name] = offer
+        agent.free = NOTHING if resources is free else free - resources
+        self.order.charge(framework.client, resources, counted=True)
+        counts = framework.counts
+        counts["offers_made"] = counts.get("offers_made", 0) + 1
+        if timeout_us:
+            self.unanswered.append(offer)
         return offer
 
     def close_offer(self, offer: Offer) -> None:
@@ -125,15 +160,64 @@ class Books:
         agent, framework = self.agents[offer.agent], self.frameworks[offer.framework]
         del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
         self._give_back(agent, framework, offer.resources)
-        self.dirty[agent.name] = None
+        if len(self.unanswered) > 2 * len(self.offers) + 100:
+            self.unanswered = deque(self.offers.values())
 
-    def add_filter(self, framework: Framework, agent: str, refused: Resources, refuse_us: int) -> None:
+    def forget_answered(self) -> None:
+        """Drop from the front of ``unanswered`` what was answered."""
+        while self.unanswered and self.unanswered[0].id not in self.offers:
+            self.unanswered.popleft()
+
+    # -- filters --------------------------------------------------------------------------------------------------
+
+    def add_filter(self, framework: Framework, name: str, refused: Resources, refuse_us: int) -> None:
         """Note a refusal; zero is none, a negative time the default, and none outlasts MAX_REFUSE_US."""
         if refuse_us == 0:
             return
         until_us = self.now_us + min(refuse_us if refuse_us > 0 else REFUSE_US, MAX_REFUSE_US)
-        framework.filters[agent] = Filter(refused, until_us)
-        self.set_timer(until_us, framework.name, agent)
+        framework.filters[name] = Filter(refused, until_us)
+        agent, bit = self.agents[name], framework.client.bits
+        if not agent.filtered:
+            agent.blocked, agent.blocked_of = 0, agent.free
+        agent.filtered |= bit
+        if agent.blocked_of is agent.free and agent.free <= refused:
+            agent.blocked |= bit
+        else:
+            agent.blocked &= ~bit
+        end = (until_us, framework.name)
+        if end in self.ends:
+            self.ends[end].append(name)
+        else:
+            self.ends[end] = [name]
+            self._timers_made += 1
+            heapq.heappush(self.timers, (until_us, self._timers_made, framework.name))
+
+    def drop_filter(self, framework: Framework, name: str) -> None:
+        """Forget a refusal."""
+        del framework.filters[name]
+        agent, bit = self.agents[name], framework.client.bits
+        agent.filtered &= ~bit
+        agent.blocked &= ~bit
+
+    def drop_filters(self, framework: Framework) -> None:
+        """Forget all refusals of a framework."""
+        for name in list(framework.filters):
+            self.drop_filter(framework, name)
+
+    def timer_speaks(self, timer: tuple[int, int, str]) -> bool:
+        """Whether any filter still ends at a timer's time; one that was dropped or renewed leaves its timer behind."""
+        until_us, _, name = timer
+        framework, agents = self.frameworks.get(name), self.ends.get((until_us, name), [])
+        while agents and not (framework and self.ends_at(framework, agents[-1], until_us)):
+            agents.pop()
+        if not agents:
+            self.ends.pop((until_us, name), None)
+        return bool(agents)
+
+    def ends_at(self, framework: Framework, agent: str, until_us: int) -> bool:
+        """Whether the framework has a filter on that agent that ends at that time."""
+        refusal = framework.filters.get(agent)
+        return refusal is not None and refusal.until_us == until_us
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 
@@ -141,10 +225,9 @@ class Books:
         """Move resources from free into a new task."""
         task = Task(launch.task, framework.name, agent.name, launch.needs, TaskState.STAGING, self.now_us)
         self.tasks[task.id] = agent.tasks[task.id] = framework.tasks[task.id] = task
-        self._take(agent, framework, task.needs)
-        framework.in_tasks += task.needs
-        for name, n in task.needs.amounts.items():
-            framework.offset_us[name] = framework.offset_us.get(name, 0) + n * self.now_us
+        agent.free -= task.needs
+        self.order.charge(framework.client, task.needs, counted=False)
+        self._run(framework, task.needs, 1)
         count(framework, "launched")
 
     def end_task(self, task: Task, state: TaskState) -> None:
@@ -153,49 +236,45 @@ class Books:
         del self.tasks[task.id], agent.tasks[task.id], framework.tasks[task.id]
         self.ended[task.id] = state
         if len(self.ended) > ENDED_KEPT:
-            del self.ended[next(iter(self.ended))]
+            self.ended.popitem(last=False)
         self._give_back(agent, framework, task.needs)
-        framework.in_tasks -= task.needs
-        for name, n in task.needs.amounts.items():
-            framework.offset_us[name] -= n * self.now_us
-        self.dirty[agent.name] = None
+        self._run(framework, task.needs, -1)
         count(framework, state.value)
         self.forget_if_gone(framework)
 
-    # -- time -----------------------------------------------------------------------------------------------------
-
-    def set_timer(self, due_us: int, name: str, agent: str) -> None:
-        """Remember that an offer (no agent) or a framework's filter on an agent ends at a time."""
-        self._timers_made += 1
-        heapq.heappush(self.timers, (due_us, self._timers_made, name, agent))
-
-    def timer_speaks(self, timer: tuple[int, int, str, str]) -> bool:
-        """Whether a timer's offer or filter is still there; an answered offer leaves its timer behind."""
-        due_us, _, name, agent = timer
-        if not agent:
-            return name in self.offers
-        framework = self.frameworks.get(name)
-        refusal = framework.filters.get(agent) if framework else None
-        return refusal is not None and refusal.until_us == due_us
-
-    # -- the two movements ----------------------------------------------------------------------------------------
-
-    def _take(self, agent: Agent, framework: Framework, resources: Resources) -> None:
-        agent.free -= resources
-        self.free -= resources
-        framework.allocated += resources
-        self.roles[framework.role].allocated += resources
+    # -- what several movements share -------------------------------------------------------------------------------
 
     def _give_back(self, agent: Agent, framework: Framework, resources: Resources) -> None:
-        agent.free += resources
-        self.free += resources
-        framework.allocated -= resources
-        self.roles[framework.role].allocated -= resources
+        agent.free = agent.free + resources if agent.free else resources
+        self.order.uncharge(framework.client, resources)
+        self.dirty[agent.name] = None
+
+    def _run(self, framework: Framework, needs: Resources, sign: int) -> None:
+        running, offset_us, now_us = framework.running, framework.offset_us, self.now_us
+        for name, n in needs.amounts.items():
+            running[name] = running.get(name, 0) + sign * n
+            offset_us[name] = offset_us.get(name, 0) + sign * n * now_us
+
+    def _set_total(self, total: Resources) -> None:
+        self.total = total
+        self.order.set_total(total)
 
 
 def add_up(amounts: Iterable[Resources]) -> Resources:
     """Add up vectors of resources."""
     return sum(amounts, start=NOTHING)
+
+
+def each(bits: int) -> Iterator[int]:
+    """Yield every bit that is set.
+
+    >>> list(each(0b1010))
+    [2, 8]
+    """
+    while bits:
+        bit = bits & -bits
+        yield bit
+        bits ^= bit
 
 
 def count(framework: Framework, what: str, times: int = 1) -> None:

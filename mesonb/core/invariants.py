@@ -1,7 +1,9 @@
 """``check(core)``: the books balance. Run after every step in tests; a failure is a defect of mesonb, never of a caller."""
 
-from mesonb.core.books import Books, add_up
+from mesonb.core.books import Books, add_up, each
+from mesonb.core.order import Client
 from mesonb.core.records import TERMINAL
+from mesonb.core.resources import Resources
 
 
 def check(core: Books) -> None:
@@ -15,14 +17,19 @@ def check(core: Books) -> None:
         held = add_up(offer.resources for offer in framework.offers.values())
         held += add_up(task.needs for task in framework.tasks.values())
         assert framework.allocated == held, f"{framework.name}: {framework.allocated} in the books, {held} held"
+        held = add_up(task.needs for task in framework.tasks.values())
+        assert framework.in_tasks == held, f"{framework.name}: {framework.in_tasks} in the books, its tasks hold {held}"
         assert core.roles[framework.role].frameworks[framework.name] is framework
         assert framework.tasks or not framework.leaving, f"{framework.name} has left and holds nothing, yet is kept"
     for role in core.roles.values():
-        allocated = add_up(framework.allocated for framework in role.frameworks.values())
+        inside = [r for name, r in core.roles.items() if name == role.name or name.startswith(f"{role.name}/")]
+        allocated = add_up(framework.allocated for r in inside for framework in r.frameworks.values())
         assert role.allocated == allocated, f"role {role.name}: {role.allocated} in the books, {allocated} held"
     assert core.total == add_up(agent.total for agent in core.agents.values())
     assert core.free == add_up(agent.free for agent in core.agents.values())
     _check_indexes(core)
+    _check_filters(core)
+    _check_order(core)
 
 
 def _check_indexes(core: Books) -> None:
@@ -37,5 +44,38 @@ def _check_indexes(core: Books) -> None:
         assert task.state not in TERMINAL and task.id not in core.ended
     assert len(core.offers) == sum(len(agent.offers) for agent in core.agents.values())
     assert len(core.tasks) == sum(len(agent.tasks) for agent in core.agents.values())
-    timed = {name for _, _, name, agent in core.timers if not agent}
-    assert timed >= set(core.offers), f"offers without an end: {set(core.offers) - timed}"
+    if core.settings.offer_timeout_us:
+        assert [offer for offer in core.unanswered if offer.id in core.offers] == list(core.offers.values())
+
+
+def _check_filters(core: Books) -> None:
+    """Every filter is known to its agent, ends in time, and blocks only what it refuses."""
+    for agent in core.agents.values():
+        filtered = {f.client.bits: f.filters[agent.name] for f in core.frameworks.values() if agent.name in f.filters}
+        assert agent.filtered == sum(filtered), f"{agent.name}: {agent.filtered:b} in the books"
+        for bit in each(agent.blocked):
+            assert agent.blocked_of is not None and agent.blocked_of <= filtered[bit].refused
+    for framework in core.frameworks.values():
+        assert not framework.filters.keys() - core.agents.keys()
+        for name, refusal in framework.filters.items():
+            assert name in core.ends[refusal.until_us, framework.name]
+    assert {(until_us, name) for until_us, _, name in core.timers} >= core.ends.keys()
+
+
+def _check_order(core: Books) -> None:
+    """The order holds every framework once, in lines that are sorted, and knows what each place holds."""
+    waiting = list(core.order.walk())
+    assert {id(client) for client in waiting} == {id(framework.client) for framework in core.frameworks.values()}
+    _check_place(core, core.order.root)
+
+
+def _check_place(core: Books, place: Client) -> None:
+    if place.line is not None:
+        below = [key[3] for key in place.line]
+        assert place.line == sorted(place.line) and all(client.parent is place for client in below)
+        assert place.bits == sum(client.bits for client in below) or place is core.order.root
+        held = add_up(Resources.of(client.held) for client in below)
+        assert place is core.order.root or Resources.of(place.held) == held, f"{place} holds {place.held}, those in it {held}"
+        for client in below:
+            assert len(below) == 1 or client.key == (core.order.share(client), client.allocations, client.path, client)
+            _check_place(core, client)

@@ -13,9 +13,10 @@ import heapq
 from typing import TypeVar, assert_never
 
 from mesonb.core import calls, events
-from mesonb.core.allocator import DRF, Allocator, View
-from mesonb.core.books import Books, Settings, add_up, count
+from mesonb.core.allocator import DRF, Allocator, Grant, View
+from mesonb.core.books import Settings, add_up, count
 from mesonb.core.events import Event
+from mesonb.core.limits import Limits
 from mesonb.core.records import FORWARD, Agent, Framework, Offer, Task, TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.units import show_duration
@@ -27,7 +28,7 @@ class Wrong(Exception):
     """A call that makes no sense. Raised before anything was changed; ``step`` answers ``Rejected``."""
 
 
-class MasterCore(Books):
+class MasterCore(Limits):
     """The master's rules: one method a call, over the books that it inherits."""
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
@@ -52,7 +53,11 @@ class MasterCore(Books):
                 return self.now_us + 1
         while self.timers and not self.timer_speaks(self.timers[0]):
             heapq.heappop(self.timers)
-        return max(self.now_us, self.timers[0][0]) if self.timers else None
+        self.forget_answered()
+        due_us = [self.timers[0][0]] if self.timers else []
+        if self.unanswered:
+            due_us.append(self.unanswered[0].expires_us)
+        return max(self.now_us, min(due_us)) if due_us else None
 
     def _answer(self, call: calls.Call) -> list[Event]:
         match call:
@@ -97,62 +102,53 @@ class MasterCore(Books):
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
         self.dirty |= self.again
         self.again = {}
-        made = [
-            self._offer(grant.agent, grant.framework, grant.resources) for grant in self.allocator.cycle(View(self))
-        ]
+        made = [self._offer(grant) for grant in self.allocator.cycle(View(self))]
         self.dirty = {}
         return made
 
-    def may_offer(self, agent: Agent, framework: Framework) -> bool:
-        """Whether this framework may be offered what is free on this agent now: suppression, filters, one try an instant."""
-        if framework.suppressed or framework.leaving:
-            return False
-        refusal = framework.filters.get(agent.name)
-        if refusal and refusal.until_us > self.now_us and agent.free <= refusal.refused:
-            return False
-        if agent.tried_us == self.now_us and framework.name in agent.tried:
-            self.again[agent.name] = None
-            return False
-        return True
-
-    def _offer(self, agent: Agent, framework: Framework, resources: Resources) -> Event:
-        offer = self.open_offer(agent, framework, resources)
-        if agent.tried_us != self.now_us:
-            agent.tried_us, agent.tried = self.now_us, set()
-        agent.tried.add(framework.name)
-        return events.OfferMade(framework.name, offer.id, agent.name, resources, offer.expires_us)
+    def _offer(self, grant: Grant) -> Event:
+        agent, framework = grant.agent, grant.framework
+        offer = self.open_offer(agent, framework, grant.resources)
+        if agent.tried_us == self.now_us:
+            agent.tried |= framework.client.bits
+        else:
+            agent.tried_us, agent.tried = self.now_us, framework.client.bits
+        return events.OfferMade(framework.name, offer.id, agent.name, offer.resources, offer.expires_us)
 
     def _expire(self) -> list[Event]:
-        """Rescind the offers, and drop the filters, whose time has come."""
-        out: list[Event] = []
+        """Drop the filters, and rescind the offers, whose time has come."""
         while self.timers and self.timers[0][0] <= self.now_us:
-            timer = heapq.heappop(self.timers)
-            _, _, name, agent = timer
-            if not self.timer_speaks(timer):
-                continue
-            if agent:
-                del self.frameworks[name].filters[agent]
-                self.dirty[agent] = None
-            else:
-                waited = show_duration(self.settings.offer_timeout_us)
-                out.append(self._rescind(self.offers[name], f"not answered within {waited}"))
+            until_us, _, name = heapq.heappop(self.timers)
+            framework = self.frameworks.get(name)
+            for agent in self.ends.pop((until_us, name), ()):
+                if framework and self.ends_at(framework, agent, until_us):
+                    self.drop_filter(framework, agent)
+                    self.dirty[agent] = None
+        out: list[Event] = []
+        self.forget_answered()
+        while self.unanswered and self.unanswered[0].expires_us <= self.now_us:
+            waited = show_duration(self.settings.offer_timeout_us)
+            out.append(self._rescind(self.unanswered.popleft(), f"not answered within {waited}"))
+            self.forget_answered()
         return out
 
     # -- frameworks -----------------------------------------------------------------------------------------------
 
     def _subscribe(self, call: calls.Subscribe) -> list[Event]:
-        if not call.framework or not call.role:
-            raise Wrong("a framework and its role need names; the default role is '*'")
+        if not call.framework:
+            raise Wrong("a framework needs a name")
+        self._check_role(call.role)
         framework = self.frameworks.get(call.framework)
         out: list[Event] = []
         if framework is None:
-            framework = self.frameworks[call.framework] = Framework(call.framework, call.role, self.now_us)
+            framework = self.add_framework(call.framework, call.role)
         else:
             out += [self._rescind(offer, "its framework registered again") for offer in list(framework.offers.values())]
             framework.suppressed = framework.leaving = False
-            framework.filters.clear()
+            self.drop_filters(framework)
             self.leave_role(framework)
         self.join_role(framework, call.role)
+        self.activate(framework, wants=True)
         self._all_dirty()
         incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
         return [*out, events.Subscribed(framework.name, incarnation, tuple(framework.tasks))]
@@ -160,19 +156,23 @@ class MasterCore(Books):
     def _unregister(self, call: calls.Unregister) -> list[Event]:
         framework = self._framework(call.framework)
         framework.leaving = True
+        self.activate(framework, wants=False)
         out: list[Event] = [self._rescind(offer, "its framework left") for offer in list(framework.offers.values())]
         out += [self._kill(task) for task in framework.tasks.values()]
         self.forget_if_gone(framework)
         return out
 
     def _suppress(self, call: calls.Suppress) -> list[Event]:
-        self._framework(call.framework).suppressed = True
+        framework = self._framework(call.framework)
+        framework.suppressed = True
+        self.activate(framework, wants=False)
         return []
 
     def _revive(self, call: calls.Revive) -> list[Event]:
         framework = self._framework(call.framework)
         framework.suppressed = False
-        framework.filters.clear()
+        self.activate(framework, wants=not framework.leaving)
+        self.drop_filters(framework)
         self._all_dirty()
         return []
 
@@ -247,9 +247,9 @@ class MasterCore(Books):
     def _set_weight(self, call: calls.SetWeight) -> list[Event]:
         if call.weight_milli <= 0:
             raise Wrong(f"a weight is more than zero, not {call.weight_milli / 1000:g}")
-        if not call.role:
-            raise Wrong("a role needs a name; the default role is '*'")
+        self._check_role(call.role)
         self.role(call.role).weight_milli = call.weight_milli
+        self.order.weigh(call.role, call.weight_milli)
         self._all_dirty()
         return [self._rescind(offer, f"the weight of {call.role} changed") for offer in list(self.offers.values())]
 
@@ -295,6 +295,10 @@ class MasterCore(Books):
             if offer not in framework.offers:
                 raise Wrong(f"{offer} is not held by {framework.name}; it was answered, or rescinded, before")
         return [framework.offers[offer] for offer in ids]
+
+    def _check_role(self, name: str) -> None:
+        if not all(part and part != "." for part in name.split("/")):
+            raise Wrong(f"{name!r} names no role; write 'eng', or 'eng/backend' for a role within it; the default is '*'")
 
     def _check_agent(self, offers: list[Offer]) -> None:
         if len({offer.agent for offer in offers}) != 1:

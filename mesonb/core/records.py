@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mesonb.core.order import Client
 from mesonb.core.resources import NOTHING, Resources
 
 
@@ -88,7 +89,10 @@ class Agent:
     offers: dict[str, Offer] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     tried_us: int = -1  #: the instant that ``tried`` speaks of
-    tried: set[str] = field(default_factory=set)  #: frameworks offered this agent in that instant (membership only)
+    tried: int = 0  #: frameworks offered this agent in that instant, one bit each
+    filtered: int = 0  #: frameworks with a filter on this agent, one bit each
+    blocked: int = 0  #: those of them known to refuse ``blocked_of``
+    blocked_of: Resources | None = None  #: what was free when ``blocked`` was begun
 
 
 @dataclass(slots=True)
@@ -98,31 +102,50 @@ class Framework:
     name: str
     role: str
     since_us: int
+    client: Client  #: its place in the order of whose turn it is; knows what it holds
     leaving: bool = False  #: unregistered; kept until its last task has ended
     suppressed: bool = False
-    allocated: Resources = NOTHING  #: in its tasks and its offers
-    in_tasks: Resources = NOTHING  #: in its tasks alone
+    running: dict[str, int] = field(default_factory=dict)  #: what its tasks hold, as exact amounts
     #: By resource, the sum of amount x time of every start less that of every end, so that held_us costs nothing a task.
     offset_us: dict[str, int] = field(default_factory=dict)
-    allocations: int = 0  #: how often it was given something; never reset (Apache Mesos's tie-break)
     offers: dict[str, Offer] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     filters: dict[str, Filter] = field(default_factory=dict)  #: by agent
     #: offers made, accepted, declined, rescinded; tasks by last state
     counts: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def allocated(self) -> Resources:
+        """What its tasks and its offers hold."""
+        return Resources.of(self.client.held)
+
+    @property
+    def in_tasks(self) -> Resources:
+        """What its tasks hold."""
+        return Resources.of(self.running)
+
+    @property
+    def allocations(self) -> int:
+        """How often it was given something; never reset (Apache Mesos's tie-break)."""
+        return self.client.allocations
+
     def held_us(self, now_us: int) -> dict[str, int]:
         """By resource, amount x microseconds that its tasks have held so far: the area under its allocation."""
-        live = self.in_tasks.amounts
+        live = self.running
         return {name: live.get(name, 0) * now_us - offset for name, offset in self.offset_us.items()}
 
 
 @dataclass(slots=True)
 class Role:
-    """On whose account frameworks run."""
+    """On whose account frameworks run; ``eng/backend`` is a role within ``eng``."""
 
     name: str
+    places: dict[str, Client]  #: the order's places of roles; one with no framework at or below it has none
     weight_milli: int = 1000
-    allocated: Resources = NOTHING
-    allocations: int = 0
     frameworks: dict[str, Framework] = field(default_factory=dict)
+
+    @property
+    def allocated(self) -> Resources:
+        """What its frameworks, and those of the roles within it, hold."""
+        place = self.places.get(self.name)
+        return Resources.of(place.held) if place else NOTHING
