@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from jupyter_server.auth.decorator import authorized, ws_authenticated
-from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.handlers import AuthenticatedFileHandler, JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from jupyter_server.utils import url_path_join
 from tornado import web
@@ -30,6 +31,7 @@ SERVER = r"/mesonb/([0-9a-f]{16})"
 #: What a browser may be told about an answer.
 HEADERS = ("Content-Type", "Cache-Control", "Etag", "Last-Modified")
 TIMEOUT_S = 20.0
+LISTED_WITHIN_S = 1.0  #: a kernel that takes longer to say what it has is listed as one that does not answer
 MESSAGE_BYTES = 20_000_000
 GONE = """<!doctype html><meta charset="utf-8"><title>mesonb</title>
 <p style="font: 14px system-ui, sans-serif; color: #777">This picture was live; the kernel it showed has gone. Run its cell again.</p>"""
@@ -49,6 +51,7 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
         ".*$",
         [
             (rf"{at}/mesonb/?", Masters),
+            (rf"{at}/mesonb/static/(board\.js)", AuthenticatedFileHandler, {"path": str(Path(__file__).parent / "static")}),
             (rf"{at}{SERVER}({SOCKETS})", SocketRelay),
             (rf"{at}{SERVER}({PAGES})", PageRelay),
         ],
@@ -81,15 +84,16 @@ class Masters(_OwnKernels):
     @authorized("read")
     async def get(self) -> None:
         """Answer with what a sidebar needs; no token, no port."""
-        found = [await self._described(connection) for connection in everyone() if self.is_ours(connection)]
-        self.finish(json.dumps({"servers": [described for described in found if described]}))
+        ours = [connection for connection in everyone() if self.is_ours(connection)]
+        self.finish(json.dumps({"servers": await asyncio.gather(*map(self._described, ours))}))
 
-    async def _described(self, connection: Connection) -> dict[str, Any] | None:
+    async def _described(self, connection: Connection) -> dict[str, Any]:
+        """Describe one panel server; its sessions are null while its kernel's interpreter is held by a C call."""
         try:
-            answer = await _fetch(connection, "/sessions")
+            answer = await _fetch(connection, "/sessions", timeout_s=LISTED_WITHIN_S)
+            sessions = json.loads(answer.body)["sessions"]
         except (OSError, HTTPClientError):
-            return None
-        sessions = json.loads(answer.body)["sessions"]
+            sessions = None
         return {"server": connection.id, "kernel_id": connection.kernel_id, "path": connection.prefix, "sessions": sessions}
 
 
@@ -170,16 +174,20 @@ class SocketRelay(WebSocketMixin, WebSocketHandler, _OwnKernels):
         return [name.strip() for name in proposed.split(",")] if proposed else None
 
 
-def _request(connection: Connection, path: str, arguments: dict[str, list[bytes]] | None = None) -> HTTPRequest:
+def _request(
+    connection: Connection, path: str, arguments: dict[str, list[bytes]] | None = None, timeout_s: float = TIMEOUT_S
+) -> HTTPRequest:
     """Build the request to the loopback port; nothing of the browser's headers goes along."""
     query = f"?{urlencode(arguments, doseq=True)}" if arguments else ""
     scheme = "ws" if path.endswith("/ws") else "http"
     return HTTPRequest(
         f"{scheme}://127.0.0.1:{connection.port}{connection.prefix}{path}{query}",
         headers={"Authorization": f"token {connection.token}"}, follow_redirects=False,
-        connect_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S,
+        connect_timeout=timeout_s, request_timeout=timeout_s,
     )  # fmt: skip
 
 
-async def _fetch(connection: Connection, path: str, arguments: dict[str, list[bytes]] | None = None) -> Any:
-    return await AsyncHTTPClient().fetch(_request(connection, path, arguments))
+async def _fetch(
+    connection: Connection, path: str, arguments: dict[str, list[bytes]] | None = None, timeout_s: float = TIMEOUT_S
+) -> Any:
+    return await AsyncHTTPClient().fetch(_request(connection, path, arguments, timeout_s))

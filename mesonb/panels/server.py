@@ -144,8 +144,11 @@ class Sessions(RequestHandler):
     """Lists the sessions of this process."""
 
     def get(self) -> None:
-        """Answer with their ids and kinds."""
-        found = [{"id": session.id, "kind": session.kind} for session in Session.known.values()]
+        """Answer with their ids, kinds and counts, which are read without the lock: a long step delays no list."""
+        found = [
+            {"id": session.id, "kind": session.kind, "agents": len(session.core.agents), "tasks": len(session.core.tasks)}
+            for session in list(Session.known.values())
+        ]
         self.finish(json.dumps({"sessions": found}))
 
 

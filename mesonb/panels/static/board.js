@@ -178,18 +178,19 @@ const STYLE = `
 .mesonb .meter { display: inline-flex; width: 110px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
 .mesonb .meter i { display: block; height: 100%; background: var(--soft); } .mesonb .meter i + i { background: repeating-linear-gradient(135deg, var(--soft) 0 2px, transparent 2px 5px); }
 .mesonb .body { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px 18px; }
-@container (min-width: 640px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(300px, 34%); } }
+@container (min-width: 640px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(330px, 36%); } }
 .mesonb canvas { display: block; width: 100%; } .mesonb .agents { border-radius: 4px; }
 .mesonb .scroll { max-height: 480px; overflow: auto; }
 .mesonb table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; }
 .mesonb th { font-weight: 500; color: var(--soft); text-align: right; padding: 0 0 3px 8px; } .mesonb th:first-child, .mesonb td:first-child { text-align: left; padding-left: 0; }
 .mesonb td { text-align: right; padding: 3px 0 3px 8px; border-top: 1px solid var(--edge); white-space: nowrap; }
-.mesonb .who { display: flex; align-items: center; gap: 6px; max-width: 130px; } .mesonb .who > span { overflow: hidden; text-overflow: ellipsis; }
-.mesonb .who small, .mesonb .role small { color: var(--soft); font-size: 11px; }
+.mesonb .who { display: flex; align-items: center; gap: 6px; max-width: 120px; } .mesonb .who > span:nth-child(2) { overflow: hidden; text-overflow: ellipsis; }
 .mesonb .mark { flex: none; width: 22px; height: 16px; border-radius: 3px; font: 600 10px/16px var(--jp-ui-font-family, sans-serif); text-align: center; }
-.mesonb .share { position: relative; min-width: 62px; } .mesonb .share i { position: absolute; left: 8px; bottom: 2px; height: 2px; }
-.mesonb .roles { margin-top: 8px; display: grid; gap: 3px; font-size: 12px; }
-.mesonb .role { display: grid; grid-template-columns: minmax(60px, 1fr) minmax(70px, 2fr) 62px; gap: 8px; align-items: center; }
+.mesonb .share { display: inline-flex; align-items: center; gap: 6px; } .mesonb .track { width: 44px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
+.mesonb .track i { display: block; height: 100%; } .mesonb abbr { text-decoration: none; }
+.mesonb .roles { display: grid; gap: 3px; } .mesonb .role { font-size: 12px; font-variant-numeric: tabular-nums; } .mesonb .heads { margin-top: 10px; }
+.mesonb .role { display: grid; grid-template-columns: minmax(50px, 1fr) 34px minmax(70px, 1.4fr) 62px; gap: 8px; align-items: center; }
+.mesonb .role.heads { color: var(--soft); }
 .mesonb .role span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .mesonb input[type=range] { width: 100%; accent-color: var(--accent); margin: 0; }
 .mesonb input[type=number] { width: 62px; font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--edge); border-radius: 4px; padding: 1px 4px; }
@@ -219,9 +220,10 @@ function build(el, title) {
     curve: make("canvas", { role: "img", style: "height: 84px", "aria-label": "Shares of the frameworks over time" }),
     told: make("span", { class: "told", "aria-live": "polite" }),
   };
-  p.head.append(make("tr", {}, ...["framework", "running", "share", "made", "accepted", "declined"].map((name) => make("th", { scope: "col" }, name))));
-  p.head.firstChild.children[3].title = "offers made, accepted, declined";
-  const side = make("div", {}, make("table", { "aria-label": "Frameworks" }, p.head, p.rows), p.trouble, p.roles,
+  const heads = { framework: "", tasks: "running or staging", share: "dominant share of its tasks", offers: "offers made to it", taken: "offers accepted", "not": "offers declined" };
+  p.head.append(make("tr", {}, ...Object.entries(heads).map(([name, title]) => make("th", { scope: "col" }, make("abbr", { title }, name)))));
+  const side = make("div", {}, make("table", { "aria-label": "Frameworks" }, p.head, p.rows), p.trouble,
+    make("div", { class: "role heads" }, ...["role", "share", "weight"].map((name) => make("span", {}, name))), p.roles,
     make("figure", {}, make("figcaption", {}, "shares so far"), p.curve));
   const keys = ["running", "staging", "offered", "free"].map((kind) => make("span", { class: "key", "data-is": kind }, kind));
   p.root = make("section", { class: "mesonb", "aria-label": `Board of ${title}` }, make("style", {}, STYLE),
@@ -319,8 +321,9 @@ class View {
       if (complaint) warn.title = `${complaint.callback}: ${complaint.error}`;
       row.dataset.framework = f.name;
       running.textContent = f.running;
-      share.firstChild.textContent = f.share.toFixed(2);
-      Object.assign(share.lastChild.style, { width: `calc(${100 * Math.min(f.share, 1)}% - ${8 * Math.min(f.share, 1)}px)`, background: f.colour });
+      const [track, number] = share.firstChild.children;
+      Object.assign(track.firstChild.style, { width: `${100 * Math.min(f.share, 1)}%`, background: f.colour });
+      number.textContent = f.share.toFixed(2);
       [f.offers_made, f.accepted, f.declined].forEach((n, i) => { offers[i].textContent = n.toLocaleString("en"); });
       row.style.opacity = f.state ? 0.6 : 1;
     });
@@ -329,7 +332,7 @@ class View {
   tableRow() {
     const warn = make("button", { type: "button", class: "warn", "aria-label": "what went wrong in this framework" }, "⚠");
     const row = make("tr", {}, make("td", {}, make("div", { class: "who" }, make("span", { class: "mark", "aria-hidden": "true" }), make("span"), warn)),
-      make("td"), make("td", { class: "share" }, make("span"), make("i")), make("td"), make("td"), make("td"));
+      make("td"), make("td", {}, make("div", { class: "share" }, make("span", { class: "track" }, make("i")), make("span"))), make("td"), make("td"), make("td"));
     warn.addEventListener("click", () => this.explainTrouble(row.dataset.framework));
     return row;
   }
@@ -343,9 +346,10 @@ class View {
 
   weights() {
     sync(this.p.roles, this.state.head.roles, () => this.roleRow(), (row, r) => {
-      const [label, slide, number] = row.children;
+      const [label, share, slide, number] = row.children;
       row.dataset.role = r.role;
-      label.replaceChildren(r.role === "*" ? "* (no role)" : r.role, make("small", {}, ` share ${r.share.toFixed(2)}`));
+      label.textContent = r.role === "*" ? "* (none)" : r.role;
+      share.textContent = r.share.toFixed(2);
       slide.setAttribute("aria-label", `Weight of role ${r.role}, as a slider`);
       number.setAttribute("aria-label", `Weight of role ${r.role}`);
       if (row.contains(document.activeElement) && performance.now() - (row.steeredAt ?? 0) < 1500) return;
@@ -357,7 +361,7 @@ class View {
 
   roleRow() {
     const slide = make("input", { type: "range", min: -3, max: 3, step: 0.25 }), number = make("input", { type: "number", min: 0.001, step: "any" });
-    const row = make("div", { class: "role" }, make("span"), slide, number);
+    const row = make("div", { class: "role" }, make("span"), make("span"), slide, number);
     const set = (weight) => { row.steeredAt = performance.now(); if (weight > 0) this.onWeight(row.dataset.role, weight); };
     slide.addEventListener("input", () => { number.value = Number((2 ** slide.value).toPrecision(3)); });
     slide.addEventListener("change", () => set(Number((2 ** slide.value).toPrecision(3))));
