@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -24,6 +25,22 @@ def install() -> None:
     Session.__repr__ = describe  # type: ignore[method-assign, assignment]
     Session._repr_mimebundle_ = show  # type: ignore[attr-defined]
     Session.watch = watch  # type: ignore[attr-defined]
+    Session.begun = staticmethod(serve)
+
+
+def serve(_session: Session) -> None:
+    """Serve this kernel's panels, where a Jupyter server would list them; a session works as well without.
+
+    At once, not on another thread: two threads that import at a time may see half a module.
+    """
+    if "MESONB_BASE_URL" not in os.environ or not in_kernel():
+        return
+    try:
+        from mesonb.panels.server import panel_server
+
+        panel_server(kernel_id())
+    except Exception as error:  # noqa: BLE001 - said, and nothing else stops
+        warnings.warn(f"panels are not served: {type(error).__name__}: {error}", stacklevel=2)
 
 
 def describe(session: Session) -> str:

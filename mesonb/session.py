@@ -102,17 +102,20 @@ class Session(ABC):
     kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
     #: Every session of this process that somebody still holds, by id: what panels may show.
     known: ClassVar[WeakValueDictionary[str, Session]] = WeakValueDictionary()
+    #: Called with each new session: a notebook serves panels from its first session on, whether or not it is displayed.
+    begun: ClassVar[Callable[[Session], None]] = staticmethod(lambda _session: None)
     _numbers: ClassVar[Iterator[int]] = count(1)
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
         self.id = f"{self.kind}-{next(Session._numbers)}"
-        Session.known[self.id] = self
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
         self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
         self.history = History()
         self.weights = Weights(self)
         self.drivers: dict[str, Driver] = {}
+        Session.known[self.id] = self
+        Session.begun(self)
 
     # -- the verbs ------------------------------------------------------------------------------------------------
 

@@ -51,7 +51,11 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
         ".*$",
         [
             (rf"{at}/mesonb/?", Masters),
-            (rf"{at}/mesonb/static/(board\.js)", AuthenticatedFileHandler, {"path": str(Path(__file__).parent / "static")}),
+            (
+                rf"{at}/mesonb/static/(board\.js)",
+                AuthenticatedFileHandler,
+                {"path": str(Path(__file__).parent / "static")},
+            ),
             (rf"{at}{SERVER}({SOCKETS})", SocketRelay),
             (rf"{at}{SERVER}({PAGES})", PageRelay),
         ],
@@ -94,7 +98,12 @@ class Masters(_OwnKernels):
             sessions = json.loads(answer.body)["sessions"]
         except (OSError, HTTPClientError):
             sessions = None
-        return {"server": connection.id, "kernel_id": connection.kernel_id, "path": connection.prefix, "sessions": sessions}
+        return {
+            "server": connection.id,
+            "kernel_id": connection.kernel_id,
+            "path": connection.prefix,
+            "sessions": sessions,
+        }
 
 
 class PageRelay(_OwnKernels):

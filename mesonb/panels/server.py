@@ -146,7 +146,12 @@ class Sessions(RequestHandler):
     def get(self) -> None:
         """Answer with their ids, kinds and counts, which are read without the lock: a long step delays no list."""
         found = [
-            {"id": session.id, "kind": session.kind, "agents": len(session.core.agents), "tasks": len(session.core.tasks)}
+            {
+                "id": session.id,
+                "kind": session.kind,
+                "agents": len(session.core.agents),
+                "tasks": len(session.core.tasks),
+            }
             for session in list(Session.known.values())
         ]
         self.finish(json.dumps({"sessions": found}))

@@ -1,0 +1,119 @@
+// The sidebar: the masters and simulations of the notebook in front, and the board of the chosen one.
+
+import { ServerConnection } from '@jupyterlab/services';
+import { PanelLayout, Widget } from '@lumino/widgets';
+
+import { button, make, many } from './dom';
+import { icon } from './icon';
+import { Panel, PANELS, View } from './views';
+import { IPlace, Watch } from './watch';
+
+/** What a newcomer is offered to put in a cell. */
+export const FIRST_CELL = 'import mesonb as mb\n\nmaster = mb.Master()\nmaster';
+
+/** What the sidebar asks others to do. */
+export interface ISidebarActions {
+  open(panel: Panel, place: IPlace): void;
+  insert(code: string): void;
+}
+
+export class Sidebar extends Widget {
+  constructor(
+    private watch: Watch,
+    private actions: ISidebarActions,
+    settings: ServerConnection.ISettings
+  ) {
+    super();
+    this.id = 'mesonb-sidebar';
+    this.addClass('mesonb-sidebar');
+    this.title.icon = icon;
+    this.title.caption = 'Masters and simulations (mesonb)';
+    this.head = new Widget();
+    this.board = new View(settings, 'board');
+    const layout = (this.layout = new PanelLayout());
+    layout.addWidget(this.head);
+    layout.addWidget(this.board);
+    watch.changed.connect(this.refresh, this);
+    this.refresh();
+  }
+
+  /** The session whose board is shown: the one chosen, else the first master, else the newest. */
+  get chosen(): IPlace | null {
+    const places = this.watch.sessions();
+    const wanted = this.choices.get(this.watch.notebook?.context.path ?? '');
+    return places.find(({ id }) => id === wanted) ?? places.find(({ kind }) => kind === 'master') ?? places.at(-1) ?? null;
+  }
+
+  protected override onAfterShow(): void {
+    this.watch.refresh();
+  }
+
+  private refresh(): void {
+    const drawn = JSON.stringify([this.watch.notebook?.title.label, this.watch.reason(), this.watch.sessions(), this.chosen?.id]);
+    if (drawn !== this.drawn) {
+      this.drawn = drawn;
+      this.draw();
+    }
+  }
+
+  private draw(): void {
+    const focused = this.head.node.contains(document.activeElement) ? (document.activeElement as HTMLElement).dataset.mesonb : undefined;
+    this.head.node.replaceChildren(this.caption(), ...this.why(), this.list());
+    this.head.node.querySelector<HTMLElement>(`[data-mesonb="${focused}"]`)?.focus();
+    this.board.present(this.chosen);
+  }
+
+  private caption(): HTMLElement {
+    const name = this.watch.notebook?.title.label;
+    return make('h2', { className: 'mesonb-caption', title: name ? `follows ${name}` : '' }, name ?? 'mesonb');
+  }
+
+  private why(): HTMLElement[] {
+    const reason = this.watch.reason();
+    if (!reason) {
+      return [];
+    }
+    const said = make('p', { className: 'mesonb-reason', role: 'status' }, reason);
+    if (reason.endsWith(':')) {
+      const insert = button('Put it in a cell', 'Put this in a new cell of the notebook', () => this.actions.insert(FIRST_CELL));
+      return [said, make('pre', { className: 'mesonb-code' }, FIRST_CELL), insert];
+    }
+    return [said];
+  }
+
+  private list(): HTMLElement {
+    const items = this.watch.sessions().map(place => this.item(place));
+    return make('ul', { className: 'mesonb-list', ariaLabel: 'Masters and simulations of this notebook' }, ...items);
+  }
+
+  private item(place: IPlace): HTMLElement {
+    const chosen = place.id === this.chosen?.id;
+    const name = button(place.id, `Show the board of ${place.id} below`, () => this.choose(place));
+    name.classList.add('mesonb-name');
+    name.setAttribute('aria-pressed', String(chosen));
+    const open = Object.entries(PANELS).map(([panel, title]) => {
+      const opens = button(title, `Open ${title.toLowerCase()} of ${place.id} as a tab`, () => this.actions.open(panel as Panel, place));
+      opens.dataset.mesonb = `${panel} ${place.id}`;
+      return opens;
+    });
+    name.dataset.mesonb = place.id;
+    const row = make('li', {}, name, make('span', { className: 'mesonb-counts' }, counts(place)), ...open);
+    row.classList.toggle('mesonb-mod-chosen', chosen);
+    return row;
+  }
+
+  private choose(place: IPlace): void {
+    this.choices.set(this.watch.notebook?.context.path ?? '', place.id);
+    this.refresh();
+  }
+
+  private head: Widget;
+  private board: View;
+  private choices = new Map<string, string>();
+  private drawn = '';
+}
+
+/** What is counted of a session; '' where the kernel's mesonb is too old to say. */
+export function counts({ agents, tasks }: IPlace): string {
+  return agents === undefined || tasks === undefined ? '' : `${many(agents, 'agent')}, ${many(tasks, 'task')}`;
+}

@@ -1,0 +1,77 @@
+// Tabs: any panel of any session in the main area, dockable, and there again after a reload.
+//
+// A tab is known by its notebook, session and panel. After a restart of the kernel it finds the session of that name again,
+// so a layout outlives its kernel.
+
+import { MainAreaWidget } from '@jupyterlab/apputils';
+import { ServerConnection } from '@jupyterlab/services';
+import { PanelLayout, Widget } from '@lumino/widgets';
+
+import { make } from './dom';
+import { icon } from './icon';
+import { Panel, PANELS, View } from './views';
+import { Watch } from './watch';
+
+/** Which tab. */
+export interface ITabArgs {
+  notebook: string;
+  session: string;
+  panel: Panel;
+}
+
+/** One name a tab. */
+export function nameOf({ notebook, session, panel }: ITabArgs): string {
+  return `${panel}:${session}:${notebook}`;
+}
+
+export function isTabArgs(args: Partial<ITabArgs>): args is ITabArgs {
+  return typeof args.notebook === 'string' && typeof args.session === 'string' && !!args.panel && args.panel in PANELS;
+}
+
+/** A tab's content: the panel, or the reason why it is not there. */
+export class TabContent extends Widget {
+  constructor(
+    readonly args: ITabArgs,
+    private watch: Watch,
+    settings: ServerConnection.ISettings,
+    dark: () => boolean
+  ) {
+    super();
+    this.addClass('mesonb-tab');
+    this.view = new View(settings, args.panel, dark);
+    this.why = new Widget({ node: make('p', { className: 'mesonb-reason', role: 'status' }) });
+    const layout = (this.layout = new PanelLayout());
+    layout.addWidget(this.why);
+    layout.addWidget(this.view);
+    watch.changed.connect(this.refresh, this);
+    this.refresh();
+  }
+
+  readonly view: View;
+
+  private refresh(): void {
+    const { notebook, session } = this.args;
+    const place = this.watch.sessions(notebook).find(({ id }) => id === session);
+    const gone = `${session} is not in the kernel of ${notebook} any more. Run its cell again, and this tab shows it.`;
+    this.why.node.textContent = this.watch.reason(notebook).replace(/:$/, '.') || (place ? '' : gone);
+    this.why.setHidden(!this.why.node.textContent);
+    if (place || this.watch.sessions(notebook).length) {
+      this.view.present(place ?? null);
+    }
+  }
+
+  private why: Widget;
+}
+
+export type Tab = MainAreaWidget<TabContent>;
+
+export function makeTab(content: TabContent): Tab {
+  const { panel, session, notebook } = content.args;
+  const tab = new MainAreaWidget({ content });
+  tab.id = `mesonb-${nameOf(content.args).replace(/[^\w-]/g, '-')}`;
+  tab.title.label = `${session}: ${PANELS[panel].toLowerCase()}`;
+  tab.title.caption = `${PANELS[panel]} of ${session} in ${notebook}`;
+  tab.title.icon = icon;
+  tab.toolbar.hide();
+  return tab;
+}

@@ -1,0 +1,109 @@
+// Watch: which masters and simulations the notebook in front has, kept up to date while the page is visible.
+//
+// Rule: one question at a time to the server, once a second, none while the page is hidden, fewer while it does not answer.
+
+import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { ServiceManager } from '@jupyterlab/services';
+import { Poll } from '@lumino/polling';
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { IPanelServer, ISession, list, Trouble } from './listing';
+
+const EVERY_MS = 1000;
+const MOST_MS = 5000;
+
+/** A session, and the panel server that shows it. */
+export interface IPlace extends ISession {
+  server: string;
+}
+
+export class Watch {
+  constructor(
+    private services: ServiceManager.IManager,
+    private notebooks: INotebookTracker | null
+  ) {
+    notebooks?.currentChanged.connect(() => this.said.emit());
+    this.poll = new Poll({
+      name: 'mesonb:sessions',
+      factory: () => this.ask(),
+      frequency: { interval: EVERY_MS, backoff: true, max: MOST_MS },
+      standby: 'when-hidden'
+    });
+  }
+
+  /** Said after every answer, and when another notebook comes to the front. */
+  get changed(): ISignal<this, void> {
+    return this.said;
+  }
+
+  /** The notebook that was last in front. */
+  get notebook(): NotebookPanel | null {
+    return this.notebooks?.currentWidget ?? null;
+  }
+
+  /** The sessions of a notebook's kernel, the newest last. */
+  sessions(path: string | undefined = this.notebook?.context.path): IPlace[] {
+    return this.serversOf(path).flatMap(({ server, sessions }) => (sessions ?? []).map(session => ({ ...session, server })));
+  }
+
+  /** Why `sessions` of this notebook is empty, or may be out of date; '' if all is well. */
+  reason(path: string | undefined = this.notebook?.context.path): string {
+    if (!path) {
+      return 'Open a notebook: its masters and simulations are listed here.';
+    }
+    if (!this.kernelOf(path)) {
+      return 'This notebook has no kernel yet. Run a cell, or choose one with Kernel > Change Kernel.';
+    }
+    if (this.trouble || !this.answered) {
+      return this.trouble || 'Asking the Jupyter server ...';
+    }
+    if (this.serversOf(path).some(({ sessions }) => sessions === null)) {
+      return 'The kernel does not answer: a call in it holds the interpreter. The list comes back when that call ends.';
+    }
+    return this.sessions(path).length ? '' : 'There is no master and no simulation in this kernel yet. Make one in a cell:';
+  }
+
+  /** Ask again now. */
+  refresh(): void {
+    void this.poll.refresh();
+  }
+
+  dispose(): void {
+    this.poll.dispose();
+    Signal.clearData(this);
+  }
+
+  private async ask(): Promise<void> {
+    try {
+      this.servers = await list(this.services.serverSettings);
+      this.answered = true;
+      this.trouble = '';
+    } catch (error) {
+      this.trouble = error instanceof Trouble ? error.message : `mesonb's list could not be read: ${error}`;
+      throw error;
+    } finally {
+      this.said.emit();
+    }
+  }
+
+  private serversOf(path: string | undefined): IPanelServer[] {
+    const kernel = path && this.kernelOf(path);
+    return kernel ? this.servers.filter(server => server.kernel_id === kernel) : [];
+  }
+
+  /** A notebook's kernel, open in this page or running without it. */
+  private kernelOf(path: string): string | undefined {
+    const open = this.notebooks?.find(panel => panel.context.path === path);
+    const kernel = open?.sessionContext.session?.kernel;
+    if (open) {
+      return kernel?.id;
+    }
+    return [...this.services.sessions.running()].find(running => running.path === path)?.kernel?.id;
+  }
+
+  private said = new Signal<this, void>(this);
+  private servers: IPanelServer[] = [];
+  private trouble = '';
+  private answered = false;
+  private poll: Poll;
+}
