@@ -8,7 +8,6 @@ nothing of these tasks, finds a clean agent. Every message it sends or takes is 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -16,6 +15,8 @@ import pickle
 import platform
 import socket
 import sys
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -52,7 +53,7 @@ class Task:
         self.update: Message | None = None  #: its last update, once it has ended
 
 
-class Agent(WorkerPlugin):  # type: ignore[misc]  # distributed ships no types
+class Agent(WorkerPlugin):
     """The plugin. Registering it again changes nothing: setting it up anew would kill everybody's tasks."""
 
     idempotent = True
@@ -72,7 +73,8 @@ class Agent(WorkerPlugin):  # type: ignore[misc]  # distributed ships no types
         self._loop = asyncio.get_running_loop()
         self._peer: Peer | None = None
         modules = dask.config.get("mesonb.preload", PRELOAD)
-        self.executors = Executors(round(self.total.cpus), modules, self._said, self._died)
+        folder = Path(worker.local_directory) / "mesonb"  # Dask removes it when this worker is dead
+        self.executors = Executors(folder, round(self.total.cpus), modules, self._said, self._died)
         self._staying = asyncio.ensure_future(self._stay())
 
     async def teardown(self, worker: Any) -> None:
@@ -86,13 +88,15 @@ class Agent(WorkerPlugin):  # type: ignore[misc]  # distributed ships no types
         """Be attached to the hub for as long as this worker lives."""
         wait_s = 0.05
         while True:
-            with contextlib.suppress(MesonbError):
+            try:
                 self._peer = await dial(
                     self.worker.scheduler.address, self.worker.security.get_connection_args("worker"),
                     {"kind": "agent", "name": self.agent}, self._take,
                 )  # fmt: skip
                 wait_s = 0.05
                 await self._peer.read()
+            except MesonbError as error:
+                logger.warning("%s is not at the hub: %s", self.agent, error)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, REDIAL_MOST_S)
 
@@ -131,7 +135,7 @@ class Agent(WorkerPlugin):  # type: ignore[misc]  # distributed ships no types
             "group": os.getpgrp(),
             "versions": {
                 "python": ".".join(platform.python_version_tuple()[:2]),
-                "distributed": distributed.__version__,
+                "distributed": version("distributed"),
                 "mesonb": mesonb.__version__,
             },
         }

@@ -82,7 +82,7 @@ def _pack_arguments(task: TaskHandle) -> bytes:
         return _NOTHING_GIVEN
     try:
         content = _pickled((task.args, task.kwargs))
-    except Exception:  # noqa: BLE001 - now find out which of them it is
+    except Exception:
         for place, value in [*enumerate(task.args, start=1), *task.kwargs.items()]:
             _dumps(value, f"argument {place} of {_name(task.function)}")
         raise

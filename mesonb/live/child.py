@@ -40,8 +40,8 @@ class Child:
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the process lasts
         os.dup2(self._printed.fileno(), 1)
         os.dup2(self._printed.fileno(), 2)
-        sys.stdout = open(1, "w", buffering=8192, closefd=False)  # noqa: PTH123, SIM115
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: PTH123, SIM115
+        sys.stdout = open(1, "w", buffering=8192, closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 
     def run(self) -> None:
         """Run tasks until there is no agent any more; what is known is said together with the next start."""
@@ -126,14 +126,18 @@ def _pickled_result(result: Any) -> bytes:
     try:
         return bytes(cloudpickle.dumps(result, protocol=5))
     except Exception as error:
-        raise TypeError(f"its result, a {type(result).__name__}, cannot be sent back: {error}; return plain data instead") from error
+        raise TypeError(
+            f"its result, a {type(result).__name__}, cannot be sent back: {error}; return plain data instead"
+        ) from error
 
 
 def _pickled_error(error: BaseException, printed: str) -> bytes:
     """Pickle what the master wants to know: one line, the traceback, and the exception itself where it can travel."""
     because = f"{type(error).__name__}: {error}"
     if isinstance(error, ImportError):
-        because += f"; install {error.name or 'it'} on the agents, or define what needs it in a cell: that travels by itself"
+        because += (
+            f"; install {error.name or 'it'} on the agents, or define what needs it in a cell: that travels by itself"
+        )
     inner = error.__traceback__.tb_next if error.__traceback__ else None  # the first frame is ours
     trace = "".join(traceback.format_exception(type(error), error, inner))
     if printed:

@@ -1,7 +1,8 @@
 """Cluster: finds the local Dask cluster of this user that fits, or starts it, detached, and remembers where it is.
 
 One file per cluster, readable by this user alone, beside Jupyter's own connection files. Which cluster fits is told by
-its name and its declared agents, so a lesson that declares two agents never meets the cluster of another.
+its name, its declared agents and its Python environment, so a lesson that declares two agents never meets the cluster of
+another, and a cluster started with an older mesonb is left alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ import dask
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
 
+import mesonb
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError
@@ -64,7 +67,7 @@ def find_or_start(agents: Sequence[Resources], name: str = "") -> Local:
 
 def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
     """Read what ``agents=`` says; nothing is the machine divided evenly."""
-    if agents is None or isinstance(agents, int) and not isinstance(agents, bool):
+    if agents is None or isinstance(agents, int):
         count = min(CPU_COUNT, 4) if agents is None else agents
         if not 1 <= count <= AGENTS_MOST:
             raise BadValue(f"agents={agents}: a cluster has 1 to {AGENTS_MOST} agents")
@@ -138,7 +141,8 @@ def alive(pid: int) -> bool:
 
 
 def _file_of(agents: Sequence[Resources], name: str) -> Path:
-    plan = json.dumps([name, [sorted(agent.amounts.items()) for agent in agents]])
+    environment = [sys.prefix, platform.python_version(), mesonb.__version__]
+    plan = json.dumps([name, environment, [sorted(agent.amounts.items()) for agent in agents]])
     digest = hashlib.blake2b(plan.encode(), digest_size=4).hexdigest()
     return folder() / f"mesonb-{name + '-' if name else ''}{digest}.json"
 
@@ -146,7 +150,7 @@ def _file_of(agents: Sequence[Resources], name: str) -> Path:
 def folder() -> Path:
     """Return the folder of connection files: Jupyter's own, which belongs to this user alone."""
     try:
-        from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415 - live works where no Jupyter is
+        from jupyter_core.paths import jupyter_runtime_dir
 
         path = Path(jupyter_runtime_dir())
     except ImportError:

@@ -14,8 +14,7 @@ import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from distributed.comm import CommClosedError
-from distributed.core import connect
+from distributed.comm.core import CommClosedError, connect
 
 from mesonb.errors import ClusterError, MasterExists, Unreachable
 
@@ -97,11 +96,11 @@ async def dial(
 ) -> Peer:  # fmt: skip
     """Connect to the hub at the address of its Dask scheduler and be introduced there."""
     try:
-        comm = await connect(address, timeout=timeout_s, **connection_args)
+        comm = await connect(address, timeout=timeout_s, **connection_args)  # type: ignore[no-untyped-call]
         await comm.write({"op": ATTACH, "reply": False, "introduction": {"protocol": PROTOCOL, **introduction}})
         welcome = await asyncio.wait_for(_until(comm.read()), timeout_s)
-    except (OSError, asyncio.TimeoutError) as error:
-        raise Unreachable(f"the hub at {address} does not answer: {error or 'timed out'}") from error
+    except OSError as error:
+        raise Unreachable(f"the hub at {address} does not answer: {type(error).__name__} {error}") from error
     if refusal := welcome.get("refused"):
         await comm.close()
         raise {"MasterExists": MasterExists}.get(refusal, ClusterError)(welcome["because"])

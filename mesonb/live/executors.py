@@ -16,7 +16,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,10 +48,11 @@ class Executors:
     """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE and FAILED, ``on_died(number, because)`` the rest."""
 
     def __init__(
-        self, warm: int, modules: Sequence[str],
+        self, folder: Path, warm: int, modules: Sequence[str],
         on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str], None],
     ) -> None:  # fmt: skip
-        self.folder = Path(tempfile.mkdtemp(prefix="mesonb-agent-"))
+        self.folder = folder  #: of functions, and of arguments too large for a packet
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         self.warm = min(max(1, warm), WARM_MOST)
         self.children: set[Running] = set()
         self._loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -27,11 +28,12 @@ from mesonb.live.hub import Hub
 async def main(file: Path) -> None:
     """Start what the plan says, write where it is, and stay until it is over."""
     plan = json.loads(file.with_suffix(".plan").read_text())
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False)
     async with scheduler:
         await scheduler.register_scheduler_plugin(Hub(plan["idle_s"]), name=HUB_NAME, idempotent=True)
         # Known before the first worker registers: registering it later would set up agents a second time.
-        scheduler.worker_plugins[NAME] = dumps(Agent())
+        scheduler.worker_plugins[NAME] = dumps(Agent())  # type: ignore[no-untyped-call]
         nannies = [_nanny(scheduler, number, amounts) for number, amounts in enumerate(plan["agents"], start=1)]
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.gather(*[stack.enter_async_context(nanny) for nanny in nannies])
@@ -39,14 +41,14 @@ async def main(file: Path) -> None:
             try:
                 await _finished(scheduler)
             finally:
-                file.unlink(missing_ok=True)
+                os.unlink(file)  # noqa: PTH108 - nothing else waits on this loop any more
 
 
 def _nanny(scheduler: Scheduler, number: int, amounts: dict[str, int]) -> Nanny:
     """Make one agent; Dask itself sets it no memory limit: its children hold the memory, not the worker."""
     return Nanny(
         scheduler.address, name=f"agent-{number}", nthreads=1, memory_limit=0, dashboard=False,
-        env={DECLARED: json.dumps(amounts)},
+        silence_logs=logging.WARNING, env={DECLARED: json.dumps(amounts)},
     )  # fmt: skip
 
 
@@ -54,7 +56,7 @@ async def _finished(scheduler: Scheduler) -> None:
     """Wait until the scheduler was closed (the hub does so when idle), or somebody says stop."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    closing = asyncio.ensure_future(scheduler.finished())
+    closing = asyncio.ensure_future(scheduler.finished())  # type: ignore[no-untyped-call]
     await asyncio.wait([closing, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
 
 

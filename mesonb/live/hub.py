@@ -14,7 +14,7 @@ import pickle
 import time
 from typing import Any
 
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from mesonb.live.comms import ATTACH, HUB, LEADER, PROTOCOL
@@ -58,7 +58,7 @@ class Line:
             self._writing = None
 
 
-class Hub(SchedulerPlugin):  # type: ignore[misc]  # distributed ships no types
+class Hub(SchedulerPlugin):
     """The plugin. Registering it again changes nothing, so every master may."""
 
     idempotent = True
@@ -176,6 +176,6 @@ class Hub(SchedulerPlugin):  # type: ignore[misc]  # distributed ships no types
             if self.leader:
                 self._led_s = time.monotonic()
             elif self.idle_s is not None and time.monotonic() - self._led_s > self.idle_s:
-                asyncio.ensure_future(self.scheduler.close(reason="mesonb-idle"))
+                self._closing = asyncio.ensure_future(self.scheduler.close(reason="mesonb-idle"))
                 return
             await asyncio.sleep(PING_S)

@@ -14,9 +14,9 @@ import socket
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from importlib.metadata import version
 from typing import Any
 
-import distributed
 from distributed import Client
 
 from mesonb.errors import BadValue, ClusterError, MasterExists, MesonbError, Unreachable, VersionMismatch
@@ -25,7 +25,7 @@ from mesonb.live.comms import Message, Peer, dial
 from mesonb.live.hub import Hub
 
 #: How long a Dask scheduler may take to answer.
-REACH_S = 10
+REACH_S = 5
 #: How long to try to find the hub again after the link was cut.
 RELINK_S = 5
 
@@ -92,10 +92,15 @@ class Link:
 
     async def _connect(self) -> None:
         try:
-            self.client = await Client(
-                self.address, security=self.security, asynchronous=True, set_as_default=False, timeout=REACH_S, name="mesonb"
+            self.client = await Client(  # type: ignore[no-untyped-call]
+                self.address,
+                security=self.security,
+                asynchronous=True,
+                set_as_default=False,
+                timeout=REACH_S,
+                name="mesonb",
             )
-        except (OSError, asyncio.TimeoutError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise Unreachable(
                 f"no Dask scheduler answers at {self.address} within {REACH_S} s ({type(error).__name__}: {error}); "
                 "check the address and that the cluster runs, or write mb.Master() for a local one"
@@ -105,7 +110,10 @@ class Link:
         """Compare what must be the same before anything of ours is unpickled over there."""
         scheduler = await self.client.scheduler.versions(packages=["mesonb"])
         workers = await self.client.scheduler.broadcast(msg={"op": "versions", "packages": ["mesonb"]})
-        for where, found in {"the Dask scheduler": scheduler, **{f"worker {at}": found for at, found in workers.items()}}.items():
+        for where, found in {
+            "the Dask scheduler": scheduler,
+            **{f"worker {at}": found for at, found in workers.items()},
+        }.items():
             check_versions(where, {
                 "python": ".".join(found["host"]["python"].split(".")[:2]),
                 "distributed": found["packages"]["distributed"],
@@ -114,12 +122,12 @@ class Link:
 
 def check_versions(where: str, theirs: dict[str, Any]) -> None:
     """Raise VersionMismatch if Python or distributed differs: what one pickles the other might not read."""
-    ours = {"python": ".".join(platform.python_version_tuple()[:2]), "distributed": distributed.__version__}
-    for what, version in ours.items():
-        if theirs[what] != version:
+    ours = {"python": ".".join(platform.python_version_tuple()[:2]), "distributed": version("distributed")}
+    for what, wanted in ours.items():
+        if theirs[what] != wanted:
             raise VersionMismatch(
-                f"{where} runs {what} {theirs[what]}, this kernel {what} {version}; functions and results could not travel "
-                f"between them: install {what} {version} there, or start the kernel in the cluster's environment"
+                f"{where} runs {what} {theirs[what]}, this kernel {what} {wanted}; functions and results could not travel "
+                f"between them: install {what} {wanted} there, or start the kernel in the cluster's environment"
             )
 
 
@@ -132,15 +140,19 @@ def address_of(cluster: Any) -> tuple[str, Any]:
     if isinstance(cluster, Client):
         if cluster.scheduler is None:
             raise Unreachable("this Dask client is closed; make a new one, or write mb.Master() for a local cluster")
-        return cluster.scheduler.address, cluster.security
+        return str(cluster.scheduler.address), cluster.security
     if address := getattr(cluster, "scheduler_address", None):
-        return address, getattr(cluster, "security", None)
-    raise BadValue(f'{cluster!r} is not a Dask cluster; give a dask.distributed.Client, its cluster, or "tcp://host:port"')
+        return str(address), getattr(cluster, "security", None)
+    raise BadValue(
+        f'{cluster!r} is not a Dask cluster; give a dask.distributed.Client, its cluster, or "tcp://host:port"'
+    )
 
 
 def warn_of_stop_button(name: str, about: dict[str, Any]) -> str | None:
     """Say what the stop button would do to a worker that shares the kernel's process group."""
-    same_group = about["host"] == socket.gethostname() and about["group"] == os.getpgrp() and about["pid"] != os.getpid()
+    same_group = (
+        about["host"] == socket.gethostname() and about["group"] == os.getpgrp() and about["pid"] != os.getpid()
+    )
     if not same_group or sys.platform == "win32":
         return None
     return (

@@ -10,12 +10,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from mesonb.core import calls, events
+from mesonb.core import events
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
 from mesonb.frameworks.base import Outcome, TaskHandle
@@ -77,7 +76,9 @@ class Mailbox:
             self._mail.put([])
 
     def wait(self, future: Future[Any], timeout_us: int | None) -> None:
-        """Time passes by itself, except on the thread that would have to bring the result."""
+        """Time passes by itself, except where it would pass for ever."""
+        if self._master.closed and not future.done():
+            raise BadValue("this master is closed, so this result never comes; ask for results before master.close()")
         if threading.current_thread() is self._thread and not future.done():
             raise BadValue("a callback cannot wait for a result of its own framework; take it in on_update instead")
 
@@ -118,15 +119,11 @@ class Mailbox:
 
     def look_for_slow(self) -> None:
         """Complain about a callback that has been running for too long, and say where it stands."""
-        if self._busy_s is None or self._told or time.monotonic() - self._busy_s < SLOW_S:
+        busy_s = self._busy_s  # read once: the other thread writes it
+        if busy_s is None or self._told or time.monotonic() - busy_s < SLOW_S:
             return
         self._told = True
         frame = sys._current_frames().get(self._thread.ident or 0)
         trace = "".join(traceback.format_stack(frame)) if frame else ""
         error = f"slow: still running after {SLOW_S:g} s; its offers wait, and are rescinded in time"
         self.driver.complaints.append(Complaint(self.now_us(), self.driver.name, "callback", error, trace))
-
-
-def calls_of(posted: Sequence[calls.Call]) -> list[tuple[calls.Call, bytes]]:
-    """Pair calls that carry no outcome with none, as the master's inbox holds them."""
-    return [(call, b"") for call in posted]

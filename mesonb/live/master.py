@@ -17,8 +17,8 @@ import traceback
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any, ClassVar, Self, TypeVar
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
@@ -56,10 +56,10 @@ class Master(Session):
     """
 
     kind = "master"
-    _open: ClassVar[dict[str, Master]] = {}  #: the masters of this process, by cluster
+    _open: ClassVar[dict[str, Any]] = {}  #: the masters of this process, by cluster
     _made_with: tuple[object, ...]
 
-    def __new__(cls, cluster: Any = None, *args: object, **kwargs: object) -> Master:
+    def __new__(cls, cluster: Any = None, *args: object, **kwargs: object) -> Self:
         """Return this process's master of that cluster, where there is one."""
         asked = (cluster, args, kwargs)
         open_one = cls._open.get(_key(cluster, str(kwargs.get("name", ""))))
@@ -68,7 +68,10 @@ class Master(Session):
             made._made_with = asked
             return made
         if asked != open_one._made_with and (args or kwargs):
-            raise BadValue(f"{open_one!r} leads here already, made with other arguments; close it first: master.close()")
+            raise BadValue(
+                f"{open_one!r} leads here already, made with other arguments; close it first: master.close()"
+            )
+        assert isinstance(open_one, cls)
         return open_one
 
     def __init__(
@@ -79,7 +82,9 @@ class Master(Session):
         if hasattr(self, "core"):
             return  # the same one again
         if cluster is not None and agents is not None:
-            raise BadValue("agents= declares a local cluster; a Dask cluster that you give has the sizes of its workers")
+            raise BadValue(
+                "agents= declares a local cluster; a Dask cluster that you give has the sizes of its workers"
+            )
         self._born_us = time.monotonic_ns() // 1000
         self._inbox: deque[tuple[calls.Call | Message, bytes]] = deque()
         self._awake = True  # nothing is stepped before there is a core
@@ -117,6 +122,7 @@ class Master(Session):
         self._sulks_until = 0.0
         self._linked_us = 0
         self._refused: dict[str, Exception] = {}
+        self._warnings: list[str] = []
         self._joined = threading.Condition()
 
     # -- Session --------------------------------------------------------------------------------------------------
@@ -168,7 +174,7 @@ class Master(Session):
         if cluster and self.local:
             self.local.stop()
 
-    def __enter__(self) -> Master:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -232,7 +238,9 @@ class Master(Session):
             case events.Kill():
                 self._link.peer.send(event.agent, ("kill", event.task))
             case events.Rejected():
-                if name := getattr(event.call, "framework", ""):
+                if isinstance(event.call, calls.Subscribe):
+                    self._registering[event.call.framework].popleft().stop()
+                elif name := getattr(event.call, "framework", ""):
                     self._out.setdefault(name, []).append((event, b""))
             case events.Subscribed():
                 self._subscribed(event)
@@ -305,7 +313,7 @@ class Master(Session):
             self._functions_at[agent] = set()
             self._take(calls.AgentJoined(agent, Resources.of(about["amounts"])), b"")
             if warning := warn_of_stop_button(agent, about):
-                warnings.warn(warning, stacklevel=2)
+                self._warnings.append(warning)
         mine = self.core.agents[agent].tasks
         for task in [task for task in mine.values() if task.id not in tasks and task.since_us < self._linked_us]:
             self._take(calls.TaskUpdate(agent, task.id, TaskState.LOST, "its launch never arrived"), b"")
@@ -326,7 +334,9 @@ class Master(Session):
             if not await self._link.relink():
                 break
         self._own_complaints.append(
-            Complaint(self.now_us(), "", "the hub", "the Dask scheduler is gone, or another master leads; its agents are lost")
+            Complaint(
+                self.now_us(), "", "the hub", "the Dask scheduler is gone, or another master leads; its agents are lost"
+            )
         )
         for agent in list(self.core.agents):
             self._gone(agent, "the Dask scheduler is gone")
@@ -334,7 +344,7 @@ class Master(Session):
 
     async def _look_around(self) -> None:
         """Note shares for the charts, and look for callbacks that hang."""
-        noted = looked_s = -1
+        noted, looked_s = -1, -1.0
         while True:
             if self.core.steps != noted:
                 noted = self.core.steps
@@ -361,6 +371,8 @@ class Master(Session):
             if self._joined.wait_for(lambda: self._refused or len(self.core.agents) >= expected, JOIN_S):
                 if self._refused:
                     raise next(iter(self._refused.values()))
+                for warning in self._warnings:
+                    warnings.warn(warning, stacklevel=4)
                 return
         raise complain_of_missing(expected, list(self.core.agents), JOIN_S)
 
@@ -390,6 +402,3 @@ def _loop_thread() -> asyncio.AbstractEventLoop:
 def _key(cluster: Any, name: str) -> str:
     """Tell clusters apart: the local one of a name, or one by its address."""
     return f"local {name}" if cluster is None else address_of(cluster)[0]
-
-
-Callback = Callable[[], None]
