@@ -158,7 +158,7 @@ class Resources:
         return Resources.of, (self._amounts,)
 
     def __str__(self) -> str:
-        return ", ".join(f"{show(name, n)} {name}" for name, n in self._amounts.items()) or "nothing"
+        return ", ".join(f"{show(name, n)} {_noun(name, n)}" for name, n in self._amounts.items()) or "nothing"
 
     def __repr__(self) -> str:
         plain = [f"{name}={show(name, n)!r}" if name in IN_BYTES else f"{name}={show(name, n)}"
@@ -175,6 +175,10 @@ def show(name: str, amount: int) -> str:
     ('1.5', '2 GB')
     """
     return show_bytes(amount) if name in IN_BYTES else f"{amount / 1000:g}"
+
+
+def _noun(name: str, amount: int) -> str:
+    return name[:-1] if amount == 1000 and name in ("cpus", "gpus") else name  # noqa: PLR2004 - one, in thousandths
 
 
 def _exact(name: str, amount: Any) -> int:
