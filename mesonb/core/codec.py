@@ -58,7 +58,7 @@ def _plain(thing: object) -> dict[str, Any]:
         return {"Resources": thing.amounts}
     if isinstance(thing, Enum):
         return {type(thing).__name__: thing.value}
-    kind = type(thing)
+    kind: type = type(thing)
     written = {}
     for name, default in _fields(kind):
         value = getattr(thing, name)
