@@ -13,6 +13,7 @@ from mesonb.sim.architectures import (
     Omega,
     Priorities,
     Scored,
+    TwoLevel,
     TwoLevel2011,
     least_allocated,
     most_allocated,
@@ -30,6 +31,7 @@ NAMED: dict[str, Callable[[], Architecture]] = {
     "most-allocated": lambda: Monolithic(placement=Scored(most_allocated)),
     "nomad": lambda: Monolithic(placement=Scored(nomad)),
     "two-level-2011": TwoLevel2011,
+    "two-level": TwoLevel,
     "omega": Omega,
     "omega-coarse": lambda: Omega("coarse"),
     "omega-gang": lambda: Omega(commits="gang"),
@@ -45,14 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", type=float, default=4, help="cpus of each (default: %(default)s)")
     parser.add_argument("--mem", default="16GB", help="memory of each (default: %(default)s)")
     for workload in ("service", "batch"):
-        parser.add_argument(f"--t-job-{workload}", metavar="TIME", help=f"decision time a {workload} job (default: 0.1)")
-        parser.add_argument(f"--t-task-{workload}", metavar="TIME", help=f"decision time a {workload} task (default: 0.005)")
-    parser.add_argument("--until", metavar="TIME", help="end of the run (default: the first minute after the last submission)")
+        parser.add_argument(
+            f"--t-job-{workload}", metavar="TIME", help=f"decision time a {workload} job (default: 0.1)"
+        )
+        parser.add_argument(
+            f"--t-task-{workload}", metavar="TIME", help=f"decision time a {workload} task (default: 0.005)"
+        )
     parser.add_argument(
-        "--architecture", action="append", choices=sorted(NAMED), help="one of those to compare; may be repeated (default: four)"
+        "--until", metavar="TIME", help="end of the run (default: the first minute after the last submission)"
+    )
+    parser.add_argument(
+        "--architecture",
+        action="append",
+        choices=sorted(NAMED),
+        help="one of those to compare; may be repeated (default: five)",
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the placement dice (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=1, help="mean over so many seeds, counted from --seed (default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="mean over so many seeds, counted from --seed (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON line an architecture instead of a table")
 
 

@@ -66,7 +66,9 @@ def harmonic(k: int) -> float:
     >>> harmonic(2)
     1.5
     """
-    return float(sum(Fraction(1, i) for i in range(1, k + 1))) if k < 1000 else math.fsum(1 / i for i in range(1, k + 1))
+    return (
+        float(sum(Fraction(1, i) for i in range(1, k + 1))) if k < 1000 else math.fsum(1 / i for i in range(1, k + 1))
+    )
 
 
 def ramp_up(k: int, task_s: float, times: Times) -> float:

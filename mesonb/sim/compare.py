@@ -18,6 +18,7 @@ from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue
 from mesonb.sim.architectures.monolithic import Monolithic
 from mesonb.sim.architectures.omega import Omega
+from mesonb.sim.architectures.peragent import TwoLevel
 from mesonb.sim.architectures.run import Architecture, Case, measure
 from mesonb.sim.architectures.twolevel import TwoLevel2011
 from mesonb.sim.architectures.world import Think
@@ -33,7 +34,7 @@ Jobs = Sequence[Job] | str | Path
 
 def usual() -> list[Architecture]:
     """One of each kind: what is compared when nothing is said."""
-    return [Monolithic("single"), Monolithic("multi"), TwoLevel2011(), Omega()]
+    return [Monolithic("single"), Monolithic("multi"), TwoLevel2011(), TwoLevel(), Omega()]
 
 
 def compare(
@@ -99,7 +100,9 @@ class Comparison:
         for row in self.rows:
             if row["architecture"] == architecture:
                 return row
-        raise KeyError(f"{architecture!r} was not compared; there are {', '.join(row['architecture'] for row in self.rows)}")
+        raise KeyError(
+            f"{architecture!r} was not compared; there are {', '.join(row['architecture'] for row in self.rows)}"
+        )
 
     def lines(self) -> list[list[str]]:
         """The table as people read it: a line an architecture and workload, the header first."""
@@ -108,7 +111,9 @@ class Comparison:
     def __repr__(self) -> str:
         lines = self.lines()
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
 
     def _repr_html_(self) -> str:
         header, *lines = [[html.escape(cell) for cell in line] for line in self.lines()]

@@ -50,4 +50,6 @@ def _chart(rows: Sequence[dict[str, Any]], measure: str, title: str) -> Any:
 
 
 def _with_share(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"placed_share": {workload: row["placed"][workload] / (jobs or 1) for workload, jobs in row["jobs"].items()}}
+    return row | {
+        "placed_share": {workload: row["placed"][workload] / (jobs or 1) for workload, jobs in row["jobs"].items()}
+    }

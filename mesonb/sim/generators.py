@@ -97,7 +97,9 @@ def generate(
     return jobs
 
 
-def facebook(dice: Random, rounds: int = 1, every_s: Draw = exponential(14), duration_s: Draw = exponential(30)) -> list[Job]:
+def facebook(
+    dice: Random, rounds: int = 1, every_s: Draw = exponential(14), duration_s: Draw = exponential(30)
+) -> list[Job]:
     """The Mesos paper's Facebook mix (NSDI'11, Table 3): a hundred jobs a round in random order, 14 s apart on average.
 
     Maps and reduces of a job are tasks alike. The paper gives no task durations: 30 s on average is our choice.
@@ -112,7 +114,9 @@ def facebook(dice: Random, rounds: int = 1, every_s: Draw = exponential(14), dur
     return out
 
 
-def google_2011(dice: Random, until: float | str, most_tasks: int = 1000, most_cpus: float = 4, most_mem: int = 16 * 10**9) -> list[Job]:
+def google_2011(
+    dice: Random, until: float | str, most_tasks: int = 1000, most_cpus: float = 4, most_mem: int = 16 * 10**9
+) -> list[Job]:
     """Batch and service jobs shaped like Google's public trace of 2011; a parametric stand-in, not the trace.
 
     Fitted to published 80th percentiles (Omega, EuroSys'13, Section 2; arrivals of cluster C) and to the sizes in the
@@ -137,7 +141,9 @@ def prefill(machines: int, cpus: float = 4, fraction: float = 0.6, mem_gb: float
 
 
 def _job(workload: str, now_us: int, tasks: int, duration_s: float, cpus: float, mem_bytes: float) -> Job:
-    return Job(workload, now_us, max(1, tasks), _micros(duration_s), max(1, round(cpus * 1000)), max(1, round(mem_bytes)))
+    return Job(
+        workload, now_us, max(1, tasks), _micros(duration_s), max(1, round(cpus * 1000)), max(1, round(mem_bytes))
+    )
 
 
 def _below(draw: Draw, most: float) -> Draw:

@@ -155,7 +155,9 @@ def _mem(text: str | None) -> int:
 
 def _check_columns(path: Path, found: Iterable[str]) -> None:
     if missing := [column for column in COLUMNS if column not in found]:
-        raise BadValue(f"{path}: row 1 lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it must read {','.join(COLUMNS)}")
+        raise BadValue(
+            f"{path}: row 1 lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it must read {','.join(COLUMNS)}"
+        )
 
 
 def _check_order(path: Path, jobs: Iterable[Job]) -> None:

@@ -79,7 +79,9 @@ def summary(name: str, world: World) -> dict[str, object]:
         "until_s": until_us / SECOND_US,
         "busyness": schedulers(lambda many: _share(many, lambda b: b.useful_us + b.wasted_us, until_us)),
         "fruitless": schedulers(lambda many: _share(many, lambda b: b.fruitless_us, until_us)),
-        "conflict_fraction": schedulers(lambda many: ratio(sum(b.conflicted for b in many), sum(b.succeeded for b in many))),
+        "conflict_fraction": schedulers(
+            lambda many: ratio(sum(b.conflicted for b in many), sum(b.succeeded for b in many))
+        ),
         "wait_first_s": jobs(lambda books: mean_s(books.first_waits_us)),
         "wait_first_p90_s": jobs(lambda books: percentile_s(books.first_waits_us, 90)),
         "wait_full_s": jobs(lambda books: mean_s(books.full_waits_us)),

@@ -88,7 +88,9 @@ class Scored:
     def __call__(self, cell: Cell, count: int, cpus: int, mem: int, dice: Random) -> list[int]:
         """Take room for up to ``count`` equal tasks; return the machine of each."""
         many = len(cell.machines) if self.everything else enough(len(cell.machines))
-        ranked = [self._ranked(cell, machine, cpus, mem, dice) for machine in islice(self._with_room(cell, cpus, mem), many)]
+        ranked = [
+            self._ranked(cell, machine, cpus, mem, dice) for machine in islice(self._with_room(cell, cpus, mem), many)
+        ]
         heapq.heapify(ranked)
         chosen = list[int]()
         while ranked and len(chosen) < count:

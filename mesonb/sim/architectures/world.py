@@ -72,6 +72,7 @@ class World:
     until_us: int
     now_us: int = 0
     store: Cell | Pool = field(init=False)  #: where resources go when a task ends
+    filled: list[Running] = field(default_factory=list)  #: what the cell is full of when the run begins
     on_end: list[Callable[[Running], None]] = field(default_factory=list)
     schedulers: dict[str, SchedulerBooks] = field(default_factory=dict)
     serves: dict[str, list[str]] = field(default_factory=dict)  #: by workload, the schedulers that serve it
@@ -179,8 +180,10 @@ class World:
         for job in jobs:
             machines = first_fit(self.cell, job.tasks, job.cpus_milli, job.mem_bytes, self.dice)
             if len(machines) < job.tasks:
-                raise BadValue(f"prefill, {job}: only {len(machines)} of its tasks find room; give more machines or fill less")
-            self._run(Pending(replace(job, workload=PREFILL), -1, 0), machines)
+                raise BadValue(
+                    f"prefill, {job}: only {len(machines)} of its tasks find room; give more machines or fill less"
+                )
+            self.filled.append(self._run(Pending(replace(job, workload=PREFILL), -1, 0), machines))
 
 
 def _hopeless(pending: Pending) -> bool:
