@@ -1,0 +1,165 @@
+"""Isolation: modules, chosen by name, that keep a task within what it asked for; what could not be applied is said.
+
+An ``Isolator`` is given the pid of a child that leads a session of its own, and applies limits to it while it lives,
+because a warm child runs one task after another. What a child weighed before its first task is nobody's fault and is
+never charged. A task that asked for no memory (or no cpu) is not limited in it. All methods are called on one thread.
+
+The order in a task's life: ``apply`` as it begins, ``check`` ten times a second and once more when it failed or died,
+``rest`` when it is over, ``release`` when the child is dead. The modules themselves are in ``isolators.py`` and
+``cgroup_isolators.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mesonb.core.resources import Resources
+from mesonb.core.units import show_bytes
+from mesonb.errors import BadValue
+
+#: So often a running task is looked at: what fills memory at 2 GB/s gets 200 MB too far.
+WATCH_S = 0.1
+#: What works for anybody on any Linux, and fails no task for memory that it only reserves.
+DEFAULT = ("process", "rss", "autogroup")
+
+
+class Isolator:
+    """One way of keeping tasks within their needs."""
+
+    name: ClassVar[str] = ""
+    #: What it does and what it does not, in one sentence for whoever reads the report.
+    keeps: ClassVar[str] = ""
+    #: Modules that make this one pointless when they are applied.
+    yields_to: ClassVar[tuple[str, ...]] = ()
+
+    def why_not(self) -> str:
+        """Try it on this machine; return what is in the way, or nothing."""
+        return ""
+
+    def apply(self, pid: int, needs: Resources) -> None:
+        """Limit a child to what its task asked for; OSError if Linux refuses."""
+
+    def check(self, pid: int, because: str = "") -> str:
+        """Return how the task broke its limits, or nothing; ``because`` is how it failed or died, if it did."""
+        return ""
+
+    def rest(self, pid: int) -> bool:
+        """Note that the task is over; True if the child is not fit for another."""
+        return False
+
+    def release(self, pid: int) -> None:
+        """Forget a child that is dead."""
+
+    def wrap(self, command: Sequence[str]) -> list[str]:
+        """Return a command that runs this one inside."""
+        return list(command)
+
+    def close(self) -> None:
+        """Clean up: the agent leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One line of the report: a module that was asked for, and what became of it."""
+
+    name: str
+    applied: bool
+    says: str  #: what it keeps, or why it is not applied
+
+
+class Isolation:
+    """The modules of one agent, in the order in which they were named."""
+
+    def __init__(self, isolators: Sequence[Isolator], report: Sequence[Module] = ()) -> None:
+        self.isolators = list(isolators)
+        self._report = list(report)
+        self._refused: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def report(self) -> list[Module]:
+        """What is applied and what is not, with what Linux refused since."""
+        refused = [
+            Module(name, False, f"refused {count} times: {why}") for (name, why), count in sorted(self._refused.items())
+        ]
+        return self._report + refused
+
+    def apply(self, pid: int, needs: Resources) -> None:
+        """Limit a child before, or just as, its task begins."""
+        for isolator in self.isolators:
+            try:
+                isolator.apply(pid, needs)
+            except (ProcessLookupError, FileNotFoundError):
+                return  # it has died meanwhile
+            except OSError as error:
+                self._refused[isolator.name, error.strerror or str(error)] += 1
+
+    def check(self, pid: int, because: str = "") -> str:
+        """Return the first broken limit, or nothing."""
+        return next((broken for isolator in self.isolators if (broken := isolator.check(pid, because))), "")
+
+    def rest(self, pid: int) -> bool:
+        """Note that the child's task is over; True if the child should be replaced."""
+        unfit = [isolator.rest(pid) for isolator in self.isolators]  # all of them are to know
+        return any(unfit)
+
+    def release(self, pid: int) -> None:
+        """Forget a child that is dead."""
+        for isolator in self.isolators:
+            with contextlib.suppress(OSError):
+                isolator.release(pid)
+
+    def wrap(self, command: Sequence[str]) -> list[str]:
+        """Return the command inside everything that has to be around it from its start."""
+        for isolator in self.isolators:
+            command = isolator.wrap(command)
+        return list(command)
+
+    def close(self) -> None:
+        """Clean up."""
+        for isolator in self.isolators:
+            isolator.close()
+
+
+def choose(names: Sequence[str] = DEFAULT) -> Isolation:
+    """Take the modules of these names that this machine allows; the report says what became of each.
+
+    >>> [module.applied for module in choose(["process"]).report]
+    [True]
+    """
+    asked = [_known()[_spelt(name)]() for name in dict.fromkeys(names)]
+    troubles = {isolator.name: isolator.why_not() for isolator in asked}
+    for isolator in asked:
+        stronger = [name for name in isolator.yields_to if not troubles.get(name, "not asked for")]
+        if stronger:
+            troubles[isolator.name] = f"{stronger[0]} decides instead"
+    report = [Module(one.name, not troubles[one.name], troubles[one.name] or one.keeps) for one in asked]
+    return Isolation([one for one in asked if not troubles[one.name]], report)
+
+
+def over_memory(used_bytes: int, limit_bytes: int, how: str = "") -> str:
+    """Say that a task is over its memory.
+
+    >>> over_memory(300_001_000, 256_000_000)
+    'over its memory: 300 MB of 256 MB'
+    """
+    return f"over its memory: {used_bytes / 1e6:.0f} MB of {show_bytes(limit_bytes)}{how}"
+
+
+def _known() -> dict[str, type[Isolator]]:
+    from mesonb.live import cgroup_isolators, isolators  # they import this file
+
+    known: list[type[Isolator]] = [
+        isolators.Process, isolators.Rss, isolators.Rlimit, isolators.Affinity, isolators.Autogroup, isolators.Namespaces,
+        cgroup_isolators.CgroupMemory, cgroup_isolators.CgroupCpu, cgroup_isolators.CgroupCpuHard,
+    ]  # fmt: skip
+    return {isolator.name: isolator for isolator in known}
+
+
+def _spelt(name: str) -> str:
+    if name not in _known():
+        raise BadValue(f"no isolation module is called {name!r}; there are: {', '.join(_known())}")
+    return name
