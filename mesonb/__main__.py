@@ -1,0 +1,7 @@
+"""``python -m mesonb`` is ``mesonb``."""
+
+import sys
+
+from mesonb.cli import main
+
+sys.exit(main())
