@@ -45,7 +45,7 @@ class Connection:
     def alive(self) -> bool:
         """Whether the process that wrote the file is still there."""
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.began) < BEGAN_WITHIN_S
+            return bool(abs(psutil.Process(self.pid).create_time() - self.began) < BEGAN_WITHIN_S)
         except psutil.Error:
             return False
 
@@ -80,7 +80,7 @@ def everyone() -> Iterator[Connection]:
 
 def this_process_began() -> float:
     """When this process began, as ``alive`` will read it."""
-    return psutil.Process().create_time()
+    return float(psutil.Process().create_time())
 
 
 def _path(server_id: str) -> Path:

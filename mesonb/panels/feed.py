@@ -18,6 +18,7 @@ from mesonb.session import Session
 
 FRAME_S = 0.05  #: at most 20 frames a second
 BEAT_S = 0.5  #: how long nothing may be said; a board calls itself stale after 2 s
+BEAT = {"kind": "beat"}
 COST = 10  #: a frame that took n seconds is followed by n * COST seconds without one
 #: Characters of a traceback that travel.
 TRACEBACK_SHOWN = 4000
@@ -73,13 +74,17 @@ class Feed:
         self._watchers: list[Watcher] = []
         self._seen_steps = -1
         self._said_s = 0.0
+        self._beat = BEAT
         self._task: asyncio.Task[None] | None = None
 
     def add(self, watcher: Watcher) -> None:
         """Show frames to a watcher from now on, the present one first."""
-        self._watchers.append(watcher)
         if session := self._session():
-            watcher.show(picture(session))
+            frame = picture(session)
+            watcher.show(frame)
+            if not self._watchers:
+                self._seen_steps = frame.head["steps"]
+        self._watchers.append(watcher)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -101,18 +106,18 @@ class Feed:
         if session is None:
             self._say({"kind": "gone"}, now_s)
         elif session.core.steps != self._seen_steps:
-            self._seen_steps = session.core.steps
             self._show(session, now_s)
-        elif now_s - self._said_s >= BEAT_S:
-            self._say({"kind": "beat"}, now_s)
+        else:
+            self._say(self._beat, now_s)
 
     def _show(self, session: Session, now_s: float) -> None:
+        self._seen_steps = session.core.steps
         try:
             frame = picture(session)
         except Exception as error:  # noqa: BLE001 - said in the panel; nothing else stops
-            self._say({"kind": "trouble", "because": f"{type(error).__name__}: {error}"}, now_s)
+            self._beat = {"kind": "trouble", "because": f"{type(error).__name__}: {error}"}
             return
-        self._said_s = now_s
+        self._beat, self._said_s = BEAT, now_s
         self._each(lambda watcher: watcher.show(frame))
 
     def _say(self, message: dict[str, Any], now_s: float) -> None:

@@ -85,7 +85,7 @@ class Masters(_OwnKernels):
     """Lists the panel servers of own kernels, with their sessions."""
 
     @web.authenticated
-    @authorized("read")
+    @authorized("read")  # type: ignore[untyped-decorator]  # Jupyter's
     async def get(self) -> None:
         """Answer with what a sidebar needs; no token, no port."""
         ours = [connection for connection in everyone() if self.is_ours(connection)]
@@ -110,7 +110,7 @@ class PageRelay(_OwnKernels):
     """Relays one GET."""
 
     @web.authenticated
-    @authorized("read")
+    @authorized("read")  # type: ignore[untyped-decorator]  # Jupyter's
     async def get(self, server_id: str, path: str) -> None:
         """Pass the request on, and the answer back."""
         try:
@@ -136,7 +136,7 @@ class SocketRelay(WebSocketMixin, WebSocketHandler, _OwnKernels):
         """Set none: they make no sense for a WebSocket."""
 
     @ws_authenticated
-    @authorized("execute")
+    @authorized("execute")  # type: ignore[untyped-decorator]  # Jupyter's
     async def get(self, server_id: str, path: str) -> None:  # type: ignore[override]
         """Connect to the far side before the browser is told yes."""
         connection = self.sought(server_id, path)
@@ -148,7 +148,7 @@ class SocketRelay(WebSocketMixin, WebSocketHandler, _OwnKernels):
             raise web.HTTPError(502) from error
         await super().get(server_id, path)
 
-    def open(self, *args: str) -> None:  # type: ignore[override]
+    def open(self, *args: str) -> None:
         """Begin to pass on what the far side sends."""
         super().open(*args)
         self.pump = asyncio.ensure_future(self._from_far())  # held here, so that it is not collected

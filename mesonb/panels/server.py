@@ -12,7 +12,6 @@ import atexit
 import hmac
 import json
 import os
-import re
 import secrets
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -69,6 +68,7 @@ class PanelServer:
 
     def feed(self, session: Session) -> Feed:
         """Return the session's feed; on the loop only."""
+        self._feeds = {name: feed for name, feed in self._feeds.items() if name in Session.known}
         if session.id not in self._feeds:
             self._feeds[session.id] = Feed(session)
         return self._feeds[session.id]
@@ -113,7 +113,7 @@ class _Guarded(BokehTornado):
 
     def __init__(self, server: PanelServer) -> None:
         self.panels = server
-        boards = [
+        boards: list[Any] = [
             (rf"/session/{SESSION}/ws", BoardSocket, {"server": server}),
             (r"/sessions", Sessions, {}),
         ]
@@ -166,22 +166,28 @@ class BoardSocket(WebSocketHandler):
         self.encoder = Encoder()
         self.sending = False
         self.waiting: Frame | None = None
-        self.session: Session | None = None
+        self.feed: Feed | None = None
+        self.name = ""
 
-    def open(self, name: str) -> None:  # type: ignore[override]
+    @property
+    def session(self) -> Session | None:
+        """What it shows, for as long as somebody else holds it."""
+        return Session.known.get(self.name)
+
+    def open(self, name: str) -> None:
         """Begin to show a session."""
-        self.session = Session.known.get(name)
-        self.greeted = False
-        if self.session is None:
+        self.name, self.greeted = name, False
+        if session := self.session:
+            self.feed = self.server.feed(session)
+            self.feed.add(self)
+        else:
             self.say({"kind": "gone"})
             self.close(4004, "no such session")
-        else:
-            self.server.feed(self.session).add(self)
 
     def on_close(self) -> None:
         """Show it no more."""
-        if self.session:
-            self.server.feed(self.session).remove(self)
+        if self.feed:
+            self.feed.remove(self)
 
     def on_message(self, message: str | bytes) -> None:
         """Obey a command."""
@@ -209,15 +215,19 @@ class BoardSocket(WebSocketHandler):
 
     async def _send(self) -> None:
         try:
-            while self.waiting and self.session:
+            while self.waiting:
                 frame, self.waiting = self.waiting, None
-                extra = {} if self.greeted else {"curve": shares_so_far(self.session)}
+                extra = self._greeting() if not self.greeted else {}
                 self.greeted = True
                 await self.write_message(self.encoder.message(frame, extra), binary=True)
         except WebSocketClosedError:
             pass
         finally:
             self.sending = False
+
+    def _greeting(self) -> dict[str, Any]:
+        session = self.session
+        return {"curve": shares_so_far(session)} if session else {}
 
 
 # -- one a process ------------------------------------------------------------------------------------------------
@@ -234,12 +244,3 @@ def panel_server(kernel_id: str = "") -> PanelServer:
             _server = PanelServer(kernel_id).start()
             atexit.register(_server.close)
         return _server
-
-
-def is_session_id(name: str) -> bool:
-    """Tell whether a name can stand in a path.
-
-    >>> is_session_id("master-1"), is_session_id("../master")
-    (True, False)
-    """
-    return re.fullmatch(SESSION, name) is not None and name.strip(".") == name

@@ -8,7 +8,8 @@ from typing import Any
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
-from bokeh.models import ColumnDataSource, Div, HoverTool
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models.widgets import Div
 from bokeh.plotting import figure
 
 from mesonb.panels.feed import palette_of
@@ -25,7 +26,8 @@ def application() -> Application:
 
 
 def _show(document: Document) -> None:
-    arguments = document.session_context.request.arguments if document.session_context else {}
+    context: Any = document.session_context
+    arguments = context.request.arguments if context else {}
     name = arguments.get("session", [b""])[0].decode(errors="replace")
     session = Session.known.get(name)
     if session is None:
@@ -68,7 +70,7 @@ class SharesChart:
         return self._sources[name]
 
 
-def series(rows: list[tuple[int, dict[str, float]]], name: str) -> dict[str, list[float]]:
+def series(rows: list[tuple[int, dict[str, float]]], name: str) -> dict[str, Any]:
     """One framework's shares as columns; where it is not registered there is no point."""
     there = [(now_us / 1_000_000, shares[name]) for now_us, shares in rows if name in shares]
     return {"at_s": [at_s for at_s, _ in there], "share": [share for _, share in there]}
@@ -77,7 +79,7 @@ def series(rows: list[tuple[int, dict[str, float]]], name: str) -> dict[str, lis
 def shares_figure(title: str) -> Any:
     """An empty chart of shares over time."""
     chart = figure(
-        title=title, height=300, sizing_mode="stretch_width", y_range=(0, 1.02), x_axis_label="seconds",
+        title=title, height=300, sizing_mode="stretch_width", y_range=Range1d(start=0, end=1.02), x_axis_label="seconds",
         y_axis_label="share", tools="xpan,xwheel_zoom,box_zoom,reset,save", active_scroll="xwheel_zoom",
     )  # fmt: skip
     chart.add_tools(HoverTool(tooltips=[("framework", "$name"), ("at", "@at_s{0.00} s"), ("share", "@share{0.000}")]))
