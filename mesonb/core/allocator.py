@@ -7,25 +7,16 @@ before it asks for the next, so shares are always those of this moment. It never
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesonb.core.records import Agent, Framework
-from mesonb.core.resources import Resources
+from mesonb.core.records import Agent, Framework, Grant
+
+__all__ = ["DRF", "Allocator", "Grant", "View"]
 
 if TYPE_CHECKING:
     from random import Random
 
     from mesonb.core.limits import Limits
-
-
-@dataclass(slots=True)
-class Grant:
-    """Offer these resources of this agent to this framework."""
-
-    agent: Agent
-    framework: Framework
-    resources: Resources
 
 
 class Allocator:
@@ -45,8 +36,8 @@ class DRF(Allocator):
 
     def cycle(self, view: View) -> Iterator[Grant]:
         for agent in view.agents_with_room():
-            while framework := view.next_in_line(agent):
-                yield view.offer(agent, to=framework)
+            while grant := view.next_in_line(agent):
+                yield grant
 
 
 class View:
@@ -54,7 +45,7 @@ class View:
 
     def __init__(self, core: Limits) -> None:
         self._core = core
-        #: The framework whose turn it is on an agent by weighted dominant share, or None: DRF's whole choice.
+        #: The grant that is next on an agent by weighted dominant share, or None: DRF's whole choice.
         self.next_in_line = core.next_in_line
         #: Frameworks that may be offered an agent now, in order of registration; none once nothing is free there.
         self.wanting = core.wanting
@@ -66,10 +57,10 @@ class View:
 
     def agents_with_room(self) -> Iterator[Agent]:
         """Yield agents on which something changed and something is free, in order of that change."""
+        agents = self._core.agents
         for name in list(self._core.dirty):
-            agent = self._core.agents.get(name)
-            if agent and agent.free:
-                yield agent
+            if name in agents and agents[name].free._amounts:
+                yield agents[name]
 
     def weighted_share(self, framework: Framework) -> float:
         """Return the framework's dominant share, divided by its role's weight."""

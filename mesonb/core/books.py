@@ -140,17 +140,17 @@ class Books:
     def open_offer(self, agent: Agent, framework: Framework, resources: Resources) -> Offer:
         """Move resources from free into a new offer; offered counts as allocated."""
         free = agent.free
-        assert resources is free or (resources and resources <= free), f"{resources} granted of {free} on {agent.name}"
-        self._offers_made += 1
-        now_us, timeout_us = self.now_us, self.settings.offer_timeout_us
-        ends_us = now_us + timeout_us if timeout_us else NEVER_US
-        name = f"{self._offer_prefix}{self._offers_made}"
-        offer = Offer(name, framework.name, agent.name, resources, now_us, ends_us)
+        if resources is free:
+            agent.free = NOTHING
+        else:
+            assert resources and resources <= free, f"{resources} granted of {free} on {agent.name}"
+            agent.free = free - resources
+        self._offers_made = number = self._offers_made + 1
+        name, timeout_us = f"{self._offer_prefix}{number}", self.settings.offer_timeout_us
+        ends_us = self.now_us + timeout_us if timeout_us else NEVER_US
+        offer = Offer(name, framework.name, agent.name, resources, self.now_us, ends_us)
         self.offers[name] = agent.offers[name] = framework.offers[name] = offer
-        agent.free = NOTHING if resources is free else free - resources
-        self.order.charge(framework.client, resources, counted=True)
-        counts = framework.counts
-        counts["offers_made"] = counts.get("offers_made", 0) + 1
+        self.order.allot(framework.client, resources)
         if timeout_us:
             self.unanswered.append(offer)
         return offer
@@ -226,7 +226,7 @@ class Books:
         task = Task(launch.task, framework.name, agent.name, launch.needs, TaskState.STAGING, self.now_us)
         self.tasks[task.id] = agent.tasks[task.id] = framework.tasks[task.id] = task
         agent.free -= task.needs
-        self.order.charge(framework.client, task.needs, counted=False)
+        self.order.charge(framework.client, task.needs)
         self._run(framework, task.needs, 1)
         count(framework, "launched")
 
@@ -279,4 +279,4 @@ def each(bits: int) -> Iterator[int]:
 
 def count(framework: Framework, what: str, times: int = 1) -> None:
     """Count one of the things that a framework did or had done to it."""
-    framework.counts[what] = framework.counts.get(what, 0) + times
+    framework.tallies[what] = framework.tallies.get(what, 0) + times

@@ -7,22 +7,25 @@ bit a framework, so most refusals cost one ``&`` whatever their number.
 from __future__ import annotations
 
 from mesonb.core.books import Books, each
-from mesonb.core.records import Agent, Framework
+from mesonb.core.records import Agent, Framework, Grant
 from mesonb.core.resources import NOTHING, Resources
 
 
 class Limits(Books):
     """The books, and who may be offered what."""
 
-    def next_in_line(self, agent: Agent) -> Framework | None:
-        """Return the framework whose turn it is among those that may be offered this agent now."""
+    def next_in_line(self, agent: Agent) -> Grant | None:
+        """Return what is offered next of this agent: to whose turn it is among those that may have it now."""
+        if not agent.free._amounts:
+            return None
         wanted = self.open_to(agent)
         while wanted:
             client = self.order.first(wanted)
             assert client is not None, "an active framework stands in no line"
             framework = self.by_bit[client.bits]
-            if self.portion(agent, framework):
-                return framework
+            part = self.portion(agent, framework)
+            if part._amounts:
+                return Grant(agent, framework, part)
             wanted &= ~client.bits
         self._try_again(agent)
         return None
@@ -31,14 +34,14 @@ class Limits(Books):
         """Return all frameworks that may be offered this agent now, in order of registration."""
         wanted = self.open_to(agent)
         found = [f for f in self.frameworks.values() if f.client.bits & wanted and self.portion(agent, f)]
-        if not found:
+        if not found and agent.free:
             self._try_again(agent)
         return found
 
     def open_to(self, agent: Agent) -> int:
         """Return who wants offers, has not been tried here in this instant, and is not known to refuse what is free."""
         free = agent.free
-        if not free:
+        if not free._amounts:
             return 0
         if agent.blocked_of is not free:
             agent.blocked, agent.blocked_of = 0, free
@@ -60,7 +63,7 @@ class Limits(Books):
 
     def _try_again(self, agent: Agent) -> None:
         """Look at an agent again in the next instant, if some of those tried in this one would have it."""
-        if agent.free and agent.tried_us == self.now_us:
+        if agent.tried_us == self.now_us:
             for bit in each(agent.tried & self.active & ~agent.blocked):
                 if self.portion(agent, self.by_bit[bit]):
                     self.again[agent.name] = None

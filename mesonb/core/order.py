@@ -23,13 +23,14 @@ Key = tuple[float, int, str, "Client"]
 class Client:
     """One place in the order: what is held there and below, and who waits there."""
 
-    __slots__ = ("allocations", "bits", "held", "key", "line", "parent", "path", "seats", "weight_milli")
+    __slots__ = ("allocations", "bits", "held", "key", "line", "parent", "path", "scale", "seats", "weight_milli")
 
     def __init__(self, path: str, parent: Client | None = None, bits: int = 0, *, leaf: bool = False) -> None:
         self.path = path
         self.parent = parent
         self.weight_milli = 1000
         self.held: dict[str, int] = {}  #: exact amounts, its own and those below
+        self.scale: Mapping[str, int] = {}  #: by resource, what an amount is divided by: the total times the weight
         self.allocations = 0
         self.bits = bits  #: the frameworks at and below this place, one bit each
         self.seats = False  #: frameworks wait here, rather than roles
@@ -55,7 +56,9 @@ class Order:
         self.places: dict[str, Client] = {}  #: of roles, by path
         self.weights: dict[str, int] = {}
         self.excluded = excluded  #: resources that count for no share
+        self.names: tuple[str, ...] = ()  #: of all resources there are; every client has an amount of each
         self.total: Mapping[str, int] = {}
+        self._scales: dict[int, Mapping[str, int]] = {}  #: by weight
         self.stale: dict[Client, None] = {}  #: whose key is out of date
         self.all_stale = False
 
@@ -92,6 +95,7 @@ class Order:
     def attach(self, client: Client, seat: Client) -> None:
         """Let a framework, with all it holds, wait with others of its role."""
         client.parent = seat
+        self._scale(client)
         insort(_line(seat), client.key)
         self._neighbours_changed(seat)
         for place in seat.above():
@@ -114,11 +118,13 @@ class Order:
         self.weights[path] = weight_milli
         if place := self.places.get(path):
             place.weight_milli = weight_milli
+            self._scale(place)
             self.stale[place] = None
 
     def _add(self, parent: Client, path: str) -> Client:
         client = Client(path, parent)
         client.weight_milli = self.weights.get(path, 1000)
+        self._scale(client)
         insort(_line(parent), client.key)
         self._neighbours_changed(parent)
         return client
@@ -163,14 +169,37 @@ class Order:
 
     # -- what they hold -------------------------------------------------------------------------------------------
 
-    def charge(self, client: Client, amounts: Resources, *, counted: bool) -> None:
-        """Let a client, and all above it, hold more; ``counted`` if this is an allocation."""
+    def allot(self, client: Client, amounts: Resources) -> None:
+        """Let a client, and all above it, hold more, as one allocation."""
+        if self.stale or self.all_stale:
+            self.settle()
+        items = amounts._amounts.items()
+        parent = client.parent
+        while parent is not None:
+            held, key, count = client.held, client.key, client.allocations + 1
+            client.allocations = count
+            line: list[Key] = parent.line  # type: ignore[assignment]  # a parent has a line
+            if len(line) == 1:
+                for name, n in items:
+                    held[name] += n
+            else:
+                scale, share = client.scale, key[0]
+                for name, n in items:
+                    held[name] = has = held[name] + n
+                    if name in scale and (part := has / scale[name]) > share:
+                        share = part
+                index = 0 if line[0] is key else bisect_left(line, key)
+                del line[index]
+                client.key = key = (share, count, client.path, client)
+                insort(line, key, index)
+            client, parent = parent, parent.parent
+
+    def charge(self, client: Client, amounts: Resources) -> None:
+        """Let a client, and all above it, hold more, without counting it as an allocation."""
         while client.parent is not None:
             held = client.held
             for name, n in amounts._amounts.items():
                 held[name] = held.get(name, 0) + n
-            if counted:
-                client.allocations += 1
             if len(client.parent.line) > 1:  # type: ignore[arg-type]  # a parent has a line
                 self.stale[client] = None
             client = client.parent
@@ -187,18 +216,19 @@ class Order:
 
     def set_total(self, total: Resources) -> None:
         """Take shares of another total."""
+        self.names = tuple(total.amounts)
         self.total = {name: n for name, n in total.amounts.items() if name not in self.excluded}
+        self._scales = {}
         self.all_stale = True
 
     # -- whose turn it is -----------------------------------------------------------------------------------------
 
     def share(self, client: Client) -> float:
-        """Return the dominant share divided by the weight, in thousandths of it: one division of integers a resource."""
-        weight_milli, total, largest = client.weight_milli, self.total, 0.0
+        """Return the dominant share divided by the weight in thousandths: one division of integers a resource."""
+        scale, largest = client.scale, 0.0
         for name, n in client.held.items():
-            if n and name in total:
-                share = n / (total[name] * weight_milli)
-                largest = max(share, largest)
+            if n and name in scale and (share := n / scale[name]) > largest:
+                largest = share
         return largest
 
     def first(self, wanted: int) -> Client | None:
@@ -234,7 +264,7 @@ class Order:
             return
         for client in self.stale:
             key = (self.share(client), client.allocations, client.path, client)
-            if key[0] != client.key[0] or key[1] != client.key[1]:
+            if key != client.key:
                 line = client.parent.line  # type: ignore[union-attr]  # the root is never stale
                 del line[bisect_left(line, client.key)]  # type: ignore[arg-type,misc]  # nor is a parent a framework
                 client.key = key
@@ -245,9 +275,18 @@ class Order:
         if client.line is not None:
             for key in client.line:
                 below = key[3]
+                self._scale(below)
                 below.key = (self.share(below), below.allocations, below.path, below)
                 self._sort(below)
             client.line = sorted(key[3].key for key in client.line)
+
+    def _scale(self, client: Client) -> None:
+        weight_milli = client.weight_milli
+        if weight_milli not in self._scales:
+            self._scales[weight_milli] = {name: n * weight_milli for name, n in self.total.items()}
+        client.scale = self._scales[weight_milli]
+        for name in self.names:
+            client.held.setdefault(name, 0)
 
     def _neighbours_changed(self, parent: Client) -> None:
         """A lone client's key is not kept up to date; from its second on, a line's keys are."""

@@ -111,8 +111,12 @@ class Framework:
     offers: dict[str, Offer] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     filters: dict[str, Filter] = field(default_factory=dict)  #: by agent
-    #: offers made, accepted, declined, rescinded; tasks by last state
-    counts: dict[str, int] = field(default_factory=dict)
+    tallies: dict[str, int] = field(default_factory=dict)  #: offers accepted, declined, rescinded; tasks by last state
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Offers made, accepted, declined, rescinded; tasks by last state."""
+        return ({"offers_made": self.allocations} if self.allocations else {}) | self.tallies
 
     @property
     def allocated(self) -> Resources:
@@ -149,3 +153,12 @@ class Role:
         """What its frameworks, and those of the roles within it, hold."""
         place = self.places.get(self.name)
         return Resources.of(place.held) if place else NOTHING
+
+
+@dataclass(slots=True)
+class Grant:
+    """An allocator's decision: offer these resources of this agent to this framework."""
+
+    agent: Agent
+    framework: Framework
+    resources: Resources

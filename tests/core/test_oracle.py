@@ -1,0 +1,44 @@
+"""The shipped DRF grants what the plainly written one grants, agent by agent, in any state."""
+
+from random import Random
+
+import pytest
+
+from mesonb.core import calls, events
+from mesonb.core.books import Settings
+from mesonb.core.master import MasterCore
+from mesonb.core.resources import Resources
+from mesonb.testing import arbitrary_call
+from tests.core.oracle import Oracle
+
+
+def run_beside(seed: int, times: int, settings: Settings) -> int:
+    """Send the same arbitrary calls to both, compare every answer, and return how many offers were made."""
+    shipped, plain, dice, made = MasterCore(settings), MasterCore(settings, Oracle()), Random(seed), 0
+    for _ in range(times):
+        call = calls.Tick() if dice.random() < 0.3 else arbitrary_call(shipped, dice)
+        now_us = shipped.now_us + dice.choice((0, 0, 1, 1_000_000, 7_000_000))
+        ours, theirs = shipped.step(call, now_us), plain.step(call, now_us)
+        assert ours == theirs, f"seed {seed}, step {shipped.steps}: {call}"
+        assert shipped.next_deadline() == plain.next_deadline()
+        made += sum(isinstance(event, events.OfferMade) for event in ours)
+    return made
+
+
+SIZES = [Settings(), Settings(offer_size=Resources(cpus=1, mem="1GiB"))]
+
+
+@pytest.mark.parametrize("settings", SIZES, ids=["whole", "small"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_grants_in_any_state(seed, settings) -> None:
+    assert run_beside(seed, 6_000, settings) > 300
+
+
+def test_the_same_grants_with_a_new_seed(random_seed) -> None:
+    assert run_beside(random_seed, 20_000, Settings()) > 1_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", SIZES, ids=["whole", "small"])
+def test_the_same_grants_in_fifty_thousand_cases(settings, random_seed) -> None:
+    assert sum(run_beside(random_seed + part, 25_000, settings) for part in range(40)) > 50_000
