@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-all demo bench lint format lock clean elsewhere
+.PHONY: help setup lab test test-all demo bench lint format lock labextension clean elsewhere
 
 ARGS ?=
 PYTHON ?=
@@ -49,6 +49,9 @@ format: setup  ## Lay the code out, and repair what ruff can
 
 lock:  ## Choose versions anew and write them, with hashes, to constraints.txt
 	@tools/lock.sh
+
+labextension: setup  ## Build the JupyterLab extension anew (needs Node); what is built is committed
+	@.venv/bin/python tools/labextension.py
 
 clean:  ## Remove .venv and everything made
 	@rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

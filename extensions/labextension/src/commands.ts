@@ -37,7 +37,7 @@ export function addCommands(parts: IParts): void {
     execute: () => app.shell.activateById(sidebar.id)
   });
   app.commands.addCommand(OPEN, {
-    label: args => (args.panel && (args.panel as string) in PANELS ? `Open ${PANELS[args.panel as Panel]}` : 'Open Panel'),
+    label: args => (args.panel && (args.panel as string) in PANELS ? `Open ${PANELS[args.panel as Panel].title}` : 'Open Panel'),
     caption: 'Open a panel of the session that the sidebar shows, as a tab',
     icon,
     isEnabled: args => isTabArgs(args as Partial<ITabArgs>) || ready(),

@@ -11,7 +11,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 }
 
 export function button(label: string, title: string, press: () => void): HTMLButtonElement {
-  const made = make('button', { type: 'button', title, className: 'jp-mod-styled jp-mod-minimal mesonb-button' }, label);
+  const made = make('button', { type: 'button', title, className: 'mesonb-button' }, label);
   made.addEventListener('click', press);
   return made;
 }

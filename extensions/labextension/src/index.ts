@@ -9,7 +9,7 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { IStatusBar } from '@jupyterlab/statusbar';
 
 import { addCommands, OPEN, SHOW } from './commands';
-import { FIRST_CELL, Sidebar } from './sidebar';
+import { Sidebar } from './sidebar';
 import { Status } from './status';
 import { nameOf, Tab } from './tabs';
 import { Watch } from './watch';
@@ -59,5 +59,4 @@ function insert(notebooks: INotebookTracker | null, code: string): void {
   notebooks?.activeCell?.model.sharedModel.setSource(code);
 }
 
-export { FIRST_CELL };
 export default plugin;

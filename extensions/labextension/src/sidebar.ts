@@ -8,6 +8,7 @@ import { icon } from './icon';
 import { Panel, PANELS, View } from './views';
 import { IPlace, Watch } from './watch';
 
+export const NOTHING_YET = 'There is no master and no simulation in this kernel yet.';
 /** What a newcomer is offered to put in a cell. */
 export const FIRST_CELL = 'import mesonb as mb\n\nmaster = mb.Master()\nmaster';
 
@@ -70,15 +71,14 @@ export class Sidebar extends Widget {
 
   private why(): HTMLElement[] {
     const reason = this.watch.reason();
-    if (!reason) {
+    if (reason) {
+      return [said(reason)];
+    }
+    if (this.chosen) {
       return [];
     }
-    const said = make('p', { className: 'mesonb-reason', role: 'status' }, reason);
-    if (reason.endsWith(':')) {
-      const insert = button('Put it in a cell', 'Put this in a new cell of the notebook', () => this.actions.insert(FIRST_CELL));
-      return [said, make('pre', { className: 'mesonb-code' }, FIRST_CELL), insert];
-    }
-    return [said];
+    const insert = button('Put it in a cell', 'Put this in a new cell of the notebook', () => this.actions.insert(FIRST_CELL));
+    return [said(`${NOTHING_YET} Make one in a cell:`), make('pre', { className: 'mesonb-code' }, FIRST_CELL), insert];
   }
 
   private list(): HTMLElement {
@@ -91,15 +91,18 @@ export class Sidebar extends Widget {
     const name = button(place.id, `Show the board of ${place.id} below`, () => this.choose(place));
     name.classList.add('mesonb-name');
     name.setAttribute('aria-pressed', String(chosen));
-    const open = Object.entries(PANELS).map(([panel, title]) => {
-      const opens = button(title, `Open ${title.toLowerCase()} of ${place.id} as a tab`, () => this.actions.open(panel as Panel, place));
-      opens.dataset.mesonb = `${panel} ${place.id}`;
-      return opens;
-    });
     name.dataset.mesonb = place.id;
-    const row = make('li', {}, name, make('span', { className: 'mesonb-counts' }, counts(place)), ...open);
+    const open = make('span', { className: 'mesonb-open' }, 'open', ...(Object.keys(PANELS) as Panel[]).map(panel => this.opens(panel, place)));
+    const row = make('li', {}, name, make('span', { className: 'mesonb-counts' }, counts(place)), open);
     row.classList.toggle('mesonb-mod-chosen', chosen);
     return row;
+  }
+
+  private opens(panel: Panel, place: IPlace): HTMLElement {
+    const { short, title } = PANELS[panel];
+    const opens = button(short, `Open ${title.toLowerCase()} of ${place.id} as a tab`, () => this.actions.open(panel, place));
+    opens.dataset.mesonb = `${panel} ${place.id}`;
+    return opens;
   }
 
   private choose(place: IPlace): void {
@@ -111,6 +114,10 @@ export class Sidebar extends Widget {
   private board: View;
   private choices = new Map<string, string>();
   private drawn = '';
+}
+
+function said(text: string): HTMLElement {
+  return make('p', { className: 'mesonb-reason', role: 'status' }, text);
 }
 
 /** What is counted of a session; '' where the kernel's mesonb is too old to say. */

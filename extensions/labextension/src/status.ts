@@ -3,7 +3,7 @@
 import { Widget } from '@lumino/widgets';
 
 import { make } from './dom';
-import { counts, Sidebar } from './sidebar';
+import { counts, NOTHING_YET, Sidebar } from './sidebar';
 import { Watch } from './watch';
 
 export class Status extends Widget {
@@ -24,7 +24,7 @@ export class Status extends Widget {
   private refresh(): void {
     const place = this.sidebar.chosen;
     const text = place ? `${place.id}: ${counts(place)}` : 'mesonb';
-    const title = this.watch.reason().replace(/:$/, '.') || 'Show masters and simulations';
+    const title = this.watch.reason() || (place ? 'Show masters and simulations' : NOTHING_YET);
     this.item.textContent = text;
     this.item.title = title;
     this.item.setAttribute('aria-label', `${text}. ${title}`);

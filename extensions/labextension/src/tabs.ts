@@ -52,11 +52,12 @@ export class TabContent extends Widget {
   private refresh(): void {
     const { notebook, session } = this.args;
     const place = this.watch.sessions(notebook).find(({ id }) => id === session);
-    const gone = `${session} is not in the kernel of ${notebook} any more. Run its cell again, and this tab shows it.`;
-    this.why.node.textContent = this.watch.reason(notebook).replace(/:$/, '.') || (place ? '' : gone);
+    const gone = `${session} is not in the kernel of ${notebook}. Run its cell again, and this tab shows it.`;
+    const reason = this.watch.reason(notebook);
+    this.why.node.textContent = reason || (place ? '' : gone);
     this.why.setHidden(!this.why.node.textContent);
-    if (place || this.watch.sessions(notebook).length) {
-      this.view.present(place ?? null);
+    if (place || !reason) {
+      this.view.present(place ?? null); // while nobody answers, what was last shown stays, and says itself that it is stale
     }
   }
 
@@ -69,8 +70,8 @@ export function makeTab(content: TabContent): Tab {
   const { panel, session, notebook } = content.args;
   const tab = new MainAreaWidget({ content });
   tab.id = `mesonb-${nameOf(content.args).replace(/[^\w-]/g, '-')}`;
-  tab.title.label = `${session}: ${PANELS[panel].toLowerCase()}`;
-  tab.title.caption = `${PANELS[panel]} of ${session} in ${notebook}`;
+  tab.title.label = `${session}: ${PANELS[panel].title.toLowerCase()}`;
+  tab.title.caption = `${PANELS[panel].title} of ${session} in ${notebook}`;
   tab.title.icon = icon;
   tab.toolbar.hide();
   return tab;

@@ -15,7 +15,10 @@ interface IBoardModule {
 }
 
 /** What can be shown of a session. */
-export const PANELS = { board: 'Board', shares: 'Shares over time' };
+export const PANELS = {
+  board: { short: 'Board', title: 'Board' },
+  shares: { short: 'Shares', title: 'Shares over time' }
+};
 export type Panel = keyof typeof PANELS;
 
 let boards: Promise<IBoardModule> | null = null;
@@ -39,6 +42,9 @@ export class View extends Widget {
   ) {
     super();
     this.addClass('mesonb-view');
+    if (panel === 'board') {
+      boardModule(settings).catch(() => undefined); // loaded ahead; where it fails, drawing says so
+    }
   }
 
   /** Show a session from now on; null shows nothing. */
@@ -99,7 +105,7 @@ export class View extends Widget {
   private frame({ id, server }: IPlace): HTMLIFrameElement {
     const query = URLExt.objectToQueryString({ session: id, theme: this.dark() ? 'dark' : 'light' });
     const src = URLExt.join(this.settings.baseUrl, 'mesonb', server, this.panel) + query;
-    return make('iframe', { src, title: `${PANELS[this.panel]} of ${id}`, className: 'mesonb-frame' });
+    return make('iframe', { src, title: `${PANELS[this.panel].title} of ${id}`, className: 'mesonb-frame' });
   }
 
   private place: IPlace | null = null;

@@ -23,6 +23,7 @@ export class Watch {
     private notebooks: INotebookTracker | null
   ) {
     notebooks?.currentChanged.connect(() => this.said.emit());
+    services.sessions.runningChanged.connect(() => this.said.emit());
     this.poll = new Poll({
       name: 'mesonb:sessions',
       factory: () => this.ask(),
@@ -31,7 +32,7 @@ export class Watch {
     });
   }
 
-  /** Said after every answer, and when another notebook comes to the front. */
+  /** Said after every answer, when another notebook comes to the front, and when a kernel comes or goes. */
   get changed(): ISignal<this, void> {
     return this.said;
   }
@@ -46,7 +47,7 @@ export class Watch {
     return this.serversOf(path).flatMap(({ server, sessions }) => (sessions ?? []).map(session => ({ ...session, server })));
   }
 
-  /** Why `sessions` of this notebook is empty, or may be out of date; '' if all is well. */
+  /** Why `sessions` of this notebook is empty or may be out of date; '' where its kernel was heard. */
   reason(path: string | undefined = this.notebook?.context.path): string {
     if (!path) {
       return 'Open a notebook: its masters and simulations are listed here.';
@@ -57,10 +58,8 @@ export class Watch {
     if (this.trouble || !this.answered) {
       return this.trouble || 'Asking the Jupyter server ...';
     }
-    if (this.serversOf(path).some(({ sessions }) => sessions === null)) {
-      return 'The kernel does not answer: a call in it holds the interpreter. The list comes back when that call ends.';
-    }
-    return this.sessions(path).length ? '' : 'There is no master and no simulation in this kernel yet. Make one in a cell:';
+    const silent = this.serversOf(path).some(({ sessions }) => sessions === null);
+    return silent ? 'The kernel does not answer: a call in it holds the interpreter. It is back when that call ends.' : '';
   }
 
   /** Ask again now. */
@@ -91,14 +90,11 @@ export class Watch {
     return kernel ? this.servers.filter(server => server.kernel_id === kernel) : [];
   }
 
-  /** A notebook's kernel, open in this page or running without it. */
+  /** A notebook's kernel; after a reload the server knows it before the notebook itself is connected. */
   private kernelOf(path: string): string | undefined {
     const open = this.notebooks?.find(panel => panel.context.path === path);
-    const kernel = open?.sessionContext.session?.kernel;
-    if (open) {
-      return kernel?.id;
-    }
-    return [...this.services.sessions.running()].find(running => running.path === path)?.kernel?.id;
+    const running = () => [...this.services.sessions.running()].find(session => session.path === path);
+    return (open?.sessionContext.session ?? running())?.kernel?.id;
   }
 
   private said = new Signal<this, void>(this);

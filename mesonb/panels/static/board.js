@@ -194,6 +194,8 @@ const STYLE = `
 .mesonb .role span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .mesonb input[type=range] { width: 100%; accent-color: var(--accent); margin: 0; }
 .mesonb input[type=number] { width: 62px; font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--edge); border-radius: 4px; padding: 1px 4px; }
+@container (max-width: 300px) { .mesonb table :is(th, td):nth-child(n + 4) { display: none; } .mesonb .role { grid-template-columns: minmax(40px, 1fr) 30px minmax(50px, 1fr) 50px; gap: 6px; }
+  .mesonb input[type=number] { width: 50px; } .mesonb .meter { width: 60px; flex: none; } } /* JupyterLab's sidebar: what offers came to is told in the wider board */
 .mesonb figure { margin: 10px 0 0; } .mesonb figcaption { font-size: 11px; color: var(--soft); margin-bottom: 2px; }
 .mesonb footer { display: flex; flex-wrap: wrap; gap: 2px 14px; margin-top: 8px; font-size: 11px; color: var(--soft); align-items: center; }
 .mesonb .key::before { content: ""; display: inline-block; width: 16px; height: 9px; margin-right: 5px; border: 1px solid var(--soft); border-radius: 2px; }
@@ -214,6 +216,7 @@ function build(el, title) {
   const p = {
     title: make("h3", {}, title ?? "mesonb"), badge: make("span", { class: "badge", role: "status" }), counts: make("span", { class: "counts" }),
     transport: make("span", { class: "counts push", title: "how frames come here: ws, comm, or a still picture" }),
+    warn: make("button", { type: "button", class: "warn", "aria-label": "what went wrong in the master" }, "⚠"),
     pause: make("button", { type: "button", class: "pause", "aria-pressed": "false" }, "Pause"),
     totals: make("div", { class: "totals" }), agents: make("canvas", { class: "agents", role: "img", tabindex: "0" }),
     head: make("thead"), rows: make("tbody"), roles: make("div", { class: "roles" }), trouble: make("div"),
@@ -227,7 +230,7 @@ function build(el, title) {
     make("figure", {}, make("figcaption", {}, "shares so far"), p.curve));
   const keys = ["running", "staging", "offered", "free"].map((kind) => make("span", { class: "key", "data-is": kind }, kind));
   p.root = make("section", { class: "mesonb", "aria-label": `Board of ${title}` }, make("style", {}, STYLE),
-    make("header", {}, p.title, p.badge, p.counts, p.transport, p.pause), p.totals,
+    make("header", {}, p.title, p.badge, p.warn, p.counts, p.transport, p.pause), p.totals,
     make("div", { class: "body" }, make("div", { class: "scroll" }, p.agents), side), make("footer", {}, ...keys, p.told));
   el.append(p.root);
   return p;
@@ -244,6 +247,7 @@ class View {
     this.watchTheme = new MutationObserver(() => { this.ink = null; this.patterns.clear(); this.changed(); });
     for (const element of [document.body, document.documentElement])
       this.watchTheme.observe(element, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class", "style"] });
+    parts.warn.addEventListener("click", () => this.explainTrouble(""));
     parts.agents.addEventListener("pointermove", (event) => this.point(this.tileAt(event)));
     parts.agents.addEventListener("pointerleave", () => this.point(-1));
     parts.agents.addEventListener("keydown", (event) => this.walk(event));
@@ -293,7 +297,9 @@ class View {
   }
 
   words() {
-    const { head } = this.state, { counts } = head;
+    const { head, names } = this.state, { counts } = head, trouble = names.complaints[""];
+    this.p.warn.hidden = !trouble;
+    if (trouble) this.p.warn.title = `${trouble.callback}: ${trouble.error}`;
     const drawn = counts.drawn < counts.agents ? ` (${counts.drawn} drawn)` : "";
     this.p.counts.textContent = `${many(counts.agents, "agent")}${drawn} · ${many(counts.tasks, "task")} · ${many(counts.offers, "offer")} · ${clock(head.at_us)}`;
     const pause = this.p.pause;
@@ -338,10 +344,10 @@ class View {
   }
 
   explainTrouble(name) {
-    const complaint = this.state.names.complaints[name], open = this.p.trouble.dataset.name === name;
+    const complaint = this.state.names.complaints[name], open = this.p.trouble.firstChild && this.p.trouble.dataset.name === name;
     this.p.trouble.replaceChildren();
-    this.p.trouble.dataset.name = open ? "" : name;
-    if (!open && complaint) this.p.trouble.append(make("pre", { tabindex: "0" }, `${name}.${complaint.callback} (${complaint.times} times)\n${complaint.traceback || complaint.error}`));
+    this.p.trouble.dataset.name = name;
+    if (!open && complaint) this.p.trouble.append(make("pre", { tabindex: "0" }, `${name || "master"}: ${complaint.callback} (${complaint.times} times)\n${complaint.traceback || complaint.error}`));
   }
 
   weights() {
