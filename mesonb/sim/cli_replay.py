@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 from mesonb.core.log import Log, first_difference
-from mesonb.core.units import show_duration
 from mesonb.sim.replay import Replay, replay
 
 
@@ -37,11 +36,8 @@ def run(args: argparse.Namespace) -> int:
     _print(repr(opened))
     _print(*([opened.log.digest()] if args.digest else []))
     _print(*map(_columns, opened.holders(args.agent)) if args.agent else _frameworks(opened))
-    for step in opened.step(args.next) if args.next else []:
-        _print(
-            f"{show_duration(step.now_us - opened.log.began_us)}  {step.call}",
-            *(f"    {event}" for event in step.events),
-        )
+    if args.next:
+        _print(repr(opened.step(args.next)))
     return 0
 
 

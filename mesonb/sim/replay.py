@@ -19,6 +19,7 @@ from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.core.seek import Moments
 from mesonb.core.snapshot import dominant_share
+from mesonb.core.telling import Steps
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, LogError, NotThere
 from mesonb.frameworks.base import Framework
@@ -66,11 +67,11 @@ class Replay(Session):
         self._moment_us = moment_us
         return self
 
-    def step(self, steps: int = 1) -> list[Step]:
+    def step(self, steps: int = 1) -> Steps:
         """Go so many calls forward, or back where it is negative; return the steps that lie between."""
         before = self.position
         self.step_to(before + steps)
-        return self.log.steps[min(before, self.position) : max(before, self.position)]
+        return Steps(self.log.steps[min(before, self.position) : max(before, self.position)])
 
     def step_to(self, steps: int) -> Replay:
         """Show the moment after so many calls."""

@@ -15,10 +15,11 @@ from mesonb.core.invariants import check
 from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
+from mesonb.core.telling import in_words, told
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue
 from mesonb.sim.replay import known_allocator
-from mesonb.transcripts.telling import in_words, show, told
+from mesonb.transcripts.views import show
 from mesonb.transcripts.words import CALLS, Reply, filled, hints, launch, made, pairs, value
 
 #: How many turns of the clock one ``advance`` may take before it is called endless.

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from mesonb.core.order import Client, Order
 from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.telling import as_typed
 from mesonb.errors import BadValue
-from mesonb.transcripts.telling import as_typed, dominant_share
+from mesonb.transcripts.views import dominant_share
 from mesonb.transcripts.words import pairs, resources
 
 
@@ -76,7 +77,7 @@ class Sorter:
     def _do_allocate(self, words: list[str]) -> None:
         """Allocate PATH cpus=1 mem=4GB"""
         _, client = self._known(words[:1])
-        self.order.charge(client, resources(pairs(words[1:])), counted=True)
+        self.order.allot(client, resources(pairs(words[1:])))
 
     def _do_release(self, words: list[str]) -> None:
         """Release PATH cpus=1 mem=4GB"""

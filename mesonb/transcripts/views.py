@@ -1,0 +1,77 @@
+"""What ``show`` prints in a scenario: the books as they are, one line a thing, in an order that does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from mesonb.core.books import Books, add_up
+from mesonb.core.resources import Resources
+from mesonb.core.telling import as_typed
+from mesonb.core.units import show_duration
+from mesonb.errors import BadValue
+
+
+def show(core: Books, words: list[str]) -> list[str]:
+    """Print one part of the books, or the one thing of it that is named."""
+    what, *names = words or [""]
+    if what not in VIEWS:
+        raise BadValue(f"show what? There are: {', '.join(VIEWS)}")
+    lines = VIEWS[what](core)
+    return [line for line in lines if not names or line.split()[0] in names]
+
+
+def dominant_share(held: Resources, total: Resources) -> Fraction:
+    """Return the dominant share, exactly."""
+    have = total.amounts
+    return max((Fraction(n, have[name]) for name, n in held.amounts.items() if have.get(name)), default=Fraction(0))
+
+
+def _shares(core: Books) -> list[str]:
+    return [
+        f"{name}  {dominant_share(framework.allocated, core.total)}  {as_typed(framework.allocated)}"
+        for name, framework in core.frameworks.items()
+    ]
+
+
+def _roles(core: Books) -> list[str]:
+    return [
+        f"{name}  weight {role.weight_milli / 1000:g}  share {dominant_share(role.allocated, core.total)}  {as_typed(role.allocated)}"
+        for name, role in sorted(core.roles.items())
+    ]
+
+
+def _agents(core: Books) -> list[str]:
+    lines = []
+    for name, agent in core.agents.items():
+        offered = add_up(offer.resources for offer in agent.offers.values())
+        used = add_up(task.needs for task in agent.tasks.values())
+        lines.append(f"{name}  free {as_typed(agent.free)}  offered {as_typed(offered)}  used {as_typed(used)}")
+    return lines
+
+
+def _offers(core: Books) -> list[str]:
+    return [
+        f"{offer.id}  {offer.agent} -> {offer.framework}   {as_typed(offer.resources)}  until {show_duration(offer.expires_us)}"
+        for offer in core.offers.values()
+    ]
+
+
+def _tasks(core: Books) -> list[str]:
+    return [f"{task.id}  {task.state.value} on {task.agent}  {as_typed(task.needs)}" for task in core.tasks.values()]
+
+
+def _counts(core: Books) -> list[str]:
+    return [
+        " ".join([f"{name} ", *(f"{what}={times}" for what, times in framework.counts.items())])
+        for name, framework in core.frameworks.items()
+    ]
+
+
+def _time(core: Books) -> list[str]:
+    return [show_duration(core.now_us)]
+
+
+VIEWS: dict[str, Callable[[Books], list[str]]] = {
+    "shares": _shares, "roles": _roles, "agents": _agents, "offers": _offers, "tasks": _tasks, "counts": _counts, "time": _time,
+}  # fmt: skip
