@@ -29,15 +29,17 @@ async def main(file: Path) -> None:
     """Start what the plan says, write where it is, and stay until it is over."""
     plan = json.loads(file.with_suffix(".plan").read_text())
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False)
+    scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0")
     async with scheduler:
-        await scheduler.register_scheduler_plugin(Hub(plan["idle_s"]), name=HUB_NAME, idempotent=True)
+        hub = Hub()
+        await scheduler.register_scheduler_plugin(hub, name=HUB_NAME, idempotent=True)
         # Known before the first worker registers: registering it later would set up agents a second time.
         scheduler.worker_plugins[NAME] = dumps(Agent())  # type: ignore[no-untyped-call]
         nannies = [_nanny(scheduler, number, amounts) for number, amounts in enumerate(plan["agents"], start=1)]
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.gather(*[stack.enter_async_context(nanny) for nanny in nannies])
             publish(file, {"address": scheduler.address, "pid": os.getpid(), **plan})
+            hub.end_when_idle(plan["idle_s"])
             try:
                 await _finished(scheduler)
             finally:

@@ -64,8 +64,7 @@ class Hub(SchedulerPlugin):
     idempotent = True
     name = NAME
 
-    def __init__(self, idle_s: float | None = None) -> None:
-        self.idle_s = idle_s  #: end the cluster when nobody has led for so long; None: never, it is not ours
+    idle_s: float | None = None  #: end the cluster when nobody has led for so long; None: never, it is not ours
 
     async def start(self, scheduler: Any) -> None:
         """Open the door and begin to listen."""
@@ -76,6 +75,10 @@ class Hub(SchedulerPlugin):
         self._led_s = time.monotonic()
         scheduler.handlers[ATTACH] = self.attach
         self._pinging = asyncio.ensure_future(self._ping())
+
+    def end_when_idle(self, idle_s: float) -> None:
+        """From now on, end the cluster when nobody has led for so long."""
+        self.idle_s, self._led_s = idle_s, time.monotonic()
 
     async def before_close(self) -> None:
         """Stop listening."""

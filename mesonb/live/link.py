@@ -11,7 +11,6 @@ import contextlib
 import os
 import platform
 import socket
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from typing import Any
 
 from distributed import Client
 
-from mesonb.errors import BadValue, ClusterError, MasterExists, MesonbError, Unreachable, VersionMismatch
+from mesonb.errors import BadValue, MasterExists, MesonbError, Unreachable, VersionMismatch
 from mesonb.live.agent import Agent
 from mesonb.live.comms import Message, Peer, dial
 from mesonb.live.hub import Hub
@@ -145,28 +144,6 @@ def address_of(cluster: Any) -> tuple[str, Any]:
         return str(address), getattr(cluster, "security", None)
     raise BadValue(
         f'{cluster!r} is not a Dask cluster; give a dask.distributed.Client, its cluster, or "tcp://host:port"'
-    )
-
-
-def warn_of_stop_button(name: str, about: dict[str, Any]) -> str | None:
-    """Say what the stop button would do to a worker that shares the kernel's process group."""
-    same_group = (
-        about["host"] == socket.gethostname() and about["group"] == os.getpgrp() and about["pid"] != os.getpid()
-    )
-    if not same_group or sys.platform == "win32":
-        return None
-    return (
-        f"{name} is in the kernel's own process group: the stop button would kill it, with its tasks. Start the cluster with "
-        'LocalCluster(preload="import os; os.setpgrp()"), or write mb.Master() for a cluster that lives apart'
-    )
-
-
-def complain_of_missing(expected: int, joined: list[str], wait_s: float) -> ClusterError:
-    """Say which agents did not come."""
-    came = ", ".join(joined) or "none"
-    return ClusterError(
-        f"{expected} Dask workers, but after {wait_s:g} s only these agents joined: {came}; is mesonb installed on every worker? "
-        "Their logs say why (client.get_worker_logs())"
     )
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from mesonb.core import events
+from mesonb.core import calls, events
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
 from mesonb.frameworks.base import Outcome, TaskHandle
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: A callback that takes longer is complained about, once, while it still runs.
 SLOW_S = 1.0
+#: A callback that takes longer loses the offers that its framework holds, and gets no more until it returns.
+HUNG_S = 5.0
 #: An event for a framework, with the pickled outcome of a task that ended.
 Mail = tuple[events.Event, bytes]
 
@@ -44,6 +46,8 @@ class Mailbox:
         self._due: list[int] = []
         self._busy_s: float | None = None  #: since when callbacks have been running
         self._told = False
+        self._hung = False
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"mesonb-{name}", daemon=True)
 
     def start(self, driver: Driver) -> None:
@@ -90,7 +94,7 @@ class Mailbox:
             self._busy_s, self._told = time.monotonic(), False
             self.driver.handle([(event, self._outcome(event, content)) for event, content in mail])
             self._wake()
-            self._busy_s = None
+            self._returned()
 
     def _gather(self) -> list[Mail] | None:
         """Wait for mail or the next timer; everything that is there is taken at once."""
@@ -120,10 +124,35 @@ class Mailbox:
     def look_for_slow(self) -> None:
         """Complain about a callback that has been running for too long, and say where it stands."""
         busy_s = self._busy_s  # read once: the other thread writes it
-        if busy_s is None or self._told or time.monotonic() - busy_s < SLOW_S:
+        if busy_s is None:
             return
-        self._told = True
+        if not self._told and time.monotonic() - busy_s > SLOW_S:
+            self._told = True
+            self._complain()
+        if not self._hung and time.monotonic() - busy_s > HUNG_S:
+            self._give_back()
+
+    def _complain(self) -> None:
         frame = sys._current_frames().get(self._thread.ident or 0)
         trace = "".join(traceback.format_stack(frame)) if frame else ""
-        error = f"slow: still running after {SLOW_S:g} s; its offers wait, and are rescinded in time"
+        error = f"slow: still running after {SLOW_S:g} s; after {HUNG_S:g} s its offers go to others"
         self.driver.complaints.append(Complaint(self.now_us(), self.driver.name, "callback", error, trace))
+
+    def _give_back(self) -> None:
+        """Decline for a framework that does not answer; what it replies later is refused, and its tasks are lost."""
+        with self._master.lock:
+            record = self._master.core.frameworks.get(self.driver.name)
+            held = list(record.offers) if record and not record.suppressed else []
+        with self._lock:
+            if held and self._busy_s is not None:
+                name = self.driver.name
+                self._hung = True
+                self.post([calls.Suppress(name), *[calls.Decline(name, (offer,), 0) for offer in held]])
+
+    def _returned(self) -> None:
+        """Note that no callback runs any more; one that hung may have offers again."""
+        with self._lock:
+            self._busy_s = None
+            if self._hung:
+                self._hung = False
+                self.post([calls.Revive(self.driver.name)])

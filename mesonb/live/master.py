@@ -11,14 +11,13 @@ import asyncio
 import atexit
 import contextlib
 import os
-import threading
 import time
 import traceback
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Coroutine, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
@@ -32,13 +31,14 @@ from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.cargo import Cargo
 from mesonb.live.cluster import Local, find_or_start, sizes
 from mesonb.live.comms import HUB, Message
-from mesonb.live.link import Link, address_of, check_versions, complain_of_missing, warn_of_stop_button
+from mesonb.live.link import Link, address_of
+from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mail, Mailbox
+from mesonb.live.roster import Roster
 from mesonb.session import Session
 
-T = TypeVar("T")
-#: How long the agents of a cluster may take to join.
-JOIN_S = 30
+#: How long a cluster may take to be looked at and given its plugins.
+ATTACH_S = 60
 #: Shares are noted at most so often, and slow callbacks looked for.
 NOTE_S = 0.05
 LOOK_S = 0.25
@@ -57,17 +57,16 @@ class Master(Session):
 
     kind = "master"
     _open: ClassVar[dict[str, Any]] = {}  #: the masters of this process, by cluster
-    _made_with: tuple[object, ...]
+    _made_with: dict[str, object]
 
-    def __new__(cls, cluster: Any = None, *args: object, **kwargs: object) -> Self:
+    def __new__(cls, cluster: Any = None, **kwargs: object) -> Self:
         """Return this process's master of that cluster, where there is one."""
-        asked = (cluster, args, kwargs)
         open_one = cls._open.get(_key(cluster, str(kwargs.get("name", ""))))
         if open_one is None:
             made = super().__new__(cls)
-            made._made_with = asked
+            made._made_with = kwargs
             return made
-        if asked != open_one._made_with and (args or kwargs):
+        if any(value != open_one._made_with.get(name) for name, value in kwargs.items()):
             raise BadValue(
                 f"{open_one!r} leads here already, made with other arguments; close it first: master.close()"
             )
@@ -89,7 +88,8 @@ class Master(Session):
         self._inbox: deque[tuple[calls.Call | Message, bytes]] = deque()
         self._awake = True  # nothing is stepped before there is a core
         self._key = _key(cluster, name)
-        self._loop = _loop_thread()
+        self._thread = LoopThread("mesonb-master")
+        self._loop = self._thread.loop
         self.local: Local | None = None
         if cluster is None:
             self.local = find_or_start(sizes(agents), name)
@@ -98,21 +98,25 @@ class Master(Session):
             address, security = address_of(cluster)
         self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard)
         try:
-            self._on_loop(self._link.attach())
+            self._thread.wait_for(self._link.attach(), ATTACH_S)
             super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size, self._link.epoch), allocator)
             self._prepare()
-            self._loop.call_soon_threadsafe(self._start)
-            self._await_agents()
+            self._thread.call(self._start)
+            self._roster.wait_for(
+                self.local.agents if self.local else self._thread.wait_for(self._link.expected(), ATTACH_S)
+            )
         except BaseException:
-            self._stop_loop()
+            self._thread.stop()
             raise
+        for warning in self._roster.warnings:
+            warnings.warn(warning, stacklevel=2)
         Master._open[self._key] = self
         atexit.register(self.close)
 
     def _prepare(self) -> None:
         self.closed = False
         self.cargo: dict[str, Cargo] = {}  #: what was packed and not launched yet, by task
-        self._functions_at: dict[str, set[bytes]] = {}  #: which functions each agent has, by digest
+        self._roster = Roster()
         self._boxes: dict[str, Mailbox] = {}
         self._registering: dict[str, deque[Mailbox]] = {}
         self._out: dict[str, list[Mail]] = {}
@@ -121,9 +125,6 @@ class Master(Session):
         self._timer: asyncio.TimerHandle | None = None
         self._sulks_until = 0.0
         self._linked_us = 0
-        self._refused: dict[str, Exception] = {}
-        self._warnings: list[str] = []
-        self._joined = threading.Condition()
 
     # -- Session --------------------------------------------------------------------------------------------------
 
@@ -136,8 +137,7 @@ class Master(Session):
         self._inbox.extend([(call, b"") for call in sent])
         if not self._awake:
             self._awake = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: so is the master
-                self._loop.call_soon_threadsafe(self._turn)
+            self._thread.call(self._turn)
 
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
         if self.closed:
@@ -169,8 +169,8 @@ class Master(Session):
             for mailbox in [*self._boxes.values(), *(box for waiting in self._registering.values() for box in waiting)]:
                 mailbox.stop()
             with contextlib.suppress(Exception):
-                self._on_loop(self._link.close(), limit_s=5)
-            self._stop_loop()
+                self._thread.wait_for(self._link.close(), 5)
+            self._thread.stop()
         if cluster and self.local:
             self.local.stop()
 
@@ -267,9 +267,7 @@ class Master(Session):
 
     def _launch(self, event: events.Launch) -> None:
         cargo = self.cargo.pop(event.task)
-        known = self._functions_at[event.agent]
-        function = None if cargo.digest in known else cargo.function
-        known.add(cargo.digest)
+        function = self._roster.function_for(event.agent, cargo)
         self._link.peer.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments))
 
     # -- from the hub and the agents --------------------------------------------------------------------------------
@@ -303,26 +301,21 @@ class Master(Session):
 
     def _join(self, agent: str, about: dict[str, Any], tasks: list[str]) -> None:
         """Take an agent in; or, when only the link was cut, compare what both believe."""
-        try:
-            check_versions(agent, about["versions"])
-        except VersionMismatch as error:
-            self._refused[agent] = error
-            self._trouble(agent, error)
-            return
         if agent not in self.core.agents:
-            self._functions_at[agent] = set()
+            try:
+                self._roster.admit(agent, about)
+            except VersionMismatch as error:
+                self._trouble(agent, error)
+                return
             self._take(calls.AgentJoined(agent, Resources.of(about["amounts"])), b"")
-            if warning := warn_of_stop_button(agent, about):
-                self._warnings.append(warning)
+            self._roster.enter(agent)
         mine = self.core.agents[agent].tasks
         for task in [task for task in mine.values() if task.id not in tasks and task.since_us < self._linked_us]:
             self._take(calls.TaskUpdate(agent, task.id, TaskState.LOST, "its launch never arrived"), b"")
         self._link.peer.send(agent, *[("kill", task) for task in tasks if task not in mine])
-        with self._joined:
-            self._joined.notify_all()
 
     def _gone(self, agent: str, because: str) -> None:
-        self._functions_at.pop(agent, None)
+        self._roster.strike(agent)
         if agent in self.core.agents:
             self._take(calls.AgentLost(agent, because), b"")
 
@@ -358,45 +351,6 @@ class Master(Session):
     def _trouble(self, where: str, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error))
         self._own_complaints.append(Complaint(self.now_us(), "", where, f"{type(error).__name__}: {error}", trace))
-
-    # -- the thread -------------------------------------------------------------------------------------------------
-
-    def _on_loop(self, work: Coroutine[Any, Any, T], limit_s: float = 60) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(limit_s)
-
-    def _await_agents(self) -> None:
-        """Wait until every worker that the Dask scheduler knows has joined as an agent."""
-        expected = self.local.agents if self.local else self._on_loop(self._link.expected())
-        with self._joined:
-            if self._joined.wait_for(lambda: self._refused or len(self.core.agents) >= expected, JOIN_S):
-                if self._refused:
-                    raise next(iter(self._refused.values()))
-                for warning in self._warnings:
-                    warnings.warn(warning, stacklevel=4)
-                return
-        raise complain_of_missing(expected, list(self.core.agents), JOIN_S)
-
-    def _stop_loop(self) -> None:
-        def stop() -> None:
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-            self._loop.call_later(0.05, self._loop.stop)
-
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(stop)
-
-
-def _loop_thread() -> asyncio.AbstractEventLoop:
-    """Start an event loop on a thread of its own."""
-    loop = asyncio.new_event_loop()
-
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
-        loop.close()
-
-    threading.Thread(target=run, name="mesonb-master", daemon=True).start()
-    return loop
 
 
 def _key(cluster: Any, name: str) -> str:

@@ -1,0 +1,41 @@
+"""Fixtures for tests on real Dask workers: one cluster of two agents a module, in a runtime folder of its own.
+
+Rule: a test waits for conditions with a deadline; it ends only processes that its own cluster started.
+"""
+
+import os
+
+import pytest
+
+import mesonb as mb
+
+AGENT = mb.Resources(cpus=2, mem="2GB")
+SMALL = mb.Resources(cpus=1, mem="100MB")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_folder(tmp_path_factory):
+    """Keep the files of these clusters apart from the user's."""
+    before = os.environ.get("JUPYTER_RUNTIME_DIR")
+    os.environ["JUPYTER_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
+    yield
+    if before is None:
+        del os.environ["JUPYTER_RUNTIME_DIR"]
+    else:
+        os.environ["JUPYTER_RUNTIME_DIR"] = before
+
+
+@pytest.fixture(scope="module")
+def master():
+    """Return a master of two real agents, shared by the tests of a module."""
+    made = mb.Master(agents=[AGENT, AGENT], name="tests")
+    yield made
+    made.close(cluster=True)
+
+
+@pytest.fixture
+def queue(master, request):
+    """Return a queue registered under the test's own name."""
+    made = master.register(mb.Queue(needs=SMALL), name=request.node.name[:60].replace("[", ".").replace("]", ""))
+    yield made
+    master.unregister(made)

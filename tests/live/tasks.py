@@ -1,0 +1,56 @@
+"""Functions that the live tests send to agents; importable there, as any module of a project is."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def double(number):
+    return 2 * number
+
+
+def explode(number):
+    raise ZeroDivisionError(f"{number} was too much")
+
+
+def lineage():
+    """Return the pids of the child, of its zygote and of its Dask worker."""
+    zygote = os.getppid()
+    return os.getpid(), zygote, int(Path(f"/proc/{zygote}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def rest(marker=None, seconds=60):
+    """Say who runs, by a file, and rest."""
+    if marker:
+        Path(marker).write_text(" ".join(map(str, lineage())))
+    time.sleep(seconds)
+
+
+def rest_with_grandchild(marker):
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path(marker).write_text(f"{os.getpid()} {grandchild.pid}")
+    grandchild.wait()
+
+
+def meet(folder, me, others):
+    """Return when all others are here too: only tasks that really run at once ever do."""
+    Path(folder, me).touch()
+    deadline = time.monotonic() + 10
+    while not all(Path(folder, other).exists() for other in others):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{me} met {sorted(Path(folder).iterdir())} only")
+        time.sleep(0.005)
+    return me
+
+
+def die():
+    os._exit(7)
+
+
+def cut_agents(dask_scheduler):
+    """Cut the link of every agent, at the hub; runs in the Dask scheduler."""
+    for line in list(dask_scheduler.plugins["mesonb-hub"].lines.values()):
+        if line.kind == "agent":
+            line.comm.abort()

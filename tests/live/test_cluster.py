@@ -1,0 +1,168 @@
+"""Clusters: found again or started, taken over from the dead, given by the user, left alone when they do not fit."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from distributed import LocalCluster
+
+import mesonb as mb
+from mesonb.errors import BadValue, MasterExists, VersionMismatch
+from mesonb.live import cluster
+from tests.helpers import ROOT, wait_for
+from tests.live.conftest import SMALL
+from tests.live.tasks import double, lineage, rest
+from tests.live.test_tasks import gone, pids
+
+pytestmark = pytest.mark.live
+
+
+def kernel(source):
+    """Run a cell in another process, as another kernel would; its first line of output says that it is done."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    return process, process.stdout.readline().strip()
+
+
+def test_a_cluster_outlives_its_kernel_and_is_found_again(tmp_path):
+    """Another kernel leads; a second master is refused; the kernel is killed; the next master takes over."""
+    marker = tmp_path / "pids"
+    other, said = kernel(f"""
+        import mesonb as mb, tests.live.tasks as tasks
+        master = mb.Master(agents=2, name="outlives")
+        lab = master.register(mb.Queue(), name="lab")
+        lab.submit(tasks.rest, {str(marker)!r})
+        print(lab.submit(tasks.double, 21).result(20), flush=True)
+        input()
+    """)
+    try:
+        assert said == "42"
+        child, _, worker = pids(marker)
+        with pytest.raises(MasterExists, match=f"process {other.pid} on"):
+            mb.Master(agents=2, name="outlives")
+    finally:
+        other.kill()
+        other.wait()
+    with wait_for(lambda: _lead_if_free(agents=2, name="outlives"), 10, "the dead leader to be replaced") as master:
+        assert master.core.settings.epoch == 2
+        lab = master.register(mb.Queue(needs=SMALL), name="lab")
+        assert worker in {run.result(20)[2] for run in lab.map(lineage_of, range(20))}
+        wait_for(lambda: gone(child), 5, "the task of the dead kernel to be ended")
+    master.close(cluster=True)
+
+
+def lineage_of(_):
+    return lineage()
+
+
+def _lead_if_free(**arguments):
+    try:
+        return mb.Master(**arguments)
+    except MasterExists:
+        return None
+
+
+def test_the_same_kernel_has_one_master_and_closing_leaves_the_cluster():
+    first = mb.Master(agents=1, name="same")
+    host = first.local.pid
+    assert mb.Master(agents=1, name="same") is first
+    lab = first.register(mb.Queue(needs=SMALL), name="lab")
+    assert lab.submit(double, 1).result(20) == 2
+    waits = lab.submit(rest)
+    first.close()
+    assert "closed" in repr(first)
+    with pytest.raises(BadValue, match="this master is closed"):
+        waits.result()
+    with pytest.raises(BadValue, match="this master is closed"):
+        first.register(mb.Queue(), name="late")
+    with mb.Master(agents=1, name="same") as second:
+        assert second is not first
+        assert second.local.pid == host
+    second.close(cluster=True)
+    assert not cluster.alive(host)
+
+
+def test_a_cluster_that_nobody_uses_goes_away(monkeypatch):
+    import dask
+
+    with dask.config.set({"mesonb.idle-timeout": "1s"}):
+        master = mb.Master(agents=1, name="idle")
+    local = master.local
+    assert local.file.stat().st_mode & 0o777 == 0o600
+    master.close()
+    wait_for(lambda: not cluster.alive(local.pid), 20, "the idle cluster to end")
+    assert not local.file.exists()
+
+
+def test_the_machine_is_divided_evenly():
+    assert len(set(cluster.sizes(3))) == 1
+    total = sum(cluster.sizes(None), start=mb.Resources())
+    assert total.cpus == pytest.approx(os.cpu_count(), rel=0.01)
+
+
+def test_a_given_cluster_in_the_kernels_process_group_is_used_with_a_warning():
+    with LocalCluster(n_workers=2, threads_per_worker=2, memory_limit="1GB", dashboard_address=None) as given:
+        with pytest.warns(UserWarning, match=r"agent-\d is in the kernel's own process group.*os.setpgrp\(\)"):
+            master = mb.Master(given)
+        with master:
+            assert [str(row.total) for row in master.snapshot().agents] == ["2 cpus, 1 GB mem"] * 2
+            lab = master.register(mb.Queue(needs=SMALL), name="lab")
+            assert [run.result(20) for run in lab.map(double, range(10))] == [2 * n for n in range(10)]
+            given.scale(3)
+            wait_for(lambda: len(master.snapshot().agents) == 3, 20, "the late worker to become an agent")
+
+
+def test_the_remedy_in_that_warning_is_true(recwarn):
+    with (
+        LocalCluster(n_workers=1, preload="import os; os.setpgrp()", dashboard_address=None) as given,
+        mb.Master(given) as master,
+    ):
+        assert not [warning for warning in recwarn if "stop button" in str(warning.message)]
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(20) == 6
+
+
+VERSIONS = "import distributed.versions as v; "
+OTHER_PYTHON = VERSIONS + "v.get_system_info = lambda real=v.get_system_info: {**real(), 'python': '3.8.1.final.0'}"
+OTHER_DISTRIBUTED = (
+    VERSIONS + "v._version_cached = lambda p, real=v._version_cached: '2020.1.0' if p == 'distributed' else real(p)"
+)
+
+
+@pytest.mark.parametrize(("what", "lie"), [("python", OTHER_PYTHON), ("distributed", OTHER_DISTRIBUTED)])
+def test_a_worker_of_another_version_is_refused(what, lie):
+    """A real worker that reports another version; nothing of ours is unpickled there."""
+    with LocalCluster(n_workers=1, preload=lie, dashboard_address=None) as given, pytest.raises(
+        VersionMismatch, match=rf"worker tcp://.* runs {what} (3.8|2020.1.0), this kernel {what} .*: install {what} "
+    ):  # fmt: skip
+        mb.Master(given)
+
+
+def test_a_late_worker_of_another_version_stays_out(monkeypatch):
+    lie = "import mesonb.live.agent as a; a.version = lambda p: '2020.1.0'"
+    with (
+        LocalCluster(n_workers=1, dashboard_address=None, preload="import os; os.setpgrp()") as given,
+        mb.Master(given) as master,
+    ):
+        given.new_spec["options"]["preload"] = lie
+        given.scale(2)
+        wait_for(lambda: any("2020.1.0" in c.error for c in master.complaints), 30, "a complaint about the late worker")
+        assert len(master.snapshot().agents) == 1
+
+
+def test_sigterm_ends_the_host_and_its_agents():
+    master = mb.Master(agents=1, name="sigterm")
+    child, zygote, worker = master.register(mb.Queue(needs=SMALL), name="lab").submit(lineage).result(20)
+    os.kill(master.local.pid, signal.SIGTERM)
+    wait_for(lambda: all(gone(pid) for pid in (child, zygote, worker)), 15, "everything of the cluster to end")
+    wait_for(lambda: any("Dask scheduler is gone" in c.error for c in master.complaints), 15, "the master to say so")
+    assert not master.snapshot().agents
+    master.close()

@@ -1,0 +1,168 @@
+"""What goes wrong: workers die, links are cut, callbacks raise or hang, frameworks register again."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import mesonb as mb
+from mesonb.core.invariants import check
+from tests.helpers import wait_for
+from tests.live.conftest import SMALL
+from tests.live.tasks import cut_agents, double, lineage, rest
+from tests.live.test_tasks import gone, pids
+
+pytestmark = pytest.mark.live
+
+
+class Again(mb.Framework):
+    """Launches one long task; and another one when that is lost."""
+
+    needs = SMALL
+
+    def __init__(self, folder):
+        self.folder, self.wanted, self.lost_s, self.launched = folder, 1, None, []
+
+    def on_offers(self, offers):
+        for offer in offers:
+            while self.wanted and offer.fits(self.needs):
+                self.wanted -= 1
+                self.launched.append(offer.launch(rest, str(self.folder / str(len(self.launched)))))
+
+    def on_update(self, task):
+        if task.lost:
+            self.lost_s = time.monotonic()
+            self.wanted += 1
+
+
+def test_a_killed_worker_loses_its_tasks_within_a_second_and_the_framework_gets_new_offers(master, tmp_path):
+    again = master.register(Again(tmp_path), name="again")
+    child, zygote, worker = pids(tmp_path / "0")
+    struck_s = time.monotonic()
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: again.lost_s, 5, "the task to be reported lost")
+    assert again.lost_s - struck_s < 1
+    assert "Dask worker" in again.launched[0].because
+    pids(tmp_path / "1")  # it runs again, on what is left
+    wait_for(lambda: gone(child) and gone(zygote), 5, "the executors to die with their worker")
+    wait_for(lambda: len(master.snapshot().agents) == 2, 20, "the nanny's new worker to join under the old name")
+    assert {row.agent for row in master.snapshot().agents} == {"agent-1", "agent-2"}
+    master.unregister(again)
+    with master.lock:
+        check(master.core)
+
+
+def test_a_queue_runs_again_what_was_lost(master, queue):
+    runs = queue.map(rest, [None] * 4, [0.7] * 4)
+    wait_for(lambda: sum(1 for run in runs if run.task and run.task.running) == 4, 10, "four running tasks")
+    os.kill(queue.submit(lineage, needs=mb.Resources(mem="1MB")).result(10)[2], signal.SIGKILL)
+    assert [run.result(30) for run in runs] == [None] * 4
+    assert sum(run.losses for run in runs) >= 1
+    wait_for(lambda: len(master.snapshot().agents) == 2, 20, "the replacement to join")
+
+
+def test_a_link_that_is_cut_is_restored_and_tasks_run_on(master, queue):
+    runs = queue.map(rest, [None] * 2, [0.6] * 2)
+    wait_for(lambda: all(run.task and run.task.running for run in runs), 10, "running tasks")
+    master._thread.call(master._link.peer._comm.abort)
+    assert [run.result(20) for run in runs] == [None, None]
+    assert queue.submit(double, 4).result(20) == 8
+    assert sum(run.losses for run in runs) == 0
+
+
+def test_an_agent_whose_link_is_cut_comes_back_clean(master, queue):
+    """The master lost its tasks when the link broke, so nothing of them may run on."""
+    run = queue.submit(rest, None, 0.5)
+    wait_for(lambda: run.task and run.task.running, 10, "a running task")
+    master._link.client.run_on_scheduler(cut_agents)
+    assert run.result(20) is None
+    assert run.losses == 1
+    wait_for(lambda: len(master.snapshot().agents) == 2, 10, "both agents to be back")
+    with master.lock:
+        check(master.core)
+
+
+def test_registering_a_name_again_takes_over_its_tasks(master, tmp_path):
+    class First(mb.Framework):
+        needs = SMALL
+        task = None
+
+        def on_offers(self, offers):
+            if self.task is None:
+                self.task = offers[0].launch(rest, str(tmp_path / "pids"), 1.0)
+
+    class Second(mb.Framework):
+        needs = SMALL
+        found, ended = (), None
+
+        def on_registered(self, tasks):
+            self.found = list(tasks)
+
+        def on_update(self, task):
+            self.ended = task if task.ended else None
+
+    first = master.register(First(), name="takeover")
+    pids(tmp_path / "pids")
+    wait_for(lambda: first.task.running, 5, "the task to run")
+    second = master.register(Second(), name="takeover")
+    wait_for(lambda: second.ended, 10, "the task to end, told to the new code")
+    assert second.found == [first.task] == [second.ended]
+    assert second.ended.finished
+    master.unregister(second)
+
+
+def test_callbacks_that_raise_or_hang_stop_nobody(master, queue):
+    release = threading.Event()
+
+    class Raises(mb.Framework):
+        needs = SMALL
+
+        def on_offers(self, offers):
+            raise KeyError("a typing error in a cell")
+
+    class Hangs(mb.Framework):
+        needs = SMALL
+
+        def on_offers(self, offers):
+            release.wait(20)
+
+    raises, hangs = master.register(Raises(), name="raises"), master.register(Hangs(), name="hangs")
+    try:
+        wait_for(lambda: {c.framework for c in master.complaints} >= {"raises", "hangs"}, 10, "two complaints")
+        told = {c.framework: c for c in master.complaints}
+        assert "KeyError: 'a typing error in a cell'" in told["raises"].error
+        assert "on_offers" in told["raises"].traceback
+        assert "slow" in told["hangs"].error
+        assert "release.wait" in told["hangs"].traceback
+        assert [run.result(20) for run in queue.map(double, range(4))] == [0, 2, 4, 6]
+    finally:
+        release.set()
+        master.unregister(raises)
+        master.unregister(hangs)
+
+
+def test_an_allocator_that_raises_is_a_complaint(tmp_path):
+    class Breaks(mb.Allocator):
+        broken = True
+
+        def cycle(self, view):
+            if self.broken:
+                raise RuntimeError("this allocator is not finished")
+            yield from mb.DRF().cycle(view)
+
+    with mb.Master(agents=1, name="breaks", allocator=Breaks()) as broken:
+        run = broken.register(mb.Queue(needs=SMALL), name="lab").submit(double, 2)
+        wait_for(lambda: any("not finished" in c.error for c in broken.complaints), 10, "the complaint")
+        broken.core.allocator.broken = False
+        assert run.result(10) == 4
+    broken.close(cluster=True)
+
+
+def test_the_stop_button_does_not_reach_the_agents(master, queue):
+    """SIGINT goes to the kernel's process group; nothing of the cluster is in it."""
+    child, zygote, worker = queue.submit(lineage).result(20)
+    ours = os.getpgrp()
+    assert ours not in {os.getpgid(pid) for pid in (child, zygote, worker, master.local.pid)}
+    assert os.getsid(0) not in {os.getsid(pid) for pid in (child, zygote, worker, master.local.pid)}
