@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--architecture",
         action="append",
         choices=sorted(NAMED),
-        help="one of those to compare; may be repeated (default: five)",
+        help="one of those to compare; may be repeated (default: four)",
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the placement dice (default: %(default)s)")
     parser.add_argument(

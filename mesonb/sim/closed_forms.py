@@ -134,6 +134,20 @@ def _constant(times: Times) -> bool:
     return times == "constant"
 
 
+# -- Mesos, Section 4.3 ---------------------------------------------------------------------------------------------
+
+
+def preferred_slots(slots: int, intended: Mapping[str, float]) -> dict[str, float]:
+    """How many of some slots that everybody prefers each framework gets: by its intended allocation, p s_i / sum(s).
+
+    Offering each freed slot to i with chance s_i / sum(s), a lottery, comes there without knowing any preference.
+
+    >>> preferred_slots(12, {"a": 1, "b": 2})
+    {'a': 4.0, 'b': 8.0}
+    """
+    return {name: slots * share / sum(intended.values()) for name, share in intended.items()}
+
+
 # -- Mesos, Section 4.4 ---------------------------------------------------------------------------------------------
 
 

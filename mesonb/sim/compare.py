@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mesonb.core.allocator import Allocator
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue
@@ -33,14 +34,15 @@ Jobs = Sequence[Job] | str | Path
 
 
 def usual() -> list[Architecture]:
-    """One of each kind: what is compared when nothing is said."""
-    return [Monolithic("single"), Monolithic("multi"), TwoLevel2011(), TwoLevel(), Omega()]
+    """The four of Omega's paper: what is compared when nothing is said."""
+    return [Monolithic("single"), Monolithic("multi"), TwoLevel2011(), Omega()]
 
 
 def compare(
     workload: Jobs,
     architectures: Iterable[Architecture] | None = None,
     *,
+    allocators: Iterable[Allocator] = (),
     machines: int | Sequence[Resources] = 1000,
     cpus: float = 4,
     mem: float | str = "16GB",
@@ -53,6 +55,9 @@ def compare(
 ) -> Comparison:
     """Run a workload under each architecture and return the measures as a table.
 
+    ``allocators`` compares allocation modules: each stands for today's two-level form with it; given alone, nothing else
+    is compared. With neither, the four of Omega's paper are.
+
     ``machines`` is how many there are of ``cpus`` and ``mem`` each, or the machines themselves. ``prefill`` fills the
     cell beforehand. A scheduler decides for ``t_job`` + ``t_task`` x tasks on each job: one time for all, or by workload
     (others keep 0.1 s and 5 ms). ``until`` ends the run (else the first whole minute after the last submission);
@@ -61,10 +66,9 @@ def compare(
     if seeds < 1:
         raise BadValue(f"seeds={seeds}; at least one run is needed to compare anything")
     given = case(workload, machines, cpus, mem, prefill, t_job, t_task, until)
-    rows = [
-        mean_of([measure(architecture, given, one) for one in range(seed, seed + seeds)])
-        for architecture in (usual() if architectures is None else architectures)
-    ]
+    compared = [*(architectures or ()), *(TwoLevel(allocator) for allocator in allocators)] or usual()
+    runs = range(seed, seed + seeds)
+    rows = [mean_of([measure(architecture, given, one) for one in runs]) for architecture in compared]
     return Comparison(rows, given, seeds)
 
 

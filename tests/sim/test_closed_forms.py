@@ -42,10 +42,10 @@ def test_a_batch_scheduler_that_meets_no_conflict_is_on_the_line():
 
 
 def test_waits_are_pollaczek_and_khinchines():
-    """Forty simulated days at half load, in a cell with room for all."""
-    jobs = generate("batch", Random(7), "40d", exponential(10), exponential(20), exponential(1))
+    """Twelve simulated days at half load, in a cell with room for all."""
+    jobs = generate("batch", Random(7), "12d", exponential(10), exponential(20), exponential(1))
     think = {"batch": Think(t_job_us=4_000_000, t_task_us=50_000)}
-    given = Case(jobs, [(10**9, 10**15)] * 10, think, until_us=40 * 86_400 * 10**6)
+    given = Case(jobs, [(10**9, 10**15)] * 10, think, until_us=12 * 86_400 * 10**6)
     line, wait_s = closed_forms.expected(jobs, think, given.until_us)
     row = measure(Monolithic(), given, 1)
     assert row["busyness"]["batch"] == close_to(line)
@@ -109,6 +109,21 @@ def test_work_that_ends_before_the_last_slot_comes():
 def test_unknown_task_times_are_named():
     with pytest.raises(BadValue, match="constant or exponential"):
         closed_forms.ramp_up(K, T, "uniform")
+
+
+# -- Section 4.3 ----------------------------------------------------------------------------------------------------
+
+
+def test_a_lottery_reaches_the_preferred_slots():
+    """Slots are freed one at a time, and each goes to whoever the dice says, over and over."""
+    dice, intended, owner = Random(13), {"a": 10, "b": 30, "c": 60}, ["a"] * 50
+    held = dict.fromkeys(intended, 0)
+    for _ in range(20_000):
+        owner[dice.randrange(50)] = dice.choices(list(intended), list(intended.values()))[0]
+        for name in intended:
+            held[name] += owner.count(name)
+    for name, slots in closed_forms.preferred_slots(50, intended).items():
+        assert held[name] / 20_000 == pytest.approx(slots, rel=0.1)
 
 
 # -- Section 4.4 ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from mesonb.sim.architectures import Monolithic, Omega, TwoLevel2011
+from mesonb.sim.architectures import Monolithic, Omega, TwoLevel, TwoLevel2011
 from mesonb.sim.architectures.run import measure
 from tests.sim.w2 import case
 
@@ -77,6 +77,16 @@ def test_two_level_2011_without_the_trap_places_more():
     trapped, freed = run(TwoLevel2011(), 100), run(TwoLevel2011(exact_fit=True), 100)
     assert freed["fruitless"]["Service"] < trapped["fruitless"]["Service"] / 10
     assert freed["placed"]["Batch"] > 1.5 * trapped["placed"]["Batch"]
+
+
+def test_todays_two_level_isolates_batch_without_conflicts():
+    """Not in the table: agent by agent, batch waits no longer than under Omega, and service pays no conflict tax."""
+    row = run(TwoLevel(), 10)
+    assert row["busyness"]["Batch"] == pytest.approx(0.061, rel=0.03)
+    assert row["busyness"]["Service"] == pytest.approx(0.330, rel=0.03)
+    assert row["wait_first_s"]["Batch"] < 0.1
+    assert row["placed"] == {"Batch": BATCH, "Service": SERVICE}
+    assert row["locked_cpus"] < 0.01
 
 
 @pytest.mark.parametrize(("t_job_s", "busy"), [(0.1, 0.005), (1, 0.037), (100, 0.996)])

@@ -41,8 +41,7 @@ class TwoLevel:
     @property
     def name(self) -> str:
         """What tables call it."""
-        kind = type(self.allocator).__name__
-        return "two-level per agent" + ("" if kind == "DRF" else f" {kind}")
+        return f"two-level {type(self.allocator).__name__}"
 
     def open(self, world: World) -> _Master:
         """Set up the master, its agents and frameworks; jobs are submitted to the master's ``add``."""
@@ -262,8 +261,9 @@ class _AskedView(View):
         use = {framework.workload for framework in self._master.asking() if framework.needs <= agent.free}
         return [framework for framework in self._may_have(agent) if framework.name in use] if use else []
 
-    def _first_with_use(self, agent: Agent) -> Framework | None:
-        return min(self._with_use(agent), key=self.turn, default=None)
+    def _first_with_use(self, agent: Agent) -> Grant | None:
+        first = min(self._with_use(agent), key=self.turn, default=None)
+        return self.offer(agent, first) if first else None
 
 
 def needs_of(job: Job, tasks: int = 1) -> Resources:
