@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-all demo bench lint format lock labextension clean elsewhere
+.PHONY: help setup lab test test-all storm demo bench lint format lock labextension clean elsewhere
 
 ARGS ?=
+N ?= 200
 PYTHON ?=
 BROWSER ?= yes
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -34,6 +35,9 @@ test: setup  ## Run the tests (under 15 minutes); ARGS="-k offers -x" goes to py
 
 test-all: setup  ## Run every test, those marked slow as well: storms, chaos, soak
 	@tools/test.sh $(BROWSER) "slow or not slow" $(ARGS)
+
+storm: setup  ## Run N storms (200) on all cores, and check that nothing is lost; ARGS="--seed 7" begins elsewhere
+	@$(IN_VENV) mesonb storm --runs $(N) --processes "$$(nproc 2>/dev/null || echo 2)" $(ARGS)
 
 demo: setup  ## Run two frameworks on one local Dask cluster, print what happened and write a report
 	@$(IN_VENV) mesonb demo $(ARGS)

@@ -28,6 +28,7 @@ class PretendAgents:
         self._report = report
         self._durations: dict[Callable[..., Any], tuple[Duration, bool]] = {}
         self._tasks: dict[str, TaskHandle] = {}  #: promised or running, by id
+        self.slow: dict[str, float] = {}  #: how many times longer tasks last on an agent, where it is not once
 
     def runs_for(self, function: Callable[..., Any], duration: Duration, *, execute: bool) -> None:
         """Say how long tasks of a function last, and whether it really runs at its virtual end."""
@@ -52,7 +53,10 @@ class PretendAgents:
         self._say(event.agent, event.task, TaskState.RUNNING)
         duration, execute = self._durations[task.function]
         lasts = duration(*task.args, **task.kwargs) if callable(duration) else duration
-        self._engine.after(parse_duration(lasts), partial(self._finish, event.agent, task, execute))
+        lasts_us = parse_duration(lasts)
+        if self.slow:
+            lasts_us = int(lasts_us * self.slow.get(event.agent, 1))
+        self._engine.after(lasts_us, partial(self._finish, event.agent, task, execute))
 
     def kill(self, event: events.Kill) -> None:
         """End a task before its time."""

@@ -28,7 +28,24 @@ class Engine:
         """When the next thing is due, or None if nothing is."""
         return self._due[0][0] if self._due else None
 
+    def run(self, end_us: int, most: int) -> bool:
+        """Do what is due until a time, and at most so many things; return whether there may be more."""
+        due, pop = self._due, heapq.heappop
+        for _ in range(most):
+            if not due or due[0][0] > end_us:
+                return False
+            self.now_us, _, do = pop(due)
+            do()
+        return True
+
     def step(self) -> None:
         """Advance to the next due thing, and do it."""
         self.now_us, _, do = heapq.heappop(self._due)
         do()
+
+    def jump(self, by_us: int) -> None:
+        """Let the clock jump, as when the machine slept: what was due in a while is due in as long a while from now."""
+        self.now_us += by_us
+        self._due[:] = [
+            (due_us + by_us, number, do) for due_us, number, do in self._due
+        ]  # the same order: still a heap

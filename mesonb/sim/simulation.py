@@ -6,7 +6,7 @@ still. Callbacks take no virtual time; messages take ``latency`` each way. Same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -16,67 +16,97 @@ from mesonb.core.allocator import Allocator
 from mesonb.core.books import Settings
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import take
+from mesonb.core.telling import Steps
 from mesonb.core.units import parse_duration, show_duration
-from mesonb.errors import BadValue
+from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, Outcome, TaskHandle
 from mesonb.frameworks.driver import Driver
 from mesonb.session import Session
 from mesonb.sim.agents import Duration, PretendAgents
 from mesonb.sim.engine import Engine
+from mesonb.sim.progress import SLICE, Progress
 
 #: What a pretend agent has, unless it is said.
 AGENT = Resources(cpus=4, mem="16GB")
 
 
 class Simulation(Session):
-    """A pretend cluster. ``agents`` is a number of equal ones, or a list of their resources."""
+    """A pretend cluster. ``agents`` is a number of equal ones, a list of their resources, or a mix: resources to number.
+
+    ``latency`` is how long a message takes, each way, on the links between master, agents and frameworks.
+    """
 
     kind = "simulation"
 
     def __init__(
-        self, agents: int | Iterable[Resources] = 4, seed: int = 0, latency: float | str = "500us",
+        self, agents: int | Iterable[Resources] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
         allocator: Allocator | None = None, offer_size: Resources | None = None, offer_timeout: float | str = "30s",
     ) -> None:  # fmt: skip
         super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size), allocator)
         self.seed = seed
         self.engine = Engine()
         self.latency_us = parse_duration(latency)
-        self.agents = PretendAgents(self.engine, self.latency_us, self._report)
-        self._mail: dict[str, list[tuple[events.Event, Outcome | None]]] = {}
+        self.agents = PretendAgents(self.engine, self.latency_us, self._report, seed)
+        self._mail: dict[Driver, list[tuple[events.Event, Outcome | None]]] = {}
         self._ticks: set[int] = set()  #: when ticks are planned (membership only)
-        totals = [AGENT] * agents if isinstance(agents, int) else list(agents)
-        self.post([calls.AgentJoined(f"agent-{number}", total) for number, total in enumerate(totals, start=1)])
+        self._joined = 0
+        self.post([self._next_agent(total) for total in _totals(agents)])
 
     # -- what a simulation has beside the verbs of any master -----------------------------------------------------
 
     def runs_for(self, function: Callable[..., Any], duration: Duration, *, execute: bool = True) -> None:
-        """Say how long tasks of a function last: a time, or a function of the task's arguments that returns one.
+        """Say how long tasks of a function last: a time, a distribution, or a function of the task's arguments.
 
-        With ``execute`` the function really runs, at its virtual end, so results are real.
+        ``sim.runs_for(train, mesonb.sim.normal("30s", "10s"))`` draws from the simulation's own seeded dice. With
+        ``execute`` the function really runs, at its virtual end, so results are real.
         """
         self.agents.runs_for(function, duration, execute=execute)
 
-    def run(self, time: float | str) -> Simulation:
-        """Let virtual time pass."""
-        end_us = self.engine.now_us + parse_duration(time)
-        while (due_us := self.engine.next_us) is not None and due_us <= end_us:
-            self.engine.step()
+    def run(self, time: float | str | None = None, *, until: float | str | None = None) -> Simulation:
+        """Let virtual time pass: so much of it, or until a time since the start."""
+        end_us = self._end_us(time, until)
+        with Progress(self.engine.now_us, end_us) as progress:
+            while self.engine.run(end_us, SLICE):
+                self._look(progress)
+            self._look(progress)
         self.engine.now_us = end_us
         return self
 
     def run_until(self, condition: Callable[[], bool], limit: float | str = "365d") -> Simulation:
         """Let virtual time pass until a condition holds; BadValue if it does not within the limit."""
+        if not callable(condition):
+            raise BadValue(
+                f"{condition!r} is not a condition; write sim.run_until(lambda: queue.waiting == 0), or sim.run('10min')"
+            )
         if not self._advance(condition, parse_duration(limit)):
             raise BadValue(f"the condition did not come true within {limit}; it is {show_duration(self.now_us())} now")
         return self
+
+    def step(self) -> Steps:
+        """Let time pass until one more call reaches the master; return it with what followed, as a small table."""
+        before = self.core.steps
+        while self.core.steps == before and self.engine.next_us is not None:
+            self.engine.step()
+        self._raise_trouble()
+        return Steps(self.log.steps[-(self.core.steps - before) :] if self.core.steps > before else [])
 
     def wait_until(self, condition: Callable[[], bool], timeout: float | str = "30s") -> None:
         """Let virtual time pass until a condition holds; TimeoutError if it does not in time."""
         if not self._advance(condition, parse_duration(timeout)):
             raise TimeoutError(f"the condition did not come true within {timeout}")
 
+    def add_agent(self, total: Resources, name: str | None = None, **attributes: str) -> str:
+        """Let an agent join, and return its name."""
+        call = self._next_agent(total, name, attributes)
+        self.post([call])
+        return call.agent
+
     def lose_agent(self, name: str, because: str = "") -> None:
         """Let an agent die: its tasks are lost."""
+        if name not in self.core.agents:
+            raise NotThere(
+                f"no agent is called {name!r}; there are: {', '.join(list(self.core.agents)[:10]) or 'none'}"
+            )
         self.agents.lose(name)
         self.post([calls.AgentLost(name, because or f"{name} was lost")])
 
@@ -103,12 +133,47 @@ class Simulation(Session):
     def _advance(self, condition: Callable[[], bool], limit_us: int) -> bool:
         """Let time pass until the condition holds, nothing is due any more, or the limit is reached."""
         end_us = self.engine.now_us + limit_us
-        while not condition():
-            due_us = self.engine.next_us
-            if due_us is None or due_us > end_us:
-                return False
-            self.engine.step()
-        return True
+        with Progress(self.engine.now_us, None) as progress:
+            while True:
+                for _ in range(SLICE):
+                    if condition():
+                        return True
+                    due_us = self.engine.next_us
+                    if due_us is None or due_us > end_us:
+                        self._raise_trouble()
+                        return False
+                    self.engine.step()
+                self._look(progress)
+
+    def _look(self, progress: Progress) -> None:
+        progress.look(self.engine.now_us)
+        self._raise_trouble()
+
+    def _raise_trouble(self) -> None:
+        """Raise what nobody but the cell that runs the simulation can put right."""
+        trouble, self.agents.trouble = self.agents.trouble, None
+        if trouble is not None:
+            raise trouble
+
+    def _end_us(self, time: float | str | None, until: float | str | None) -> int:
+        if (time is None) == (until is None):
+            raise BadValue("say how long, or until when: sim.run('10min'), or sim.run(until='10min')")
+        if time is not None:
+            return self.engine.now_us + parse_duration(time)
+        end_us = parse_duration(until or 0)
+        if end_us < self.engine.now_us:
+            raise BadValue(
+                f"{until} is in the past: it is {show_duration(self.engine.now_us)} since the start; sim.run({until!r}) adds that much"
+            )
+        return end_us
+
+    def _next_agent(
+        self, total: Resources, name: str | None = None, attributes: Mapping[str, str] | None = None
+    ) -> calls.AgentJoined:
+        if not isinstance(total, Resources) or not total:
+            raise BadValue(f"{total!r} is no agent; give its resources: mb.Resources(cpus=4, mem='16GB')")
+        self._joined += 1
+        return calls.AgentJoined(name or f"agent-{self._joined}", total, tuple((attributes or {}).items()))
 
     def _plan_tick(self) -> None:
         due_us = self.core.next_deadline()
@@ -139,15 +204,21 @@ class Simulation(Session):
 
     def _mail_to(self, name: str, event: events.Event, outcome: Outcome | None = None) -> None:
         """Put an event in a framework's mail; what is put there within one instant arrives together."""
-        if name not in self.drivers:
+        driver = self.drivers.get(name)
+        if driver is None:
             return
-        if name not in self._mail:
-            self._mail[name] = []
-            self.engine.after(self.latency_us, partial(self._open_mail, name))
-        self._mail[name].append((event, outcome))
+        if driver not in self._mail:
+            self._mail[driver] = []
+            self.engine.after(self.latency_us, partial(self._open_mail, driver))
+        self._mail[driver].append((event, outcome))
 
-    def _open_mail(self, name: str) -> None:
-        self.drivers[name].handle(self._mail.pop(name))
+    def _open_mail(self, driver: Driver) -> None:
+        driver.handle(self._mail.pop(driver))
+
+    def arrive(self, driver: Driver, sent: Sequence[calls.Call]) -> None:
+        """Take a framework's calls, unless other code has registered under its name since: that must not be suppressed by it."""
+        if self.drivers.get(driver.name) is driver:
+            self.post(sent)
 
     def _report(self, update: calls.TaskUpdate, outcome: Outcome | None) -> None:
         """Take a task's update from an agent; its outcome travels beside what the core answers."""
@@ -159,6 +230,16 @@ class Simulation(Session):
             else:
                 self._deliver(event)
         self._plan_tick()
+
+
+def _totals(agents: int | Iterable[Resources] | Mapping[Resources, int]) -> list[Resources]:
+    """Return the resources of each agent."""
+    mix = {AGENT: agents} if isinstance(agents, int) else agents
+    if not isinstance(mix, Mapping):
+        return list(mix)
+    if bad := [number for number in mix.values() if not isinstance(number, int) or number < 0]:
+        raise BadValue(f"{bad[0]!r} is not a number of agents; write agents=4, or agents={{mb.Resources(cpus=4): 900}}")
+    return [total for total, number in mix.items() for _ in range(number)]
 
 
 class _SimShell:
@@ -177,7 +258,7 @@ class _SimShell:
 
     def post(self, sent: Sequence[calls.Call]) -> None:
         """Send calls; like any message they take a while to arrive."""
-        self._sim.engine.after(self._sim.latency_us, partial(self._sim.post, sent))
+        self._sim.engine.after(self._sim.latency_us, partial(self._sim.arrive, self.driver, sent))
 
     def wake_at(self, due_us: int) -> None:
         """Wake the driver at that virtual time."""
@@ -187,4 +268,6 @@ class _SimShell:
         """Let virtual time pass until the future is done."""
         limit_us = 365 * 86_400 * 1_000_000 if timeout_us is None else timeout_us
         if not self._sim._advance(future.done, limit_us) and timeout_us is None:
-            raise BadValue("this result never comes: nothing is left to happen in the simulation; are there agents, and room?")
+            raise BadValue(
+                "this result never comes: nothing is left to happen in the simulation; are there agents, and room?"
+            )

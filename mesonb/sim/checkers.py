@@ -1,0 +1,143 @@
+"""Checkers: what must hold whatever happens. Most after every step, the dear ones now and then, the rest at the end.
+
+Rule: an onlooker keeps books of its own, from calls and events alone, and compares: the core's word is not evidence for
+itself. A failure is a defect of mesonb, and so an assertion.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from mesonb.core import calls, events
+from mesonb.core.invariants import check
+from mesonb.core.master import MasterCore
+from mesonb.core.records import FORWARD, TaskState
+from mesonb.core.resources import NOTHING, Resources
+
+#: Every so many steps all the books are added up; after the others only those of whom the step speaks are compared.
+FULL_EVERY = 500
+
+
+class Checkers:
+    """The books of an onlooker."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, TaskState] = {}  #: every task that was ever launched, or refused
+        self.live: dict[str, events.Launch] = {}  #: launched and not ended
+        self.offers: dict[str, events.OfferMade] = {}  #: made, and neither answered nor rescinded
+        self.held: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: by frameworks, in tasks and offers
+        self.given: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: of agents, in tasks and offers
+        self.steps = 0
+        self.rejected = 0
+        self._launched: set[str] = set()  #: (membership only)
+        self._offered: set[str] = set()  #: (membership only)
+
+    def after(self, core: MasterCore, call: calls.Call, followed: list[events.Event]) -> None:
+        """Check one step."""
+        self.steps += 1
+        if any(isinstance(event, events.Rejected) for event in followed):
+            self.rejected += 1
+        elif isinstance(call, calls.Accept | calls.Decline):
+            for offer in call.offers:
+                self._close(offer)
+        for event in followed:
+            self._follow(event)
+        self._compare(
+            core,
+            dict.fromkeys(_names((call, *followed), "agent")),
+            dict.fromkeys(_names((call, *followed), "framework")),
+        )
+        if self.steps % FULL_EVERY == 0:
+            self.check_all(core)
+
+    def check_all(self, core: MasterCore) -> None:
+        """Compare everything."""
+        check(core)
+        assert list(core.offers) == list(self.offers), (
+            "the outstanding offers are not those that were made and not ended"
+        )
+        differing = sorted(set(self.live) ^ set(core.tasks))
+        assert not differing, f"live by the events and not in the books, or the reverse: {differing[:5]}"
+        self._compare(core, dict.fromkeys(core.agents), dict.fromkeys(core.frameworks))
+
+    def check_end(self, core: MasterCore) -> None:
+        """After the calm: everything has ended, once, and what was held has come back."""
+        self.check_all(core)
+        assert not core.tasks, f"tasks that never ended: {list(core.tasks)[:5]}"
+        overdue = [offer for offer, made in self.offers.items() if made.expires_us <= core.now_us]
+        assert not overdue, f"offers neither answered nor expired: {overdue[:5]}"
+        endless = [task for task, state in self.states.items() if not state.terminal]
+        assert not endless, f"tasks of which no end was told: {endless[:5]}"
+
+    # -- one event --------------------------------------------------------------------------------------------------------
+
+    def _follow(self, event: events.Event) -> None:
+        match event:
+            case events.Launch():
+                assert event.task not in self.states, f"{event.task} is launched a second time"
+                self._launched.add(event.task)
+                self.states[event.task] = TaskState.STAGING
+                self.live[event.task] = event
+                self._take(event.framework, event.agent, event.needs)
+            case events.Updated():
+                self._updated(event)
+            case events.OfferMade():
+                assert event.offer not in self._offered, f"{event.offer} is offered a second time"
+                self._offered.add(event.offer)
+                self.offers[event.offer] = event
+                self._take(event.framework, event.agent, event.resources)
+            case events.Rescinded():
+                self._close(event.offer)
+            case _:
+                pass
+
+    def _updated(self, event: events.Updated) -> None:
+        before = self.states.get(event.task, TaskState.STAGING)
+        if event.task in self._launched:
+            assert event.state in FORWARD[before], f"{event.task} went from {before.value} to {event.state.value}"
+        else:
+            assert event.state is TaskState.LOST, f"{event.task} was never launched, and is {event.state.value}"
+        self.states[event.task] = event.state
+        if event.state.terminal and (launch := self.live.pop(event.task, None)):
+            self._give_back(launch.framework, launch.agent, launch.needs)
+
+    def _close(self, offer: str) -> None:
+        assert offer in self.offers, f"{offer} is answered or rescinded, and is not outstanding"
+        made = self.offers.pop(offer)
+        self._give_back(made.framework, made.agent, made.resources)
+
+    def _take(self, framework: str, agent: str, resources: Resources) -> None:
+        self.held[framework] += resources
+        self.given[agent] += resources
+
+    def _give_back(self, framework: str, agent: str, resources: Resources) -> None:
+        self.held[framework] -= resources
+        self.given[agent] -= resources
+
+    # -- comparing --------------------------------------------------------------------------------------------------------
+
+    def _compare(self, core: MasterCore, agents: dict[str, None], frameworks: dict[str, None]) -> None:
+        """Whether the core's books say of these agents and frameworks what the onlooker's say."""
+        assert len(self.offers) == len(core.offers), (
+            f"{len(core.offers)} offers in the books, {len(self.offers)} were made and not ended"
+        )
+        assert len(self.live) == len(core.tasks), (
+            f"{len(core.tasks)} tasks in the books, {len(self.live)} were launched and not ended"
+        )
+        for name in agents:
+            given = self.given[name]
+            if agent := core.agents.get(name):
+                assert agent.free + given == agent.total, (
+                    f"{name}: {agent.free} free + {given} given away is not {agent.total}"
+                )
+            else:
+                assert not given, f"{name} is gone, and {given} of it is still given away"
+        for name in frameworks:
+            held = self.held[name]
+            framework = core.frameworks.get(name)
+            booked = framework.allocated if framework else NOTHING
+            assert booked == held, f"{name}: {booked} in the books, {held} held"
+
+
+def _names(things: tuple[object, ...], kind: str) -> list[str]:
+    return [name for thing in things if (name := getattr(thing, kind, ""))]

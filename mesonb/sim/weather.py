@@ -1,0 +1,180 @@
+"""The weather of a storm: what happens to agents, schedulers, masters and clocks, second by second; and the calm.
+
+Rule: whatever is taken away comes back by itself after a while, so a storm wears nothing down for good; ``calm`` brings
+back all that is left and is the end of every fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from mesonb.core import calls
+from mesonb.core.resources import Resources
+from mesonb.sim.faults import Faults
+from mesonb.sim.rough import RoughSimulation
+from mesonb.sim.stormy import Ledger, Stormy
+
+SECOND_US = 1_000_000
+#: For how long, at most, things are away.
+AGENT_AWAY_S = 60.0
+SCHEDULER_AWAY_S = 20.0
+PAUSE_S = 10.0
+JUMP_S = 90.0
+#: How long an agent may be silent before the master gives it up.
+GIVEN_UP_S = 15.0
+#: How many times longer tasks last on a slow agent.
+SLOW = 3.0
+#: For how long, at most, agents stay that join by the many at once.
+SURGE_STAYS_S = 30.0
+
+
+class Weather:
+    """What goes on around a rough simulation."""
+
+    def __init__(self, rough: RoughSimulation, ledgers: list[Ledger], totals: dict[str, Resources]) -> None:
+        self.rough = rough
+        self.chance = rough.chance
+        self.ledgers = ledgers
+        self.totals = totals  #: agents that come back when they are lost
+        self._surges = 0
+        self._over: list[Callable[[], None]] = []  #: what must still be put right when the storm ends
+        self.stormy = True
+
+    def begin(self) -> None:
+        """Register everybody, and let the first second pass."""
+        for ledger in self.ledgers:
+            self._register(ledger)
+        self.rough.engine.after(SECOND_US, self._second)
+
+    def calm(self) -> None:
+        """End every fault, and put right what is still wrong."""
+        self.chance.faults = Faults.none()
+        self.stormy = False
+        while self._over:
+            self._over.pop()()
+
+    # -- one second -----------------------------------------------------------------------------------------------------
+
+    def _second(self) -> None:
+        if not self.stormy:
+            return
+        self._to_agents()
+        self._to_schedulers()
+        self._to_the_master()
+        self.rough.engine.after(SECOND_US, self._second)
+
+    def _later(self, longest_s: float, do: Callable[[], object]) -> None:
+        """Put something right after a while, or when the storm is over, whichever is first."""
+        once = _Once(do)
+        self._over.append(once)
+        self.rough.engine.after(self.chance.while_us(longest_s), once)
+
+    # -- agents ---------------------------------------------------------------------------------------------------------
+
+    def _to_agents(self) -> None:
+        up = [name for name in self.totals if name not in self.rough.down]
+        for name in self.chance.struck("agent_crash", up):
+            self._crash(name)
+        for name in self.chance.struck("agent_silent", up):
+            self._silence(name)
+        for name in self.chance.struck("agent_slow", up):
+            self.rough.agents.slow[name] = SLOW
+            self._later(AGENT_AWAY_S, partial(self.rough.agents.slow.pop, name, None))
+        if self.chance.strikes("many_agents"):
+            self._many([name for name in up if name not in self.rough.down])
+
+    def _many(self, up: list[str]) -> None:
+        if self.chance.dice.random() < 0.5:
+            for name in self.chance.dice.sample(up, self.chance.dice.randint(0, len(up))):
+                self._crash(name)
+            return
+        self._surges += 1
+        fresh = [f"surge-{self._surges}.{number}" for number in range(1, len(self.totals) + 1)]
+        self.rough.post([calls.AgentJoined(name, next(iter(self.totals.values()))) for name in fresh])
+        self._later(SURGE_STAYS_S, partial(self._withdraw, fresh))
+
+    def _withdraw(self, agents: list[str]) -> None:
+        for name in agents:
+            self.rough.crash(name)
+            self._notice(name, self.rough.down[name])
+
+    def _crash(self, name: str) -> None:
+        self.rough.crash(name)
+        noticed_s = self.chance.dice.choice((0.0, GIVEN_UP_S))
+        self.rough.engine.after(int(noticed_s * SECOND_US), partial(self._notice, name, self.rough.down[name]))
+        self._later(AGENT_AWAY_S, partial(self._return, name, self.rough.down[name]))
+
+    def _notice(self, name: str, death: int) -> None:
+        if self.rough.down.get(name) == death and name in self.rough.core.agents:
+            self.rough.post([calls.AgentLost(name, f"{name} died")])
+
+    def _return(self, name: str, death: int) -> None:
+        """Join again, with nothing running; if nobody had noticed the death, it is noticed now."""
+        if self.rough.down.get(name) != death:
+            return
+        self._notice(name, death)
+        del self.rough.down[name]
+        self.rough.post([calls.AgentJoined(name, self.totals[name])])
+
+    def _silence(self, name: str) -> None:
+        if name in self.rough.silent or name in self.rough.down:
+            return
+        self.rough.silent.add(name)
+        away_us = self.chance.while_us(AGENT_AWAY_S)
+        if away_us > GIVEN_UP_S * SECOND_US:
+            self.rough.engine.after(int(GIVEN_UP_S * SECOND_US), partial(self._give_up, name))
+        once = _Once(partial(self.rough.silent.discard, name))
+        self._over.append(once)
+        self.rough.engine.after(away_us, once)
+
+    def _give_up(self, name: str) -> None:
+        """The master declares a silent agent lost; when it is heard again, it kills what it ran and joins anew."""
+        if name in self.rough.silent:
+            self.rough.crash(name)
+            self._notice(name, self.rough.down[name])
+            self._later(AGENT_AWAY_S, partial(self._return, name, self.rough.down[name]))
+
+    # -- schedulers -------------------------------------------------------------------------------------------------------
+
+    def _to_schedulers(self) -> None:
+        for ledger in self.ledgers:
+            if self.rough.drivers[ledger.name].superseded:
+                continue  # dead already
+            if self.chance.strikes("scheduler_failover"):
+                self.rough.drivers[ledger.name].superseded = True
+                self._later(SCHEDULER_AWAY_S, partial(self._register, ledger))
+            elif self.chance.strikes("leaves"):
+                self.rough.unregister(ledger.name)
+                self.rough.drivers[ledger.name].superseded = True
+                self._later(SCHEDULER_AWAY_S, partial(self._register, ledger))
+            elif self.chance.strikes("cell_rerun"):
+                self._register(ledger)
+
+    def _register(self, ledger: Ledger) -> None:
+        self.rough.asleep_us.pop(ledger.name, None)
+        self.rough.register(Stormy(ledger, self.rough), name=ledger.name, role=ledger.role)
+
+    # -- the master and its operators ---------------------------------------------------------------------------------------
+
+    def _to_the_master(self) -> None:
+        if self.chance.strikes("clock_jump"):
+            self.rough.engine.jump(self.chance.while_us(JUMP_S))
+        if self.chance.strikes("new_weight"):
+            role = self.chance.dice.choice(self.ledgers).role
+            self.rough.weights[role] = self.chance.dice.choice((0.5, 1, 2, 10))
+        if self.chance.strikes("pause") and not self.rough.core.paused:
+            self.rough.pause()
+            self._later(PAUSE_S, self.rough.resume)
+
+
+class _Once:
+    """Does something the first time that it is called."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        self._do: Callable[[], object] | None = do
+
+    def __call__(self) -> None:
+        do, self._do = self._do, None
+        if do:
+            do()

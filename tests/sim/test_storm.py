@@ -1,0 +1,138 @@
+"""Storms: whatever goes wrong, the books balance at every step, and in the calm everybody gets done.
+
+Rule: a seed that once failed stays here, with a sentence that says what it found. `make storm` runs many more.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+import mesonb as mb
+from mesonb.core import calls, events
+from mesonb.core.records import TaskState
+from mesonb.errors import BadValue
+from mesonb.sim import storm as storms
+from mesonb.sim.checkers import Checkers
+from mesonb.sim.faults import Faults
+from mesonb.sim.storm import StormFailed, storm
+
+#: What each of these found when it was new.
+KEPT = {
+    10: "a Suppress that was still on its way when other code registered under the name silenced the newcomer for good",
+    31: "offers made to dead code reached its successor before it was told that it is registered",
+    34: "the same after unregister: the successor suppressed itself on an offer that was never its own",
+}
+
+
+@pytest.mark.parametrize("seed", KEPT, ids=KEPT.get)
+def test_seeds_that_once_failed(seed):
+    storm(seed, until="2m")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_fault_at_once(seed):
+    passed = storm(seed, agents=20, until="1m", frameworks=4, faults=Faults())
+    assert passed.figures["chores"] > 40
+    assert len(passed.faults) > 10
+
+
+def test_a_seed_that_nobody_chose(random_seed):
+    storm(random_seed, until="1m")
+
+
+def test_no_fault_at_all_loses_nothing():
+    passed = storm(5, agents=10, until="1m", faults=Faults.none())
+    assert passed.faults == {}
+    figures = passed.figures
+    assert figures["launched"] == figures["finished"] == figures["chores"] > 0
+    assert figures["lost"] == figures["killed"] == figures["failed"] == 0
+
+
+@pytest.mark.parametrize("fault", [name for name in Faults.__slots__ if name not in storms.NOT_YET])
+def test_each_fault_alone_really_happens(fault):
+    """With one fault made likely, it strikes, and the storm still ends well."""
+    often = {"agent_crash", "agent_silent", "agent_slow", "leaves"}
+    faults = Faults.only(fault, 0.02 if fault in often else 0.1)
+    if fault == "answers_late":
+        faults = replace(faults, answers_late=1, hoards=0.5)  # an offer must expire before its answer can be late
+    passed = storm(3, agents=5, until="1m", frameworks=3, faults=faults)
+    assert passed.faults[fault] > 0
+
+
+def test_one_seed_is_one_storm_in_every_process():
+    command = [sys.executable, "-m", "mesonb.cli", "storm", "--seed", "12", "--until", "1m"]
+    printed = [
+        subprocess.run(
+            command, env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, text=True, check=True
+        ).stdout
+        for salt in ("1", "2")
+    ]
+    assert printed[0] == printed[1]
+    assert "seed 12 digest" in printed[0]
+
+
+def test_a_failure_prints_the_line_that_shows_it_again(monkeypatch, capsys):
+    def broken(self, core, call, followed):
+        assert not isinstance(call, calls.Accept), "found something"
+
+    monkeypatch.setattr(Checkers, "after", broken)
+    with pytest.raises(StormFailed, match="found something(.|\n)*mesonb storm --seed 8123 --agents 3 --until 12m"):
+        storm(8123, agents=3, until="12m")
+    parser = argparse.ArgumentParser()
+    storms.add_arguments(parser)
+    assert storms.run(parser.parse_args(["--seed", "4", "--agents", "2", "--until", "10s"])) == 1
+    assert "seed 4 FAILED" in capsys.readouterr().out
+
+
+def test_a_probability_is_a_probability():
+    with pytest.raises(BadValue, match="lost=2 is not a probability"):
+        Faults(lost=2)
+    with pytest.raises(BadValue, match="0 is too few"):
+        storm(1, agents=0)
+
+
+def test_the_checkers_see_what_is_wrong():
+    """Books that were tampered with, and events that cannot be, are found: a checker that never fails checks nothing."""
+    simulation = mb.Simulation(agents=1)
+    simulation.register(mb.Framework(), name="f")
+    simulation.run("1s")
+    agent = next(iter(simulation.core.agents.values()))
+
+    def told(*followed):
+        onlooker = Checkers()
+        onlooker.after(simulation.core, calls.Tick(), [])
+        onlooker.after(simulation.core, calls.Tick(), list(followed))
+
+    launch = events.Launch(agent.name, "f", "t", mb.Resources(cpus=1))
+    for wrong, match in [
+        ([launch, launch], "launched a second time"),
+        ([events.Rescinded("f", "offer-9", "")], "is not outstanding"),
+        ([events.Updated("f", "t", TaskState.FINISHED)], "never launched"),
+        (
+            [launch, events.Updated("f", "t", TaskState.LOST), events.Updated("f", "t", TaskState.FINISHED)],
+            "went from lost",
+        ),
+        ([launch], "0 tasks in the books, 1 were launched"),
+    ]:
+        with pytest.raises(AssertionError, match=match):
+            told(*wrong)
+    agent.free -= mb.Resources(cpus=1)
+    with pytest.raises(AssertionError, match="agent-1: 3 cpus"):
+        Checkers().after(simulation.core, calls.AgentLost(agent.name), [])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_many_storms():
+    failed = [seed for seed in range(1, 101) if not storms._told(seed, None, "3m")[0]]
+    assert failed == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_three_hundred_agents_for_twelve_minutes():
+    assert storm(8123, agents=300, until="12m").figures["chores"] > 10_000
