@@ -1,8 +1,11 @@
 """A master-to-be in a process of its own: while it leads, it gives orders under its epoch to the socket it was told.
 
-Run as ``python candidate.py ZOOKEEPER FOLDER NAME SOCKET SESSION_S``. Prints what happens to it.
+Run as ``python candidate.py ZOOKEEPER FOLDER NAME SOCKET SESSION_S``. Prints what happens to it. On SIGUSR1 it stops
+(as by SIGSTOP) at the worst moment: it has made sure that it leads, and has not yet given the order.
 """
 
+import os
+import signal
 import socket
 import sys
 import threading
@@ -26,11 +29,17 @@ def main() -> None:
         leading.clear()
         print("lost", because, flush=True)
 
+    stopping = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: stopping.set())
     candidate = ZooKeeperElection(hosts, folder, float(session_s))
     candidate.stand(name, won, lost)
     print("stands", flush=True)
     while leading.wait():
-        orders.sendto(f"{epochs[-1]} {name}".encode(), path)
+        order = f"{epochs[-1]} {name}".encode()
+        if stopping.is_set():
+            stopping.clear()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        orders.sendto(order, path)
         time.sleep(0.002)  # work
 
 

@@ -22,7 +22,7 @@ MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 INSTALLED = Path("/usr/share/java")
 FETCH_MOST_S = 120
 #: ZooKeeper's heartbeat; no session can be shorter than two of them.
-TICK_MS = 300
+TICK_MS = 500
 
 
 class Missing(Exception):
