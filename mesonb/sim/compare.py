@@ -147,7 +147,7 @@ def _line(row: dict[str, Any], workload: str) -> list[str]:
         f"{row['placed'][workload]:g} of {row['jobs'][workload]:g}",
         f"{row['abandoned'][workload]:g}",
         f"{row['utilisation']['cpus']:.1%}",
-        f"{row['locked_cpus']:.1%}",
+        f"{row['locked_share']:.1%}",
     ]
 
 

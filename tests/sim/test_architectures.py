@@ -157,7 +157,7 @@ def test_an_offer_locks_the_cell_until_it_is_answered():
     jobs = [job("service", 0, 1, 10), job("batch", 2, 1, 10)]
     row = run(TwoLevel2011(), jobs, machines=2, service=100)
     assert row["wait_first_s"] == {"batch": pytest.approx(101.002 - 2 + 1), "service": 1.001}
-    assert row["locked_cpus"] == pytest.approx((8 * 100.001 + 7 * 1.001) / (8 * 1000))
+    assert row["locked_share"] == pytest.approx((8 * 100.001 + 7 * 1.001) / (8 * 1000))
 
 
 def test_a_notebook_sized_cell_is_offered_too():

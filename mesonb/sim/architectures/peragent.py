@@ -235,14 +235,20 @@ class _Asked(Allocator):
 
 
 class _AskedView(View):
-    """What an allocator sees of a cycle."""
+    """What an allocator sees of a cycle: the master's view, where nobody wants what it has no use for."""
 
     def __init__(self, master: _Master) -> None:
         super().__init__(master.core)
         self._master, self._may_have = master, self.wanting
-        self.wanting, self.next_in_line = self._with_use, self._first_with_use
+        # The view's verbs are attributes, bound to the core for speed, so they are replaced and not overridden.
+        vars(self).update(agents_with_room=self._draw, wanting=self._with_use, next_in_line=self._first_with_use)
 
-    def agents_with_room(self) -> Iterator[Agent]:
+    def offer(self, agent: Agent, to: Framework) -> Grant:
+        grant, asking = super().offer(agent, to), self._master.frameworks[to.name]
+        asking.asking = max(0, asking.asking - grant.resources // asking.needs)
+        return grant
+
+    def _draw(self) -> Iterator[Agent]:
         master, dice = self._master, self._master.world.dice
         while master.untried and (asking := master.asking()):
             machine = master.untried.draw(dice)
@@ -252,18 +258,13 @@ class _AskedView(View):
             if agent.free:
                 master.tried.append(machine)
 
-    def offer(self, agent: Agent, to: Framework) -> Grant:
-        grant, asking = super().offer(agent, to), self._master.frameworks[to.name]
-        asking.asking = max(0, asking.asking - grant.resources // asking.needs)
-        return grant
-
     def _with_use(self, agent: Agent) -> list[Framework]:
         use = {framework.workload for framework in self._master.asking() if framework.needs <= agent.free}
         return [framework for framework in self._may_have(agent) if framework.name in use] if use else []
 
-    def _first_with_use(self, agent: Agent) -> Grant | None:
+    def _first_with_use(self, agent: Agent, *, guaranteed: bool = False) -> Grant | None:
         first = min(self._with_use(agent), key=self.turn, default=None)
-        return self.offer(agent, first) if first else None
+        return self.offer(agent, first) if first and not guaranteed else None
 
 
 def needs_of(job: Job, tasks: int = 1) -> Resources:

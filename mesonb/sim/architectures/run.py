@@ -96,7 +96,7 @@ def summary(name: str, world: World) -> dict[str, object]:
             "cpus": world.used_cpus.mean(until_us, cell.total_cpus),
             "mem": world.used_mem.mean(until_us, cell.total_mem),
         },
-        "locked_cpus": world.locked_cpus.mean(until_us, cell.total_cpus),
+        "locked_share": world.locked_cpus.mean(until_us, cell.total_cpus),
     }
 
 

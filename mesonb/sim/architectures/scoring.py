@@ -5,8 +5,8 @@ Three ideas of those systems are kept, because each has a measurable price and g
 - *Filter, then score*: a machine without room is not scored. A score is a pure function of the machine and the task.
 - *Stop at enough*: kube-scheduler scores 50 % of 100 machines and fewer of more, 10 % of 5,000, never under 5 % nor under
   100; the search goes on where the last one stopped. ``everything=True`` scores all.
-- *Equivalence classes* (Borg, EuroSys'15, Section 3.4): equal tasks of a job are scored once; after each placement only
-  the machine that changed is scored again.
+- *Equivalence classes and a score cache* (Borg, EuroSys'15, Section 3.4): equal tasks of a job are scored once; after
+  each placement only the machine that changed is scored again; machines that would be left alike share one score.
 
 Scores: ``least_allocated`` spreads and ``most_allocated`` packs (mean of the free, or the used, fractions of cpu and
 memory, 0..100); ``nomad`` packs by 20 - (10^free cpu + 10^free memory), cut off to 0..18. A dice settles ties.
@@ -27,6 +27,8 @@ Placement = Callable[[Cell, int, int, int, Random], list[int]]
 #: How good a machine would be after the task: (free cpu fraction, free memory fraction) -> more is better.
 Score = Callable[[float, float], float]
 
+#: How many scores are remembered at a time.
+_CACHED = 10_000
 #: kube-scheduler's percentageOfNodesToScore when it is not set: 50 - machines / 125 percent, at least 5.
 _PERCENT, _MACHINES_PER_PERCENT, _LEAST_PERCENT, _LEAST_MACHINES = 50, 125, 5, 100
 
@@ -77,6 +79,7 @@ class Scored:
     score: Score = least_allocated
     everything: bool = False  #: score every machine with room, not just enough
     _next: int = field(default=0, repr=False)  #: where the search goes on
+    _known: dict[tuple[int, int, tuple[int, int]], float] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return self.score.__name__.replace("_", "-")
@@ -111,6 +114,15 @@ class Scored:
                 yield machine
 
     def _ranked(self, cell: Cell, machine: int, cpus: int, mem: int, dice: Random) -> tuple[float, float, int]:
-        total_cpus, total_mem = cell.machines[machine]
-        free_cpus, free_mem = cell.free_cpus[machine] - cpus, cell.free_mem[machine] - mem
-        return -self.score(free_cpus / (total_cpus or 1), free_mem / (total_mem or 1)), dice.random(), machine
+        left = cell.free_cpus[machine] - cpus, cell.free_mem[machine] - mem, cell.machines[machine]
+        badness = self._known.get(left)
+        if badness is None:
+            badness = self._remember(left)
+        return badness, dice.random(), machine
+
+    def _remember(self, left: tuple[int, int, tuple[int, int]]) -> float:
+        free_cpus, free_mem, (total_cpus, total_mem) = left
+        if len(self._known) >= _CACHED:
+            self._known.clear()
+        self._known[left] = badness = -self.score(free_cpus / (total_cpus or 1), free_mem / (total_mem or 1))
+        return badness
