@@ -36,6 +36,7 @@ from mesonb.live.host import publish
 #: A cluster that nobody has led for so long goes away. ``dask.config``: mesonb.idle-timeout.
 IDLE = "10 min"
 START_S = 60
+STOP_S = 10
 AGENTS_MOST = 256
 _POLL_S = 0.02
 
@@ -53,9 +54,16 @@ class Local:
         """End it, with its agents; return when it is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
-        deadline_s = time.monotonic() + 10
-        while alive(self.pid) and time.monotonic() < deadline_s:
+        self.gone_within(STOP_S)
+
+    def gone_within(self, limit_s: float) -> bool:
+        """Wait for its end; False if it is still there."""
+        deadline_s = time.monotonic() + limit_s
+        while alive(self.pid):
+            if time.monotonic() > deadline_s:
+                return False
             time.sleep(_POLL_S)
+        return True
 
 
 def find_or_start(agents: Sequence[Resources], name: str = "") -> Local:

@@ -16,7 +16,7 @@ from typing import Any
 
 from distributed.comm.core import CommClosedError, connect
 
-from mesonb.errors import ClusterError, MasterExists, Unreachable
+from mesonb.errors import ClusterError, MasterExists, Unreachable, VersionMismatch
 
 logger = logging.getLogger("mesonb")
 
@@ -28,6 +28,8 @@ HUB, LEADER = "", "*leader"
 ATTACH = "mesonb-attach"
 
 Message = tuple[Any, ...]
+
+_REFUSALS = {"MasterExists": MasterExists, "Unreachable": Unreachable, "VersionMismatch": VersionMismatch}
 
 
 class Peer:
@@ -103,7 +105,7 @@ async def dial(
         raise Unreachable(f"the hub at {address} does not answer: {type(error).__name__} {error}") from error
     if refusal := welcome.get("refused"):
         await comm.close()
-        raise {"MasterExists": MasterExists}.get(refusal, ClusterError)(welcome["because"])
+        raise _REFUSALS.get(refusal, ClusterError)(welcome["because"])
     peer = Peer(comm, on_message)
     peer.welcome = welcome
     return peer

@@ -128,7 +128,7 @@ class Executors:
             number, packet = self._queue[0]
             try:
                 self._pipe.send(packet)
-            except BlockingIOError:
+            except OSError:  # full; or the zygote has died, and ``_news`` is about to say so
                 break
             self._queue.popleft()
             self._in_pipe[number] = now_s
@@ -159,7 +159,7 @@ class Executors:
         tasks.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", IDLE_S, 0))
         self._zygote = subprocess.Popen(
             [sys.executable, "-c", "from mesonb.live.zygote import main; main()",
-             str(theirs.fileno()), str(tasks.fileno()), str(self.folder), *modules],
+             str(os.getpid()), str(theirs.fileno()), str(tasks.fileno()), str(self.folder), *modules],
             pass_fds=(theirs.fileno(), tasks.fileno()), stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         theirs.close()

@@ -73,6 +73,7 @@ class Hub(SchedulerPlugin):
         self.leader: Line | None = None
         self.epoch = 0
         self._led_s = time.monotonic()
+        self._closing: asyncio.Future[Any] | None = None
         scheduler.handlers[ATTACH] = self.attach
         self._pinging = asyncio.ensure_future(self._ping())
 
@@ -102,6 +103,8 @@ class Hub(SchedulerPlugin):
             self._leave(line)
 
     def _refuse(self, introduction: dict[str, Any]) -> dict[str, str] | None:
+        if self._closing:
+            return {"refused": "Unreachable", "because": "this cluster is ending, because nobody used it; try again"}
         if introduction["protocol"] != PROTOCOL:
             because = (
                 f"{introduction['name']} speaks protocol {introduction['protocol']}, this cluster {PROTOCOL}: "

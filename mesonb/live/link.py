@@ -32,8 +32,8 @@ RELINK_S = 5
 class Link:
     """The master's side of one cluster."""
 
-    peer: Peer
-    client: Any
+    peer: Peer | None = None
+    client: Any = None
 
     def __init__(self, address: str, security: Any, leader_id: str, on_message: Callable[[str, Message], None]) -> None:
         self.address, self.security, self.leader_id = address, security, leader_id
@@ -43,14 +43,10 @@ class Link:
     async def attach(self) -> None:
         """Connect, check, lead; then let every worker become an agent."""
         await self._connect()
-        try:
-            await self._check_versions()
-            await self.client.register_plugin(Hub())
-            await self.lead()
-            await self.client.register_plugin(Agent())
-        except BaseException:
-            await self.client.close()
-            raise
+        await self._check_versions()
+        await self.client.register_plugin(Hub())
+        await self.lead()
+        await self.client.register_plugin(Agent())
 
     async def lead(self) -> None:
         """Ask the hub for the lead; MasterExists if somebody else has it."""
@@ -65,6 +61,16 @@ class Link:
                 "master.close(); mb.Master(name='mine') starts a local cluster of your own"
             ) from None
         self.epoch = self.peer.welcome["epoch"]
+
+    def send(self, to: str, *messages: Message) -> None:
+        """Send messages to a peer; lost when the link is cut, so whoever needs an answer asks again."""
+        if self.peer and messages:
+            self.peer.send(to, *messages)
+
+    async def read(self) -> None:
+        """Hand on every message until the link is cut."""
+        if self.peer:
+            await self.peer.read()
 
     async def relink(self) -> bool:
         """Find the hub again after the link was cut; False if it is gone, or has another leader."""
@@ -85,8 +91,9 @@ class Link:
 
     async def close(self) -> None:
         """Give up the lead."""
-        await self.peer.close()
-        with contextlib.suppress(Exception):
+        if self.peer:
+            await self.peer.close()
+        if self.client:
             await asyncio.wait_for(self.client.close(), 2)
 
     async def _connect(self) -> None:

@@ -44,6 +44,7 @@ class Mailbox:
         self._packer = Packer()
         self._mail: SimpleQueue[list[Mail] | None] = SimpleQueue()
         self._due: list[int] = []
+        self._checked: tuple[Resources | None, Resources | None] = (None, None)
         self._busy_s: float | None = None  #: since when callbacks have been running
         self._told = False
         self._hung = False
@@ -70,8 +71,11 @@ class Mailbox:
         self._master.cargo[task.id] = self._packer.pack(task)
 
     def check_needs(self, needs: Resources) -> None:
-        """Raise BadValue if there are agents and none is large enough."""
-        self._master.check_needs(needs)
+        """Raise BadValue if there are agents and none is large enough; the same needs twice are looked at once."""
+        total = self._master.core.total  # another one whenever an agent joins or is lost
+        if needs is not self._checked[0] or total is not self._checked[1]:
+            self._master.check_needs(needs)
+            self._checked = needs, total
 
     def wake_at(self, due_us: int) -> None:
         """Wake the driver at that time."""

@@ -25,7 +25,7 @@ from mesonb.core.books import Settings
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
-from mesonb.errors import BadValue, VersionMismatch
+from mesonb.errors import BadValue, Unreachable, VersionMismatch
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.cargo import Cargo
@@ -39,6 +39,8 @@ from mesonb.session import Session
 
 #: How long a cluster may take to be looked at and given its plugins.
 ATTACH_S = 60
+#: How long a cluster may take to end, and a link to close.
+GONE_S = 5
 #: Shares are noted at most so often, and slow callbacks looked for.
 NOTE_S = 0.05
 LOOK_S = 0.25
@@ -58,6 +60,8 @@ class Master(Session):
     kind = "master"
     _open: ClassVar[dict[str, Any]] = {}  #: the masters of this process, by cluster
     _made_with: dict[str, object]
+    local: Local | None  #: the local cluster, where it is one
+    _link: Link
 
     def __new__(cls, cluster: Any = None, **kwargs: object) -> Self:
         """Return this process's master of that cluster, where there is one."""
@@ -90,28 +94,39 @@ class Master(Session):
         self._key = _key(cluster, name)
         self._thread = LoopThread("mesonb-master")
         self._loop = self._thread.loop
-        self.local: Local | None = None
-        if cluster is None:
-            self.local = find_or_start(sizes(agents), name)
-            address, security = self.local.address, None
-        else:
-            address, security = address_of(cluster)
-        self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard)
         try:
-            self._thread.wait_for(self._link.attach(), ATTACH_S)
+            self._reach(cluster, agents, name)
             super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size, self._link.epoch), allocator)
             self._prepare()
             self._thread.call(self._start)
-            self._roster.wait_for(
-                self.local.agents if self.local else self._thread.wait_for(self._link.expected(), ATTACH_S)
-            )
+            expected = self.local.agents if self.local else self._thread.wait_for(self._link.expected(), ATTACH_S)
+            self._roster.wait_for(expected)
         except BaseException:
-            self._thread.stop()
+            self._unreach()
             raise
         for warning in self._roster.warnings:
             warnings.warn(warning, stacklevel=2)
         Master._open[self._key] = self
         atexit.register(self.close)
+
+    def _reach(self, cluster: Any, agents: int | Sequence[Resources] | None, name: str) -> None:
+        """Attach to the cluster; a local one that ends just now is waited for, and another one started."""
+        for last in (False, True):
+            self.local = find_or_start(sizes(agents), name) if cluster is None else None
+            address, security = (self.local.address, None) if self.local else address_of(cluster)
+            self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard)
+            try:
+                self._thread.wait_for(self._link.attach(), ATTACH_S)
+            except Unreachable:
+                if last or not self.local or not self.local.gone_within(GONE_S):
+                    raise
+            else:
+                return
+
+    def _unreach(self) -> None:
+        with contextlib.suppress(Exception):
+            self._thread.wait_for(self._link.close(), GONE_S)
+        self._thread.stop()
 
     def _prepare(self) -> None:
         self.closed = False
@@ -168,9 +183,7 @@ class Master(Session):
             Master._open.pop(self._key, None)
             for mailbox in [*self._boxes.values(), *(box for waiting in self._registering.values() for box in waiting)]:
                 mailbox.stop()
-            with contextlib.suppress(Exception):
-                self._thread.wait_for(self._link.close(), 5)
-            self._thread.stop()
+            self._unreach()
         if cluster and self.local:
             self.local.stop()
 
@@ -236,7 +249,7 @@ class Master(Session):
             case events.Launch():
                 self._launch(event)
             case events.Kill():
-                self._link.peer.send(event.agent, ("kill", event.task))
+                self._link.send(event.agent, ("kill", event.task))
             case events.Rejected():
                 if isinstance(event.call, calls.Subscribe):
                     self._registering[event.call.framework].popleft().stop()
@@ -255,7 +268,7 @@ class Master(Session):
                 box.deliver(mail)
         acks, self._acks = self._acks, {}
         for agent, tasks in acks.items():
-            self._link.peer.send(agent, ("ack", tasks))
+            self._link.send(agent, ("ack", tasks))
 
     def _subscribed(self, event: events.Subscribed) -> None:
         """From here on this name's mail is for the newest registration; what came before is for the one before."""
@@ -268,7 +281,7 @@ class Master(Session):
     def _launch(self, event: events.Launch) -> None:
         cargo = self.cargo.pop(event.task)
         function = self._roster.function_for(event.agent, cargo)
-        self._link.peer.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments))
+        self._link.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments))
 
     # -- from the hub and the agents --------------------------------------------------------------------------------
 
@@ -288,7 +301,7 @@ class Master(Session):
             case (_, "gone", agent):
                 self._gone(agent, f"the Dask worker of {agent} is gone")
             case (_, "ping"):
-                self._link.peer.send(HUB, ("pong",))
+                self._link.send(HUB, ("pong",))
             case _:
                 raise ValueError(f"{message[:2]} is no message that a master takes")
 
@@ -312,7 +325,7 @@ class Master(Session):
         mine = self.core.agents[agent].tasks
         for task in [task for task in mine.values() if task.id not in tasks and task.since_us < self._linked_us]:
             self._take(calls.TaskUpdate(agent, task.id, TaskState.LOST, "its launch never arrived"), b"")
-        self._link.peer.send(agent, *[("kill", task) for task in tasks if task not in mine])
+        self._link.send(agent, *[("kill", task) for task in tasks if task not in mine])
 
     def _gone(self, agent: str, because: str) -> None:
         self._roster.strike(agent)
@@ -322,7 +335,7 @@ class Master(Session):
     async def _stay_linked(self) -> None:
         """Read what the hub sends; find it again when the link is cut, or give the agents up."""
         while True:
-            await self._link.peer.read()
+            await self._link.read()
             self._linked_us = self.now_us()
             if not await self._link.relink():
                 break

@@ -30,11 +30,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> NoReturn:
-    """Serve: ``python -c '...main()' CONTROL_FD TASKS_FD FOLDER MODULE...``."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    tasks = socket.socket(fileno=int(sys.argv[2]))
-    folder, modules = sys.argv[3], sys.argv[4:]
-    die_with_parent()
+    """Serve: ``python -c '...main()' AGENT_PID CONTROL_FD TASKS_FD FOLDER MODULE...``."""
+    agent_pid, control_fd, tasks_fd, folder, *modules = sys.argv[1:]
+    control, tasks = socket.socket(fileno=int(control_fd)), socket.socket(fileno=int(tasks_fd))
+    die_with_parent(int(agent_pid))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in modules:
         with contextlib.suppress(Exception):  # a task that needs it will say what is wrong with it
@@ -62,14 +61,27 @@ def serve(control: socket.socket, tasks: socket.socket, folder: str) -> None:
             asked, fds, _, _ = socket.recv_fds(control, 16, 1)
             if not asked:
                 return
-            pid = os.fork()
+            own = socket.socket(fileno=fds[0])
+            pid = fork()
             if pid == 0:
-                signal.set_wakeup_fd(-1)
                 for inherited in (control, woken, waker):
                     inherited.close()
-                become_child(tasks, socket.socket(fileno=fds[0]), folder, spare=asked == SPARE)
-            os.close(fds[0])
+                become_child(tasks, own, folder, spare=asked == SPARE)
+            own.close()
             control.send(NEWS.pack(BORN, pid, 0))
+
+
+def fork() -> int:
+    """Fork; the child leads a session of its own, hears signals as any process does, and dies with the zygote."""
+    zygote_pid = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        die_with_parent(zygote_pid)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return pid
 
 
 def bury(control: socket.socket) -> None:
@@ -85,11 +97,7 @@ def bury(control: socket.socket) -> None:
 
 
 def become_child(tasks: socket.socket, own: socket.socket, folder: str, *, spare: bool) -> NoReturn:
-    """Go on as a child, in a session of its own, until the agent is gone or a spare child has been idle."""
-    os.setsid()
-    die_with_parent()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Go on as a child until the agent is gone, or a spare child has been idle."""
     status = 1
     try:
         Child(tasks, own, folder, spare=spare).run()
@@ -98,9 +106,9 @@ def become_child(tasks: socket.socket, own: socket.socket, folder: str, *, spare
         os._exit(status)
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent_pid: int) -> None:
     """Ask Linux to kill this process when its parent dies, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() == 1:  # it died before we could ask
+        if os.getppid() != parent_pid:  # it died before we could ask
             os._exit(1)
