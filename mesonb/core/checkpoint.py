@@ -24,7 +24,7 @@ from mesonb.errors import LogError
 
 _OURS = "mesonb.core."
 _PLAIN = {
-    "builtins": ("set", "frozenset", "object", "bytearray"),
+    "builtins": ("set", "frozenset", "object", "bytearray", "int", "float", "str", "bool", "list", "dict", "tuple"),
     "collections": ("deque", "OrderedDict", "Counter", "defaultdict"),
     "fractions": ("Fraction",),
     "random": ("Random",),

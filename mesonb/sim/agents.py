@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from functools import partial
+from random import Random
 from typing import Any
 
 from mesonb.core import calls, events
@@ -12,22 +13,26 @@ from mesonb.core.records import TaskState
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NoDuration
 from mesonb.frameworks.base import Outcome, TaskHandle
+from mesonb.sim.distributions import Distribution
 from mesonb.sim.engine import Engine
 
-#: How long something lasts: "30s", seconds, or a function of the task's arguments that returns one of these.
-Duration = float | str | Callable[..., float | str]
+#: How long something lasts: "30s", seconds, a distribution, or a function of the task's arguments that returns one of these.
+Duration = float | str | Distribution | Callable[..., float | str | Distribution]
 Report = Callable[[calls.TaskUpdate, Outcome | None], object]
 
 
 class PretendAgents:
     """All agents of a simulation. ``report`` takes an update when it reaches the master."""
 
-    def __init__(self, engine: Engine, latency_us: int, report: Report) -> None:
+    def __init__(self, engine: Engine, latency_us: int, report: Report, seed: int = 0) -> None:
         self._engine = engine
         self._latency_us = latency_us
         self._report = report
         self._durations: dict[Callable[..., Any], tuple[Duration, bool]] = {}
-        self._tasks: dict[str, TaskHandle] = {}  #: promised or running, by id
+        self._dice = Random(f"{seed}/durations")
+        #: What is promised or running, by agent and id: the task, how long it lasts, whether its function really runs.
+        self._tasks: dict[str, dict[str, tuple[TaskHandle, int, bool]]] = {}
+        self.trouble: NoDuration | None = None  #: a task was launched of which nobody said how long it lasts
         self.slow: dict[str, float] = {}  #: how many times longer tasks last on an agent, where it is not once
 
     def runs_for(self, function: Callable[..., Any], duration: Duration, *, execute: bool) -> None:
@@ -35,41 +40,52 @@ class PretendAgents:
         if not callable(function):
             raise BadValue(f"{function!r} is not a function; write sim.runs_for(function, '30s')")
         if not callable(duration):
-            parse_duration(duration)
+            parse_duration(duration)  # to say now what is wrong with it
         self._durations[function] = (duration, execute)
 
     def promise(self, task: TaskHandle) -> None:
         """Take in a task that is about to be launched; NoDuration if nobody said how long it lasts."""
+        name = getattr(task.function, "__name__", repr(task.function))
         if task.function not in self._durations:
-            name = getattr(task.function, "__name__", repr(task.function))
-            raise NoDuration(f"how long does {name} last? Say so before it runs: sim.runs_for({name}, '30s')")
-        self._tasks[task.id] = task
+            self.trouble = NoDuration(f"how long does {name} last? Say so before it runs: sim.runs_for({name}, '30s')")
+            raise self.trouble
+        duration, execute = self._durations[task.function]
+        self._tasks.setdefault(task.agent, {})[task.id] = task, self._drawn_us(duration, task, name), execute
+
+    def _drawn_us(self, duration: Duration, task: TaskHandle, name: str) -> int:
+        """Return how long a task will last, in microseconds."""
+        if callable(duration) and not isinstance(duration, Distribution):
+            duration = duration(*task.args, **task.kwargs)
+        try:
+            return _micros(duration(self._dice) if isinstance(duration, Distribution) else duration)
+        except BadValue as error:
+            raise BadValue(f"how long {name} lasts is not a time: {error}") from None
 
     def launch(self, event: events.Launch) -> None:
         """Start a task, and plan its end; its agent may have died while this was on its way."""
-        task = self._tasks.get(event.task)
-        if task is None:
+        promised = self._tasks.get(event.agent, {}).get(event.task)
+        if promised is None:
             return
         self._say(event.agent, event.task, TaskState.RUNNING)
-        duration, execute = self._durations[task.function]
-        lasts = duration(*task.args, **task.kwargs) if callable(duration) else duration
-        lasts_us = parse_duration(lasts)
+        task, lasts_us, _ = promised
         if self.slow:
             lasts_us = int(lasts_us * self.slow.get(event.agent, 1))
-        self._engine.after(lasts_us, partial(self._finish, event.agent, task, execute))
+        self._engine.after(lasts_us, partial(self._finish, event.agent, task.id))
 
     def kill(self, event: events.Kill) -> None:
         """End a task before its time."""
-        if self._tasks.pop(event.task, None):
+        if self._tasks.get(event.agent, {}).pop(event.task, None):
             self._say(event.agent, event.task, TaskState.KILLED, because="killed")
 
     def lose(self, agent: str) -> None:
         """Forget all that an agent runs: it is dead, and says nothing."""
-        self._tasks = {name: task for name, task in self._tasks.items() if task.agent != agent}
+        self._tasks.pop(agent, None)
 
-    def _finish(self, agent: str, task: TaskHandle, execute: bool) -> None:
-        if self._tasks.pop(task.id, None) is None:
+    def _finish(self, agent: str, name: str) -> None:
+        promised = self._tasks.get(agent, {}).pop(name, None)
+        if promised is None:
             return  # it was killed, or its agent was lost
+        task, _, execute = promised
         outcome = run(task) if execute else Outcome()
         if outcome.error is None:
             self._say(agent, task.id, TaskState.FINISHED, outcome)
@@ -80,6 +96,11 @@ class PretendAgents:
     def _say(self, agent: str, task: str, state: TaskState, outcome: Outcome | None = None, because: str = "") -> None:
         update = calls.TaskUpdate(agent, task, state, because)
         self._engine.after(self._latency_us, partial(self._report, update, outcome))
+
+
+def _micros(lasts: float | str) -> int:
+    """Whole microseconds; the short way for what most durations are."""
+    return round(lasts * 1_000_000) if isinstance(lasts, float) and 0 <= lasts < 1e9 else parse_duration(lasts)
 
 
 def run(task: TaskHandle) -> Outcome:

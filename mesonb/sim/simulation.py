@@ -162,8 +162,9 @@ class Simulation(Session):
             return self.engine.now_us + parse_duration(time)
         end_us = parse_duration(until or 0)
         if end_us < self.engine.now_us:
+            now = show_duration(self.engine.now_us)
             raise BadValue(
-                f"{until} is in the past: it is {show_duration(self.engine.now_us)} since the start; sim.run({until!r}) adds that much"
+                f"{until} is in the past: it is {now} since the start; sim.run({until!r}) adds as much to that"
             )
         return end_us
 
