@@ -23,7 +23,9 @@ def built(source: Path) -> Path:
 def fingerprints(source: Path) -> str:
     """Return one line a source file: its hash and its name."""
     found = sorted(path for pattern in SOURCES for path in source.glob(pattern))
-    return "".join(f"{sha256(path.read_bytes()).hexdigest()}  {path.relative_to(source).as_posix()}\n" for path in found)
+    return "".join(
+        f"{sha256(path.read_bytes()).hexdigest()}  {path.relative_to(source).as_posix()}\n" for path in found
+    )
 
 
 def jlpm(source: Path, *arguments: str) -> None:

@@ -1,0 +1,225 @@
+"""The JupyterLab extension in a real browser, with real kernels: what it lists, follows, opens, brings back, and says.
+
+Rule: looked at as a user would, by what the page shows; commands run as the palette runs them.
+"""
+
+import json
+import shutil
+
+import pytest
+
+from tests.browser.lab import Lab, Notebook, browser_page
+from tests.helpers import ROOT
+
+pytestmark = pytest.mark.browser
+
+BUSY_S = 25
+FRAMES = "Number(document.querySelector('#mesonb-sidebar .mesonb')?.dataset.frames ?? 0)"
+TWO = """
+import time
+import mesonb as mb
+sim = mb.Simulation(agents=4, seed=1)
+def train(x): return x
+sim.runs_for(train, "2s")
+runs = sim.register(mb.Queue(needs=mb.Resources(cpus=1, mem="1GB")), name="sweep").map(train, range(10_000))
+master = mb.Master(name="labextension")
+naps = master.register(mb.Queue(needs=mb.Resources(cpus=1, mem="50MB")), name="naps").map(time.sleep, [0.1] * 2_000)
+"""
+ONE = """
+import time
+import mesonb as mb
+sim = mb.Simulation(agents=3, seed=1)
+queue = sim.register(mb.Queue(needs=mb.Resources(cpus=1, mem="1GB")), name="sweep")
+"""
+BUSY = f"""
+end = time.monotonic() + {BUSY_S}
+while time.monotonic() < end:
+    sim.run("100ms")
+"""
+CLOSE = "master.close()"
+
+
+class ExtendedLab(Lab):
+    """A JupyterLab that has the extension, as built and committed."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        shutil.copytree(ROOT / "mesonb" / "labextension", self.home / "data" / "labextensions" / "mesonb")
+
+
+class BareLab(ExtendedLab):
+    """One where the Jupyter server's half is not switched on."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        (self.home / "config" / "jupyter_server_config.d" / "mesonb.json").write_text(
+            json.dumps({"ServerApp": {"jpserver_extensions": {"mesonb.panels.jupyter": False}}})
+        )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    lab = ExtendedLab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def page(chromium_path, lab):
+    """A page, with no layout kept of the test before."""
+    shutil.rmtree(lab.home / "workspaces", ignore_errors=True)
+    with browser_page(chromium_path) as page:
+        yield page
+
+
+def command(page, name: str, **args) -> None:
+    page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, args])
+
+
+def listed(page) -> list[str]:
+    """The sessions that the sidebar lists."""
+    return page.locator("#mesonb-sidebar .mesonb-name").all_inner_texts()
+
+
+def says(page, text: str, where: str = "#mesonb-sidebar") -> bool:
+    return any(text in said for said in page.locator(f"{where} .mesonb-reason:visible").all_inner_texts())
+
+
+def tabs(page) -> list[str]:
+    return page.locator("#jp-main-dock-panel .lm-TabBar-tabLabel").all_inner_texts()
+
+
+def opened(page, lab, name: str, *cells: str) -> Notebook:
+    """A notebook with the sidebar beside it."""
+    notebook = Notebook(page, lab, name, list(cells))
+    command(page, "mesonb:show")
+    return notebook
+
+
+def test_the_sidebar_lists_masters_and_simulations_live_while_the_kernel_is_busy(lab, page) -> None:
+    notebook = opened(page, lab, "two", TWO, BUSY, CLOSE)
+    notebook.until(lambda: says(page, "no master and no simulation"), 20, "an empty list says so")
+    notebook.run_to_end(0, 90)
+    notebook.until(
+        lambda: [name.split("-")[0] for name in listed(page)] == ["simulation", "master"], 20, "both are listed"
+    )
+    notebook.run(1)
+    notebook.until_status("busy", 10)
+    for kind in ("simulation", "master"):
+        page.locator(".mesonb-name", has_text=kind).click()
+        notebook.until(
+            lambda kind=kind: kind in page.locator("#mesonb-sidebar .mesonb h3").inner_text(), 10, f"its board, {kind}"
+        )
+        notebook.until(lambda: page.evaluate(FRAMES) >= 10, 20, f"frames of the {kind}")
+        assert notebook.status == "busy"
+    bar = page.locator(".mesonb-status").inner_text()
+    assert "master-" in bar
+    assert "agents, " in bar
+    command(page, "notebook:interrupt-kernel")
+    notebook.until_status("idle", 30)
+    notebook.run_to_end(2)
+
+
+def test_the_sidebar_is_back_after_a_reload_while_the_kernel_is_busy(lab, page) -> None:
+    notebook = opened(page, lab, "reload", ONE, BUSY)
+    notebook.run_to_end(0)
+    notebook.until(lambda: listed(page), 20, "the list")
+    command(page, "mesonb:arrange")
+    notebook.until(lambda: len(tabs(page)) == 3, 10, "the notebook, its board and its shares, side by side")
+    notebook.until(lambda: saved_layout_has(lab, "shares:simulation-1:reload.ipynb"), 20, "the layout is kept")
+    notebook.run(1)
+    notebook.until_status("busy", 10)
+    page.reload(wait_until="commit")
+    page.wait_for_function(
+        "window.jupyterapp?.restored.then(() => { window.restoredMs ??= performance.now(); return true; })",
+        timeout=60_000,
+    )
+    page.wait_for_function(f"{FRAMES} > 0 && (window.framesMs ??= performance.now())", timeout=60_000, polling=20)
+    restored_ms, frames_ms = page.evaluate("[window.restoredMs, window.framesMs]")
+    print(f"live {frames_ms:.0f} ms after the reload, {frames_ms - restored_ms:.0f} ms after JupyterLab's own layout")
+    assert frames_ms - restored_ms < 3000, "JupyterLab's own time depends on the machine; ours is counted from there"
+    there = ["reload.ipynb", "simulation-1: board", "simulation-1: shares over time"]
+    notebook.until(lambda: sorted(tabs(page)) == there, 10, "the tabs are where they were")
+    page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel", timeout=30_000)
+    notebook.until(lambda: notebook.counter(1) is None, 5, "the cell has not ended")
+    command(page, "notebook:interrupt-kernel")
+
+
+def saved_layout_has(lab, name: str) -> bool:
+    return any(name in path.read_text() for path in (lab.home / "workspaces").glob("*"))
+
+
+def test_the_sidebar_follows_the_notebook_in_front(lab, page) -> None:
+    notebook = opened(page, lab, "first", ONE)
+    notebook.run_to_end(0)
+    notebook.until(lambda: listed(page) == ["simulation-1"], 20, "the first notebook's simulation")
+    shutil.copy(lab.notebooks / "first.ipynb", lab.notebooks / "second.ipynb")
+    command(page, "docmanager:open", path="second.ipynb", kernel={"name": "python3"})
+    notebook.until(lambda: says(page, "no master and no simulation"), 30, "the second notebook has none")
+    assert listed(page) == []
+    assert page.locator("#mesonb-sidebar .mesonb").count() == 0
+    command(page, "docmanager:open", path="first.ipynb")
+    notebook.until(lambda: listed(page) == ["simulation-1"], 10, "the first one's again")
+
+
+def test_a_tab_shows_its_panel_and_finds_it_again_after_a_restart(lab, page) -> None:
+    notebook = opened(page, lab, "tabs", ONE, "sim.run('1s')")
+    notebook.run_to_end(0)
+    notebook.until(lambda: listed(page), 20, "the list")
+    page.locator("#mesonb-sidebar .mesonb-open button", has_text="Shares").click()
+    page.frame_locator(".mesonb-frame").locator(".bk-Figure").wait_for(timeout=30_000)
+    command(page, "mesonb:open", panel="board", session="simulation-1", notebook="tabs.ipynb")
+    page.locator(".mesonb-tab .mesonb h3", has_text="simulation-1").wait_for(timeout=10_000)
+    command(page, "docmanager:open", path="tabs.ipynb")
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }")
+    command(page, "mesonb:open", panel="board", session="simulation-1", notebook="tabs.ipynb")
+    notebook.until(lambda: says(page, "Run its cell again", ".mesonb-tab"), 30, "the tab says what is gone")
+    command(page, "docmanager:open", path="tabs.ipynb")
+    notebook.until_status("idle", 30)
+    notebook.run(0)
+    command(page, "mesonb:open", panel="board", session="simulation-1", notebook="tabs.ipynb")
+    page.locator(".mesonb-tab .mesonb h3", has_text="simulation-1").wait_for(timeout=30_000)
+
+
+def test_a_newcomer_is_given_a_first_cell(lab, page) -> None:
+    notebook = opened(page, lab, "newcomer", "1 + 1")
+    page.get_by_role("button", name="Put it in a cell").click(timeout=20_000)
+    source = "window.jupyterapp.shell.currentWidget.model.cells.get(1)?.sharedModel.source"
+    notebook.until(lambda: "mb.Master()" in (page.evaluate(source) or ""), 10, "the code is in a new cell")
+
+
+def test_without_a_notebook_or_a_kernel_the_reason_is_shown(lab, page) -> None:
+    page.goto(f"{lab.url}lab?reset&token={lab.token}")
+    page.wait_for_function("window.jupyterapp?.restored.then(() => true)", timeout=60_000)
+    command(page, "mesonb:show")
+    page.locator("#mesonb-sidebar .mesonb-reason", has_text="Open a notebook").wait_for(timeout=20_000)
+    notebook = opened(page, lab, "kernelless", "1")
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")
+    notebook.until(lambda: says(page, "no kernel"), 20, "a notebook without a kernel")
+    assert "no kernel" in page.locator(".mesonb-status button").get_attribute("title")
+
+
+def test_a_server_without_its_half_is_named_with_the_remedy(chromium_path, tmp_path) -> None:
+    lab = BareLab(tmp_path)
+    try:
+        with browser_page(chromium_path) as page:
+            notebook = opened(page, lab, "bare", "1")
+            notebook.until(lambda: says(page, "jupyter server extension list"), 20, "the reason")
+    finally:
+        lab.close()
+
+
+def test_behind_a_hub_prefix_in_a_dark_theme(chromium_path, tmp_path) -> None:
+    lab = ExtendedLab(tmp_path, base_url="/user/ada/")
+    try:
+        with browser_page(chromium_path) as page:
+            notebook = opened(page, lab, "hub", ONE)
+            command(page, "apputils:change-theme", theme="JupyterLab Dark")
+            notebook.run_to_end(0)
+            notebook.until(lambda: page.evaluate(FRAMES) > 0, 20, "a live board")
+            assert page.locator("#mesonb-sidebar .mesonb").get_attribute("data-transport") == "ws"
+            command(page, "mesonb:open", panel="shares")
+            page.frame_locator(".mesonb-frame").locator(".bk-Figure").wait_for(timeout=30_000)
+            assert "theme=dark" in page.locator(".mesonb-frame").get_attribute("src")
+    finally:
+        lab.close()
