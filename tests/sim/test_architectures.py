@@ -175,6 +175,13 @@ def test_todays_frameworks_think_side_by_side():
     assert row["wait_first_s"] == {"batch": 0, "service": 0}
 
 
+def test_a_job_for_which_no_offer_comes_makes_way_for_the_next():
+    jobs = [job("batch", 0, 1, 500, cpus=3), job("batch", 5, 1, 10, cpus=2), job("batch", 5.5, 1, 10)]
+    row = run(TwoLevel(), jobs)
+    assert row["placed"] == {"batch": 3}
+    assert row["wait_first_s"]["batch"] == pytest.approx((0 + (501 - 5) + 0.5) / 3)
+
+
 def test_todays_master_keeps_its_own_books_right():
     """The core's invariants hold at the end, and it agrees with the cell machine by machine."""
     architecture, masters = TwoLevel(), []

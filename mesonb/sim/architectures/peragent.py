@@ -6,7 +6,8 @@ offer is one agent, so frameworks think side by side, and each locks only what i
 
 Two things are short-cuts, both in favour of nobody. A framework would decline at once the agents that its job has no use
 for, so these are not offered to it in the first place; and frameworks without a job are not asking, as if suppressed. A
-framework thinks about one job at a time, holding its offers meanwhile, and does not think before it is offered something.
+framework thinks about one job at a time, holding its offers meanwhile. It does not think before it is offered something:
+a job for which nothing comes in a second makes way for the next, and is asked for again in its turn.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from mesonb.core.records import Agent, Framework, TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.sim.architectures.metrics import SchedulerBooks
-from mesonb.sim.architectures.world import PREFILL, Pending, Running, World
+from mesonb.sim.architectures.world import PREFILL, RETRY_US, Pending, Running, World
 from mesonb.sim.workload import Job
 
 #: Apache Mesos rescinds no offer for being old, unless it is told to.
@@ -165,6 +166,7 @@ class _Framework:
         self.pending: Pending | None = None  #: the job it asks or thinks for
         self.needs = Resources()  #: of one of its tasks
         self.thinking = False
+        self.since_us = 0  #: when it began to ask
         self.asking = 0  #: for how many tasks it still wants offers
         self.offers: dict[str, events.OfferMade] = {}
         master.call(calls.Subscribe(workload, workload))
@@ -174,13 +176,24 @@ class _Framework:
         self.queue.append(pending)
         if self.pending is None:
             self._ask()
+        else:
+            self._weary()
 
     def _ask(self) -> None:
-        self.pending = self.queue.popleft()
+        self.pending, self.since_us = self.queue.popleft(), self.master.world.now_us
         self.needs = needs_of(self.pending.job)
         self.asking = self.pending.left
         self.master.try_again()
         self.master.cycle()
+        if not self.thinking:
+            self.master.world.after(RETRY_US, self._weary)
+
+    def _weary(self) -> None:
+        """Turn to the next job, if no offer has come for this one in the time after which any job is tried again."""
+        waited = self.pending and not self.thinking and self.master.world.now_us - self.since_us >= RETRY_US
+        if self.pending and waited and self.queue:
+            self.queue.append(self.pending)
+            self._ask()
 
     def think(self) -> None:
         """Begin to decide, once there is something to decide on."""
