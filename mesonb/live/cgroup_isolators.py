@@ -12,7 +12,7 @@ from typing import ClassVar
 from mesonb.core.resources import Resources
 from mesonb.live import cgroups
 from mesonb.live.isolation import Isolator, over_memory
-from mesonb.live.processes import family
+from mesonb.live.processes import Weight, family
 
 #: How long an agent that leaves waits for the dead to be gone, so that it can remove their groups.
 GONE_MOST_S = 1.0
@@ -26,11 +26,12 @@ class Cgroup(Isolator):
     def __init__(self) -> None:
         self._place: cgroups.Place | None = None
         self._groups: dict[int, cgroups.Group] = {}
-        self._needs: dict[int, Resources] = {}
+        self._applied: dict[int, tuple[Resources, int]] = {}
+        self._first: dict[int, int] = {}  #: what each weighed before its first task; none of that is in its group
         self._gone: list[cgroups.Group] = []
 
-    def limit(self, group: cgroups.Group, needs: Resources) -> None:
-        """Write the limits of one group."""
+    def limit(self, group: cgroups.Group, needs: Resources, left_bytes: int) -> None:
+        """Write the limits of one group, in which earlier tasks have left so much memory."""
 
     def why_not(self) -> str:
         """Make a group, limit it, remove it."""
@@ -43,7 +44,7 @@ class Cgroup(Isolator):
             cgroups.enable(place, self.controller)
             probe = cgroups.Group(place, "probe")
             try:
-                self.limit(probe, Resources(cpus=1, mem="1GB"))
+                self.limit(probe, Resources(cpus=1, mem="1GB"), 0)
             finally:
                 probe.remove()
         except OSError as error:
@@ -51,20 +52,22 @@ class Cgroup(Isolator):
         self._place = place
         return ""
 
-    def apply(self, pid: int, needs: Resources) -> None:
-        if self._needs.get(pid) == needs:
-            return
-        assert self._place, "apply is for modules whose why_not found nothing"
-        group = self._groups.get(pid)
-        if group is None:
-            group = self._groups[pid] = cgroups.Group(self._place, str(pid))
-        self.limit(group, needs)
-        if pid not in self._needs:
-            group.add(family(pid))
-        self._needs[pid] = needs
+    def welcome(self, pid: int) -> None:
+        assert self._place, "only for modules whose why_not found nothing"
+        self._groups[pid] = cgroups.Group(self._place, str(pid))
+        self._groups[pid].add(family(pid))
+
+    def apply(self, pid: int, needs: Resources, before: Weight) -> None:
+        if pid not in self._groups:
+            self.welcome(pid)
+        left = before.held_bytes - self._first.setdefault(pid, before.held_bytes)
+        if self._applied.get(pid) != (needs, left):
+            self.limit(self._groups[pid], needs, max(0, left))
+            self._applied[pid] = needs, left
 
     def release(self, pid: int) -> None:
-        self._needs.pop(pid, None)
+        self._applied.pop(pid, None)
+        self._first.pop(pid, None)
         if group := self._groups.pop(pid, None):
             group.kill()  # what hid from its session by making one of its own is in here still
             self._gone.append(group)
@@ -94,8 +97,8 @@ class CgroupMemory(Cgroup):
         super().__init__()
         self._seen: dict[int, int] = {}
 
-    def limit(self, group: cgroups.Group, needs: Resources) -> None:
-        group.limit_memory(needs.mem)
+    def limit(self, group: cgroups.Group, needs: Resources, left_bytes: int) -> None:
+        group.limit_memory(needs.mem + left_bytes if needs.mem else 0)
 
     def check(self, pid: int, because: str = "") -> str:
         group = self._groups.get(pid)
@@ -103,7 +106,7 @@ class CgroupMemory(Cgroup):
         if kills <= self._seen.get(pid, 0):
             return ""
         self._seen[pid] = kills
-        limit = self._needs[pid].mem
+        limit = self._applied[pid][0].mem
         return over_memory(limit, limit, ", and it needed more: Linux ended it")
 
     def release(self, pid: int) -> None:
@@ -121,7 +124,7 @@ class CgroupCpu(Cgroup):
         "when cpus are short, tasks get them in proportion to what they asked for; when others are idle, they get more"
     )
 
-    def limit(self, group: cgroups.Group, needs: Resources) -> None:
+    def limit(self, group: cgroups.Group, needs: Resources, left_bytes: int) -> None:
         group.share_cpu(needs.cpus)
 
 
@@ -132,6 +135,6 @@ class CgroupCpuHard(CgroupCpu):
     yields_to = ()
     keeps = "a task, with all that it started, gets no more cpu than it asked for, even if others are idle"
 
-    def limit(self, group: cgroups.Group, needs: Resources) -> None:
-        super().limit(group, needs)
+    def limit(self, group: cgroups.Group, needs: Resources, left_bytes: int) -> None:
+        super().limit(group, needs, left_bytes)
         group.cap_cpu(needs.cpus)

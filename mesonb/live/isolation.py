@@ -1,25 +1,26 @@
 """Isolation: modules, chosen by name, that keep a task within what it asked for; what could not be applied is said.
 
 An ``Isolator`` is given the pid of a child that leads a session of its own, and applies limits to it while it lives,
-because a warm child runs one task after another. What a child weighed before its first task is nobody's fault and is
-never charged. A task that asked for no memory (or no cpu) is not limited in it. All methods are called on one thread.
+because a warm child runs one task after another. What a child weighed before its task, with all that earlier ones left
+in it, is never charged to the task. Who asked for no memory is not limited in it. All methods are called on one thread.
 
-The order in a task's life: ``apply`` as it begins, ``check`` ten times a second and once more when it failed or died,
-``rest`` when it is over, ``release`` when the child is dead. The modules themselves are in ``isolators.py`` and
-``cgroup_isolators.py``.
+The order in a child's life: ``welcome`` when it is born; for each task ``apply`` as it begins, ``check`` ten times a
+second and once more when it failed or died, ``rest`` when it is over; ``release`` when the child is dead. The modules
+themselves are in ``isolators.py`` and ``cgroup_isolators.py``.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from mesonb.core.resources import Resources
 from mesonb.core.units import show_bytes
 from mesonb.errors import BadValue
+from mesonb.live.processes import Weight, weigh
 
 #: So often a running task is looked at: what fills memory at 2 GB/s gets 200 MB too far.
 WATCH_S = 0.1
@@ -40,16 +41,18 @@ class Isolator:
         """Try it on this machine; return what is in the way, or nothing."""
         return ""
 
-    def apply(self, pid: int, needs: Resources) -> None:
-        """Limit a child to what its task asked for; OSError if Linux refuses."""
+    def welcome(self, pid: int) -> None:
+        """Take in a new child; it may be at work already. OSError if Linux refuses, as below."""
+
+    def apply(self, pid: int, needs: Resources, before: Weight) -> None:
+        """Limit a child to what its task asked for, beyond what it weighed before."""
 
     def check(self, pid: int, because: str = "") -> str:
         """Return how the task broke its limits, or nothing; ``because`` is how it failed or died, if it did."""
         return ""
 
-    def rest(self, pid: int) -> bool:
-        """Note that the task is over; True if the child is not fit for another."""
-        return False
+    def rest(self, pid: int) -> None:
+        """Note that the task is over."""
 
     def release(self, pid: int) -> None:
         """Forget a child that is dead."""
@@ -87,24 +90,36 @@ class Isolation:
         ]
         return self._report + refused
 
-    def apply(self, pid: int, needs: Resources) -> None:
-        """Limit a child before, or just as, its task begins."""
+    def welcome(self, pid: int) -> None:
+        """Take in a new child."""
         for isolator in self.isolators:
-            try:
-                isolator.apply(pid, needs)
-            except (ProcessLookupError, FileNotFoundError):
-                return  # it has died meanwhile
-            except OSError as error:
-                self._refused[isolator.name, error.strerror or str(error)] += 1
+            self._try(isolator, lambda one: one.welcome(pid))
+
+    def apply(self, pid: int, needs: Resources, before: Weight | None = None) -> None:
+        """Limit a child just as its task begins; it knows best what it weighed before, else it is weighed now."""
+        try:
+            weight = before or weigh(pid)
+        except OSError:
+            return  # it has died meanwhile
+        for isolator in self.isolators:
+            self._try(isolator, lambda one: one.apply(pid, needs, weight))
+
+    def _try(self, isolator: Isolator, step: Callable[[Isolator], None]) -> None:
+        try:
+            step(isolator)
+        except (ProcessLookupError, FileNotFoundError):
+            return  # it has died meanwhile
+        except OSError as error:
+            self._refused[isolator.name, error.strerror or str(error)] += 1
 
     def check(self, pid: int, because: str = "") -> str:
         """Return the first broken limit, or nothing."""
         return next((broken for isolator in self.isolators if (broken := isolator.check(pid, because))), "")
 
-    def rest(self, pid: int) -> bool:
-        """Note that the child's task is over; True if the child should be replaced."""
-        unfit = [isolator.rest(pid) for isolator in self.isolators]  # all of them are to know
-        return any(unfit)
+    def rest(self, pid: int) -> None:
+        """Note that the child's task is over."""
+        for isolator in self.isolators:
+            isolator.rest(pid)
 
     def release(self, pid: int) -> None:
         """Forget a child that is dead."""

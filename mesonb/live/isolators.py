@@ -13,7 +13,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -22,12 +21,8 @@ from mesonb.core.resources import Resources
 from mesonb.core.units import show_bytes
 from mesonb.live import cgroups
 from mesonb.live.isolation import Isolator, over_memory
-from mesonb.live.processes import data_bytes, family, held_bytes, threads
+from mesonb.live.processes import Weight, family, threads, weigh
 
-#: A child that holds so much more than at its birth when its task is over is not fit for another task.
-LEFTOVER_BYTES = 64_000_000
-#: A shorter task is not looked at when it is over: the look itself would cost more than a hundredth of it.
-WORTH_A_LOOK_S = 0.002
 #: One step of nice changes the weight of a process by this factor; 19 steps are all there are.
 NICE_STEP, NICE_MOST = 1.25, 19
 _ON_LINUX = sys.platform == "linux"
@@ -52,41 +47,31 @@ class Rss(Isolator):
     )
 
     def __init__(self) -> None:
-        self._born: dict[int, int] = {}
+        self._before: dict[int, int] = {}
         self._limits: dict[int, int] = {}
-        self._since_s: dict[int, float] = {}
 
     def why_not(self) -> str:
         return "" if _ON_LINUX else "only Linux tells what a process holds by itself"
 
-    def apply(self, pid: int, needs: Resources) -> None:
-        if pid not in self._born:
-            self._born[pid] = held_bytes(pid)
-        self._limits[pid] = needs.mem
-        self._since_s[pid] = time.monotonic()
+    def apply(self, pid: int, needs: Resources, before: Weight) -> None:
+        self._before[pid], self._limits[pid] = before.held_bytes, needs.mem
 
     def check(self, pid: int, because: str = "") -> str:
         limit = self._limits.get(pid, 0)
         if not limit or because:
             return ""
-        used = self._used(pid)
+        try:
+            used = weigh(pid).held_bytes - self._before[pid]
+        except OSError:
+            return ""  # it has died meanwhile
         return over_memory(used, limit) if used > limit else ""
 
-    def rest(self, pid: int) -> bool:
+    def rest(self, pid: int) -> None:
         self._limits.pop(pid, None)
-        if time.monotonic() - self._since_s.get(pid, math.inf) < WORTH_A_LOOK_S:
-            return False
-        return pid in self._born and self._used(pid) > LEFTOVER_BYTES
 
     def release(self, pid: int) -> None:
-        for notes in (self._born, self._limits, self._since_s):
-            notes.pop(pid, None)
-
-    def _used(self, pid: int) -> int:
-        try:
-            return held_bytes(pid) - self._born[pid]
-        except OSError:
-            return 0  # it has died meanwhile
+        self._limits.pop(pid, None)
+        self._before.pop(pid, None)
 
 
 class Rlimit(Isolator):
@@ -96,22 +81,21 @@ class Rlimit(Isolator):
     keeps = "an allocation beyond what the task asked for raises MemoryError in it; memory only reserved counts, its children count apart"
 
     def __init__(self) -> None:
-        self._born: dict[int, int] = {}
         self._limits: dict[int, int] = {}
+        self._soft: dict[int, int] = {}
 
     def why_not(self) -> str:
         return "" if hasattr(resource, "prlimit") else "only Linux sets limits on a process that runs"
 
-    def apply(self, pid: int, needs: Resources) -> None:
-        if self._limits.get(pid, 0) == needs.mem:
+    def apply(self, pid: int, needs: Resources, before: Weight) -> None:
+        self._limits[pid] = needs.mem
+        soft = before.data_bytes + needs.mem if needs.mem else resource.RLIM_INFINITY
+        if self._soft.get(pid, resource.RLIM_INFINITY) == soft:
             return
-        if pid not in self._born:
-            self._born[pid] = data_bytes(pid)
-        soft = self._born[pid] + needs.mem if needs.mem else resource.RLIM_INFINITY
         for member in family(pid):
             _, hard = resource.prlimit(member, resource.RLIMIT_DATA)
             resource.prlimit(member, resource.RLIMIT_DATA, (soft, hard))
-        self._limits[pid] = needs.mem
+        self._soft[pid] = soft
 
     def check(self, pid: int, because: str = "") -> str:
         limit = self._limits.get(pid, 0)
@@ -120,8 +104,8 @@ class Rlimit(Isolator):
         return f"over its memory: it asked for more than its {show_bytes(limit)} ({because})"
 
     def release(self, pid: int) -> None:
-        self._born.pop(pid, None)
         self._limits.pop(pid, None)
+        self._soft.pop(pid, None)
 
 
 # -- cpu --------------------------------------------------------------------------------------------------------------
@@ -141,7 +125,7 @@ class Affinity(Isolator):
     def why_not(self) -> str:
         return "" if _ON_LINUX else "only Linux binds a process to cores"
 
-    def apply(self, pid: int, needs: Resources) -> None:
+    def apply(self, pid: int, needs: Resources, before: Weight) -> None:
         self.rest(pid)
         count = math.ceil(needs.cpus) or len(self._cores)
         cores = sorted(self._cores, key=lambda core: self._load[core])[:count]
@@ -154,11 +138,10 @@ class Affinity(Isolator):
                 with contextlib.suppress(ProcessLookupError):
                     os.sched_setaffinity(thread, cores)
 
-    def rest(self, pid: int) -> bool:
+    def rest(self, pid: int) -> None:
         cores, each = self._given.pop(pid, ([], 0.0))
         for core in cores:
             self._load[core] -= each
-        return False
 
     def release(self, pid: int) -> None:
         self.rest(pid)
@@ -186,7 +169,7 @@ class Autogroup(Isolator):
             return "this process is in a cpu cgroup, within which Linux does not group by session"
         return ""
 
-    def apply(self, pid: int, needs: Resources) -> None:
+    def apply(self, pid: int, needs: Resources, before: Weight) -> None:
         self._wanted[pid] = nice_of(needs.cpus, self._machine_cpus)
         self._settle(pid)
 

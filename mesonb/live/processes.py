@@ -7,20 +7,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def held_bytes(pid: int) -> int:
-    """Read how much memory a process holds by itself: neither files nor memory that it shares by name."""
-    pages = Path(f"/proc/{pid}/statm").read_bytes().split()
-    return (int(pages[1]) - int(pages[2])) * _PAGE
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a process weighs at one moment."""
+
+    held_bytes: int  #: memory that it holds by itself: neither files nor what it shares by name
+    data_bytes: int  #: what it has reserved for data, used or not
 
 
-def data_bytes(pid: int) -> int:
-    """Read how much memory a process has reserved for data, used or not."""
-    return int(Path(f"/proc/{pid}/statm").read_bytes().split()[5]) * _PAGE
+def weigh(pid: int) -> Weight:
+    """Weigh a process."""
+    return weight(Path(f"/proc/{pid}/statm").read_bytes())
+
+
+def weight(statm: bytes) -> Weight:
+    """Read what Linux says in a process's file ``statm``: seven numbers of pages.
+
+    >>> weight(b"9000 700 200 1 0 400 0").held_bytes // _PAGE
+    500
+    """
+    pages = statm.split()
+    return Weight((int(pages[1]) - int(pages[2])) * _PAGE, int(pages[5]) * _PAGE)
 
 
 def family(pid: int) -> Iterator[int]:

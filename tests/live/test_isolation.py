@@ -11,8 +11,7 @@ from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
 from mesonb.live import cgroups
 from mesonb.live.isolation import Isolation, choose
-from mesonb.live.isolators import LEFTOVER_BYTES
-from mesonb.live.processes import threads
+from mesonb.live.processes import Weight, threads, weigh
 from tests.helpers import wait_for
 from tests.live.children import Told
 
@@ -72,14 +71,18 @@ def test_what_a_child_weighed_before_is_not_charged(isolation, child) -> None:
     assert rss.check(heavy.pid)
 
 
-def test_a_child_in_which_much_was_left_behind_is_not_used_again(isolation, child) -> None:
-    rss, leaky, clean = isolation("rss"), child(), child()
-    for one in (leaky, clean):
-        rss.apply(one.pid, Resources(mem="1GB"))
-    leaky.ask(f"hold({2 * LEFTOVER_BYTES // 1_000_000})")
-    clean.ask("hold(1)")
-    assert rss.rest(leaky.pid)
-    assert not rss.rest(clean.pid)
+@pytest.mark.parametrize("name", ["rss", "rlimit", "cgroup/mem"])
+def test_what_an_earlier_task_left_is_not_charged_to_the_next(isolation, child, name) -> None:
+    modules, warm = isolation(name), child()
+    modules.welcome(warm.pid)
+    modules.apply(warm.pid, Resources(mem="300MB"))
+    assert warm.ask("hold(200)") == "None"
+    modules.rest(warm.pid)
+    modules.apply(warm.pid, SMALL, weigh(warm.pid))
+    assert warm.ask("hold(50)") == "None"
+    assert modules.check(warm.pid) == ""
+    answer = warm.ask("hold(150)")
+    assert modules.check(warm.pid, answer if answer not in {"", "None"} else "").startswith("over its memory")
 
 
 def test_rlimit_fails_the_task_and_keeps_the_child(isolation, child) -> None:
@@ -203,9 +206,10 @@ def test_what_linux_refuses_later_is_in_the_report(isolation, child) -> None:
     group, one = isolation("cgroup/mem"), child()
     if cgroups.places()["memory"].version == 2:
         pytest.skip("version 2 ends a task where version 1 refuses the limit")
-    group.apply(one.pid, SMALL)
+    nothing = Weight(0, 0)
+    group.apply(one.pid, SMALL, nothing)
     one.ask("hold(90)")
-    group.apply(one.pid, Resources(mem="1MB"))  # less than it holds, and there is nowhere to put it
+    group.apply(one.pid, Resources(mem="1MB"), nothing)  # less than it holds, and there is nowhere to put it
     assert one.ask("1 + 1") == "2"
     assert [module.says for module in group.report if not module.applied] == [
         "refused 1 times: Device or resource busy"
@@ -218,7 +222,7 @@ def test_a_child_that_died_meanwhile_is_nobodys_trouble(isolation, child) -> Non
     one.end()
     modules.apply(one.pid, SMALL)
     assert modules.check(one.pid) == ""
-    assert not modules.rest(one.pid)
+    modules.rest(one.pid)
     modules.release(one.pid)
     modules.close()
     assert [module for module in modules.report if "refused" in module.says] == []
