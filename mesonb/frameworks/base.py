@@ -75,8 +75,10 @@ class TaskHandle:
 
     def result(self) -> Any:
         """Return what the function returned; raise what it raised, or TaskGone where there is neither."""
-        if self.finished:
+        if self.finished and not (self.outcome and self.outcome.error):
             return self.outcome.value if self.outcome else None
+        if self.finished and self.outcome:
+            raise TaskFailed(f"{self.id} finished, but {self.outcome.traceback}") from self.outcome.error
         if self.failed:
             outcome = self.outcome or Outcome()
             raise TaskFailed(f"{self.id} failed: {self.because}\n{outcome.traceback}".rstrip()) from outcome.error

@@ -15,6 +15,13 @@ def explode(number):
     raise ZeroDivisionError(f"{number} was too much")
 
 
+class Trap:
+    """Something that pickles, and raises where it is unpickled."""
+
+    def __reduce__(self):
+        return explode, (8,)
+
+
 def lineage():
     """Return the pids of the child, of its zygote and of its Dask worker."""
     zygote = os.getppid()
@@ -25,7 +32,7 @@ def rest(marker=None, seconds=60):
     """Say who runs, by a file, and rest."""
     if marker:
         Path(marker).write_text(" ".join(map(str, lineage())))
-    time.sleep(seconds)
+    time.sleep(seconds)  # work
 
 
 def rest_with_grandchild(marker):
@@ -41,7 +48,7 @@ def meet(folder, me, others):
     while not all(Path(folder, other).exists() for other in others):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{me} met {sorted(Path(folder).iterdir())} only")
-        time.sleep(0.005)
+        time.sleep(0.005)  # work
     return me
 
 

@@ -12,7 +12,7 @@ import mesonb as mb
 from mesonb.core.invariants import check
 from mesonb.errors import TaskFailed, TaskGone
 from tests.helpers import wait_for
-from tests.live.tasks import die, double, explode, lineage, meet, rest, rest_with_grandchild
+from tests.live.tasks import Trap, die, double, explode, lineage, meet, rest, rest_with_grandchild
 
 pytestmark = pytest.mark.live
 
@@ -59,6 +59,13 @@ def test_an_error_comes_back_with_its_traceback(queue):
         queue.submit(explode, 7).result(20)
     assert "in explode" in str(caught.value)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_result_that_this_kernel_cannot_read(queue):
+    with pytest.raises(
+        TaskFailed, match="finished, but its result cannot be read in this kernel: ZeroDivisionError: 8 was"
+    ):
+        queue.submit(Trap).result(20)
 
 
 def test_what_a_task_printed_last_is_part_of_its_error(queue):
