@@ -7,7 +7,8 @@ A framework needs no master to be tested: ``sweep.on_offers([offer(cpus=4)]); of
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 from itertools import count
 from random import Random
@@ -125,7 +126,7 @@ def _offers(core: MasterCore, dice: Random) -> tuple[str, tuple[str, ...]]:
 def _accept(core: MasterCore, dice: Random) -> calls.Call:
     framework, offers = _offers(core, dice)
     held = sum((core.offers[o].resources for o in offers if o in core.offers), start=Resources())
-    launches = []
+    launches: list[calls.TaskInfo] = []
     for _ in range(dice.randrange(4)):
         needs = Resources.of({name: dice.randrange(n + 1) for name, n in held.amounts.items()}) if dice.random() < 0.5 else held
         if needs <= held:
@@ -149,19 +150,43 @@ def _update(core: MasterCore, dice: Random) -> calls.Call:
 
 
 def _joined(_: MasterCore, dice: Random) -> calls.Call:
-    return calls.AgentJoined(dice.choice((*AGENTS, "")), arbitrary_resources(dice, 8))
+    total = arbitrary_resources(dice, 8)
+    reserved = ((dice.choice(ROLES), arbitrary_resources(dice, 1)),) if dice.random() < 0.3 else ()
+    attributes = (("rack", dice.choice("ab")),) if dice.random() < 0.5 else ()
+    return calls.AgentJoined(dice.choice((*AGENTS, "")), total, attributes, reserved)
 
 
-_MAKERS = [
+def _subscribe(_: MasterCore, dice: Random) -> calls.Call:
+    call = calls.Subscribe(dice.choice(FRAMEWORKS), dice.choice(ROLES))
+    if dice.random() < 0.7:
+        return call
+    asked = (("rack", dice.choice((*calls.CONSTRAINTS, "likes")), dice.choice(("a", "[ab]", "["))),)
+    return replace(call, min_offer=(arbitrary_resources(dice, 2),), constraints=asked if dice.random() < 0.5 else ())
+
+
+def _of_role(core: MasterCore, dice: Random) -> calls.Call:
+    role, agent = dice.choice((*ROLES, "", "eng//x")), _some(dice, core.agents, AGENTS)
+    some, out_of = arbitrary_resources(dice), dice.choice(("", "", "eng"))
+    return dice.choice((
+        calls.SetWeight(role, dice.choice((500, 1000, 3000, 0, -5))),
+        calls.SetGuarantee(role, arbitrary_resources(dice, 1)),
+        calls.SetLimit(role, some, force=dice.random() < 0.3),
+        calls.SetLimit(role, Resources()),
+        calls.SetPriority(role, dice.randrange(3)),
+        calls.Reserve(agent, role, arbitrary_resources(dice, 1), out_of),
+        calls.Unreserve(agent, role, arbitrary_resources(dice, 1), out_of),
+    ))  # fmt: skip
+
+
+_MAKERS: list[Callable[[MasterCore, Random], calls.Call]] = [
     _accept, _accept, _accept, _decline, _update, _update, _update, _joined, _joined,
     lambda core, dice: calls.AgentLost(_some(dice, core.agents, AGENTS), dice.choice(("", "power"))),
     lambda _, dice: calls.Subscribe(dice.choice((*FRAMEWORKS, "")), dice.choice((*ROLES, ""))),
-    lambda _, dice: calls.Subscribe(dice.choice(FRAMEWORKS), dice.choice(ROLES)),
+    _subscribe, _of_role,
     lambda core, dice: calls.Unregister(_framework(core, dice)),
     lambda core, dice: calls.Suppress(_framework(core, dice)),
     lambda core, dice: calls.Revive(_framework(core, dice)),
     lambda core, dice: calls.KillTask(_framework(core, dice), _some(dice, core.tasks, ("no task",))),
-    lambda _, dice: calls.SetWeight(dice.choice((*ROLES, "")), dice.choice((500, 1000, 3000, 0, -5))),
     lambda _, dice: dice.choice((calls.Pause(), calls.Resume(), calls.Resume(), calls.Resume())),
     *[lambda _, __: calls.Tick()] * 8,
 ]  # fmt: skip

@@ -16,7 +16,7 @@ __all__ = ["DRF", "Allocator", "Grant", "View"]
 if TYPE_CHECKING:
     from random import Random
 
-    from mesonb.core.limits import Limits
+    from mesonb.core.pacing import Pacing
 
 
 class Allocator:
@@ -31,10 +31,15 @@ class DRF(Allocator):
     """Dominant resource fairness: offer each agent with room to whoever is furthest below its weighted share.
 
     Roles come first, then the frameworks within a role; ties go to fewer allocations so far, then to the name, as in
-    Apache Mesos. (Ghodsi et al., NSDI 2011, Algorithm 1, with offers in place of demands.)
+    Apache Mesos. (Ghodsi et al., NSDI 2011, Algorithm 1, with offers in place of demands.) Where roles have guarantees,
+    those that have less come first, with no more than they lack, or what nobody else is guaranteed.
     """
 
     def cycle(self, view: View) -> Iterator[Grant]:
+        if view.guarantees:
+            for agent in view.agents_with_room():
+                while grant := view.next_in_line(agent, guaranteed=True):
+                    yield grant
         for agent in view.agents_with_room():
             while grant := view.next_in_line(agent):
                 yield grant
@@ -43,24 +48,24 @@ class DRF(Allocator):
 class View:
     """What an allocator may know, and the only thing it may do: ask for an offer."""
 
-    def __init__(self, core: Limits) -> None:
+    def __init__(self, core: Pacing) -> None:
         self._core = core
         #: The grant that is next on an agent by weighted dominant share, or None: DRF's whole choice.
         self.next_in_line = core.next_in_line
         #: Frameworks that may be offered an agent now, in order of registration; none once nothing is free there.
         self.wanting = core.wanting
+        #: Agents on which something changed and something is free, in the order that the settings ask for.
+        self.agents_with_room = core.agents_with_room
 
     @property
     def dice(self) -> Random:
         """The master's seeded dice; use no other, or a run cannot be replayed."""
         return self._core.dice
 
-    def agents_with_room(self) -> Iterator[Agent]:
-        """Yield agents on which something changed and something is free, in order of that change."""
-        agents = self._core.agents
-        for name in list(self._core.dirty):
-            if name in agents and agents[name].free._amounts:
-                yield agents[name]
+    @property
+    def guarantees(self) -> bool:
+        """Whether some role has less than it is guaranteed."""
+        return bool(self._core.bounded_roles and self._core.below_guarantee())
 
     def weighted_share(self, framework: Framework) -> float:
         """Return the framework's dominant share, divided by its role's weight."""

@@ -15,8 +15,8 @@ from random import Random
 
 from mesonb.core.calls import REFUSE_US, TaskInfo
 from mesonb.core.order import Client, Order
-from mesonb.core.records import Agent, Filter, Framework, Offer, Role, Task, TaskState
-from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.records import Agent, Filter, Framework, Offer, Reserved, Role, Task, TaskState
+from mesonb.core.resources import NOTHING, Resources, shared_part
 
 #: A filter never lasts longer: 365 days, as in Apache Mesos.
 MAX_REFUSE_US = 365 * 86_400 * 1_000_000
@@ -24,6 +24,10 @@ MAX_REFUSE_US = 365 * 86_400 * 1_000_000
 ENDED_KEPT = 10_000
 #: When an offer ends that never does.
 NEVER_US = 2**62
+
+
+class Wrong(Exception):
+    """A call that makes no sense. Raised before anything was changed; ``step`` answers ``Rejected``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,13 @@ class Settings:
     offer_timeout_us: int = 30_000_000  #: an unanswered offer is rescinded after this; 0: never, as in Apache Mesos
     offer_size: Resources | None = None  #: the most that one offer holds; None is all that is free
     epoch: int = 1  #: which leader of this cluster this is; part of every offer's id
+    #: Apache Mesos's own pacing: all agents are allocated at once, every so often. 0: whenever something changed.
+    allocation_interval_us: int = 0
+    allocate_on_recovery: bool = True  #: with an interval: also when something came back. Apache Mesos: False
+    agent_order: str = "changed"  #: "changed": as they changed; "joined": as they joined; "shuffled": by the dice
+    min_allocatable: tuple[Resources, ...] = ()  #: an offer holds at least one of these
+    not_shared: tuple[str, ...] = ()  #: resources that count for nobody's share
+    gpus_on_request: bool = False  #: agents with gpus are offered only to frameworks that say they can use "gpus"
 
 
 class Books:
@@ -53,7 +64,7 @@ class Books:
         self.ended: OrderedDict[str, TaskState] = OrderedDict()  #: the last ENDED_KEPT tasks, and how they ended
         self.incarnations: dict[str, int] = {}  #: how often each name has ever registered
         self.total = NOTHING
-        self.order = Order()
+        self.order = Order(frozenset(settings.not_shared))
         self.by_bit: dict[int, Framework] = {}  #: each framework has a bit of its own while it is here
         self.active = 0  #: the frameworks that want offers, one bit each
         self.dirty: dict[str, None] = {}  #: agents on which something changed since they were last offered, in order
@@ -61,6 +72,13 @@ class Books:
         self.unanswered: deque[Offer] = deque()  #: in the order in which they end; some were answered since
         self.timers: list[tuple[int, int, str]] = []  #: heap of (due, number, framework), one a time in ``ends``
         self.ends: dict[tuple[int, str], list[str]] = {}  #: by time and framework, agents on which a filter ends then
+        self.bounded = False  #: some rule may make an offer smaller than what is free
+        self.bounded_roles = False  #: some role has a guarantee or a limit
+        self.on_recovery = settings.allocate_on_recovery or not settings.allocation_interval_us
+        self.batches = 0  #: how many batches have run
+        self.after_batch: list[tuple[int, str, str]] = []  #: filters that end with the next one: until, framework, agent
+        self.next_batch_us = settings.allocation_interval_us
+        self._agents_joined = 0
         self._offers_made = 0
         self._timers_made = 0
         self._offer_prefix = "offer-" if settings.epoch == 1 else f"offer-{settings.epoch}."
@@ -75,7 +93,13 @@ class Books:
 
     def add_agent(self, agent: Agent) -> None:
         """Enter an agent; all of it is free."""
+        self._agents_joined += 1
+        agent.number = self._agents_joined
         self.agents[agent.name] = agent
+        for role, part in agent.reserved.items():
+            self.role(role)
+            self.roles[outermost(role)].reserved += part
+        agent.reserved_free = dict(agent.reserved)
         self._set_total(self.total + agent.total)
         self.dirty[agent.name] = None
 
@@ -83,6 +107,8 @@ class Books:
         """Strike out an agent from which everything has been taken back."""
         assert agent.free == agent.total, f"{agent.name} leaves with {agent.total - agent.free} in the books"
         del self.agents[agent.name]
+        for role, part in agent.reserved.items():
+            self.roles[outermost(role)].reserved -= part
         self._set_total(self.total - agent.total)
         self.dirty.pop(agent.name, None)
         self.again.pop(agent.name, None)
@@ -149,6 +175,8 @@ class Books:
         name, timeout_us = f"{self._offer_prefix}{number}", self.settings.offer_timeout_us
         ends_us = self.now_us + timeout_us if timeout_us else NEVER_US
         offer = Offer(name, framework.name, agent.name, resources, self.now_us, ends_us)
+        if agent.reserved_free:
+            offer.reserved = self._use_reserved(agent, framework, resources)
         self.offers[name] = agent.offers[name] = framework.offers[name] = offer
         self.order.allot(framework.client, resources)
         if timeout_us:
@@ -159,7 +187,7 @@ class Books:
         """Move what an offer holds back to free."""
         agent, framework = self.agents[offer.agent], self.frameworks[offer.framework]
         del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
-        self._give_back(agent, framework, offer.resources)
+        self._give_back(agent, framework, offer.resources, offer.reserved)
         if len(self.unanswered) > 2 * len(self.offers) + 100:
             self.unanswered = deque(self.offers.values())
 
@@ -174,8 +202,9 @@ class Books:
         """Note a refusal; zero is none, a negative time the default, and none outlasts MAX_REFUSE_US."""
         if refuse_us == 0:
             return
-        until_us = self.now_us + min(refuse_us if refuse_us > 0 else REFUSE_US, MAX_REFUSE_US)
-        framework.filters[name] = Filter(refused, until_us)
+        lasts_us = min(refuse_us if refuse_us > 0 else REFUSE_US, MAX_REFUSE_US)
+        until_us = self.now_us + max(lasts_us, self.settings.allocation_interval_us)
+        framework.filters[name] = Filter(refused, until_us, self.batches)
         agent, bit = self.agents[name], framework.client.bits
         if not agent.filtered:
             agent.blocked, agent.blocked_of = 0, agent.free
@@ -226,6 +255,8 @@ class Books:
         task = Task(launch.task, framework.name, agent.name, launch.needs, TaskState.STAGING, self.now_us)
         self.tasks[task.id] = agent.tasks[task.id] = framework.tasks[task.id] = task
         agent.free -= task.needs
+        if agent.reserved_free:
+            task.reserved = self._use_reserved(agent, framework, task.needs)
         self.order.charge(framework.client, task.needs)
         self._run(framework, task.needs, 1)
         count(framework, "launched")
@@ -237,17 +268,35 @@ class Books:
         self.ended[task.id] = state
         if len(self.ended) > ENDED_KEPT:
             self.ended.popitem(last=False)
-        self._give_back(agent, framework, task.needs)
+        self._give_back(agent, framework, task.needs, task.reserved)
         self._run(framework, task.needs, -1)
         count(framework, state.value)
         self.forget_if_gone(framework)
 
     # -- what several movements share -------------------------------------------------------------------------------
 
-    def _give_back(self, agent: Agent, framework: Framework, resources: Resources) -> None:
-        agent.free = agent.free + resources if agent.free else resources
+    def _give_back(self, agent: Agent, framework: Framework, resources: Resources, reserved: Reserved | None) -> None:
+        free = agent.free
+        agent.free = free + resources if free._amounts else resources
         self.order.uncharge(framework.client, resources)
-        self.dirty[agent.name] = None
+        for role, part in (reserved or {}).items():
+            agent.reserved_free[role] = agent.reserved_free.get(role, NOTHING) + part
+            self.roles[outermost(role)].reserved_used -= part
+        if self.on_recovery:
+            self.dirty[agent.name] = None
+
+    def _use_reserved(self, agent: Agent, framework: Framework, needs: Resources) -> Reserved:
+        """Take as much as can be from reservations: of the framework's own role first, then of those around it."""
+        used: Reserved = {}
+        for role in sorted(agent.reserved_free, reverse=True):
+            part = shared_part(agent.reserved_free[role], needs)
+            if part and (framework.role == role or framework.role.startswith(f"{role}/")):
+                used[role] = part
+                needs -= part
+                agent.reserved_free[role] -= part
+                self.roles[outermost(role)].reserved_used += part
+        agent.reserved_free = {role: part for role, part in agent.reserved_free.items() if part}
+        return used
 
     def _run(self, framework: Framework, needs: Resources, sign: int) -> None:
         running, offset_us, now_us = framework.running, framework.offset_us, self.now_us
@@ -263,6 +312,15 @@ class Books:
 def add_up(amounts: Iterable[Resources]) -> Resources:
     """Add up vectors of resources."""
     return sum(amounts, start=NOTHING)
+
+
+def outermost(role: str) -> str:
+    """Return the role that contains this one and is in no other.
+
+    >>> outermost("eng/backend"), outermost("*")
+    ('eng', '*')
+    """
+    return role.partition("/")[0]
 
 
 def each(bits: int) -> Iterator[int]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 
+#: What may be asked of an agent's attribute: (attribute, one of these, value).
+CONSTRAINTS = ("is", "is not", "exists", "matches")
 #: Apache Mesos's default refusal: 5 s. Zero means no filter.
 REFUSE_US = 5_000_000
 
@@ -19,11 +21,17 @@ REFUSE_US = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class AgentJoined:
-    """An agent offers its machine. Its name outlives its address: the same name again replaces a lost one."""
+    """An agent offers its machine. Its name outlives its address: the same name again replaces a lost one.
+
+    ``reserved`` parts of it are offered to no role but theirs, and the roles within it. Nothing of it is offered until
+    one of ``min_offer`` is free.
+    """
 
     agent: str
     total: Resources
     attributes: tuple[tuple[str, str], ...] = ()
+    reserved: tuple[tuple[str, Resources], ...] = ()
+    min_offer: tuple[Resources, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +57,18 @@ class TaskUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """A framework registers under a role. The same name again is failover: its tasks stay, its offers are rescinded."""
+    """A framework registers under a role. The same name again is failover: its tasks stay, its offers are rescinded.
+
+    It may say what it never wants to be offered: less than any of ``min_offer``, agents other than ``agents``, agents
+    of which a constraint does not hold (attribute, one of ``CONSTRAINTS``, value), or with what it cannot handle.
+    """
 
     framework: str
     role: str = "*"
+    min_offer: tuple[Resources, ...] = ()
+    agents: tuple[str, ...] = ()
+    constraints: tuple[tuple[str, str, str], ...] = ()
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +139,51 @@ class SetWeight:
 
 
 @dataclass(frozen=True, slots=True)
+class SetGuarantee:
+    """Hold back so much for an outermost role that it can always have this in total; nothing takes it away again."""
+
+    role: str
+    guarantee: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    """Let an outermost role have no more than this of the resources named; ``force``: even if it has more now."""
+
+    role: str
+    limit: Resources
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetPriority:
+    """Give a role a priority, for allocators that go by it: the higher comes first."""
+
+    role: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Keep some of what is free on an agent for a role; ``out_of`` a role that contains it refines its reservation."""
+
+    agent: str
+    role: str
+    resources: Resources
+    out_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreserve:
+    """Give some of what is free of a reservation back to all, or to the role that it was taken ``out_of``."""
+
+    agent: str
+    role: str
+    resources: Resources
+    out_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Make no offers until ``Resume``; tasks run on."""
 
@@ -140,5 +201,5 @@ class Tick:
 Call = (
     AgentJoined | AgentLost | TaskUpdate
     | Subscribe | Unregister | Accept | Decline | Suppress | Revive | KillTask
-    | SetWeight | Pause | Resume | Tick
+    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | Pause | Resume | Tick
 )  # fmt: skip

@@ -1,9 +1,9 @@
 """``check(core)``: the books balance. Run after every step in tests; a failure is a defect of mesonb, never of a caller."""
 
-from mesonb.core.books import Books, add_up, each
+from mesonb.core.books import Books, add_up, each, outermost
 from mesonb.core.order import Client
 from mesonb.core.records import TERMINAL
-from mesonb.core.resources import Resources
+from mesonb.core.resources import NOTHING, Resources
 
 
 def check(core: Books) -> None:
@@ -30,6 +30,7 @@ def check(core: Books) -> None:
     _check_indexes(core)
     _check_filters(core)
     _check_order(core)
+    _check_reservations(core)
 
 
 def _check_indexes(core: Books) -> None:
@@ -79,3 +80,20 @@ def _check_place(core: Books, place: Client) -> None:
         for client in below:
             assert len(below) == 1 or client.key == (core.order.share(client), client.allocations, client.path, client)
             _check_place(core, client)
+
+
+def _check_reservations(core: Books) -> None:
+    """What is reserved is part of the agent, and is free or in the offers and tasks that took it."""
+    reserved, used = dict.fromkeys(core.roles, NOTHING), dict.fromkeys(core.roles, NOTHING)
+    for agent in core.agents.values():
+        taken = [offer.reserved or {} for offer in agent.offers.values()]
+        taken += [task.reserved or {} for task in agent.tasks.values()]
+        for name, part in agent.reserved.items():
+            in_use = add_up(parts.get(name, NOTHING) for parts in taken)
+            assert part == agent.reserved_free.get(name, NOTHING) + in_use, f"{agent.name} lost some of {name}'s {part}"
+            reserved[outermost(name)] += part
+            used[outermost(name)] += in_use
+        assert all(name in agent.reserved for parts in taken for name in parts)
+        assert add_up(agent.reserved_free.values()) <= agent.free
+    for role in core.roles.values():
+        assert (role.reserved, role.reserved_used) == (reserved[role.name], used[role.name]), role

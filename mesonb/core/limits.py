@@ -1,33 +1,66 @@
-"""Who may be offered what is free on an agent, and how long not: suppression, filters, one try an instant.
+"""Who may be offered what of an agent, and why not: the rules that hold whichever allocator chooses.
 
-Rule: nothing here chooses between frameworks; that is the allocator's. Each set of frameworks is an integer with one
-bit a framework, so most refusals cost one ``&`` whatever their number.
+Rule: nothing here chooses between frameworks. A set of frameworks is an integer with one bit a framework, so most
+refusals cost one ``&`` whatever their number; ``verdict`` gives, for one pair, what it may have or the first reason
+against it, and is what ``explain`` asks again. As in Apache Mesos: a role's guarantee is held back as headroom, limits
+are charged with its reservations and with all else that it holds or is offered, and offers are cut to fit exactly.
 """
 
 from __future__ import annotations
 
-from mesonb.core.books import Books, each
-from mesonb.core.records import Agent, Framework, Grant
-from mesonb.core.resources import NOTHING, Resources
+import re
+from collections.abc import Iterator
+from enum import Enum
+
+from mesonb.core.books import Books, each, outermost
+from mesonb.core.calls import Subscribe
+from mesonb.core.records import Agent, Framework, Grant, Role
+from mesonb.core.resources import NOTHING, Resources, at_most, less
+
+
+class Why(Enum):
+    """Why a framework is not offered an agent: the closed list, in the order in which it is looked at."""
+
+    LEFT = "it has left"
+    SUPPRESSED = "it asked for no offers"
+    PAUSED = "the master is paused"
+    AGENT_CLOSED = "the agent takes no tasks"
+    CONSTRAINT = "its own terms exclude the agent"
+    CAPABILITY = "it does not say that it can use gpus"
+    NOTHING_FREE = "nothing is free"
+    RESERVED = "what is free is reserved for others"
+    TOO_SMALL = "what is free is below the minimum"
+    LIMIT = "its role is at its limit"
+    HEADROOM = "what is free is held back for guarantees"
+    FILTER = "it refused as much"
+    TRIED = "it was offered this in this very instant"
+    TURN = "it is another's turn"
+
+    __hash__ = object.__hash__
 
 
 class Limits(Books):
     """The books, and who may be offered what."""
 
-    def next_in_line(self, agent: Agent) -> Grant | None:
+    # -- whose turn it is, among those who may --------------------------------------------------------------------
+
+    def next_in_line(self, agent: Agent, *, guaranteed: bool = False) -> Grant | None:
         """Return what is offered next of this agent: to whose turn it is among those that may have it now."""
         if not agent.free._amounts:
             return None
         wanted = self.open_to(agent)
+        if guaranteed:
+            wanted &= self.below_guarantee()
         while wanted:
             client = self.order.first(wanted)
             assert client is not None, "an active framework stands in no line"
             framework = self.by_bit[client.bits]
-            part = self.portion(agent, framework)
+            part = self.portion(agent, framework, guaranteed=guaranteed)
             if part._amounts:
                 return Grant(agent, framework, part)
             wanted &= ~client.bits
-        self._try_again(agent)
+        if not guaranteed:
+            self._try_again(agent)
         return None
 
     def wanting(self, agent: Agent) -> list[Framework]:
@@ -41,38 +74,139 @@ class Limits(Books):
     def open_to(self, agent: Agent) -> int:
         """Return who wants offers, has not been tried here in this instant, and is not known to refuse what is free."""
         free = agent.free
-        if not free._amounts:
+        if not free._amounts or agent.closed:
             return 0
         if agent.blocked_of is not free:
             agent.blocked, agent.blocked_of = 0, free
-        tried = agent.tried if agent.tried_us == self.now_us else 0
+        tried = agent.tried if agent.tried_us == self.now_us and self.on_recovery else 0
         return self.active & ~(agent.blocked | tried)
 
-    def portion(self, agent: Agent, framework: Framework) -> Resources:
+    def portion(self, agent: Agent, framework: Framework, *, guaranteed: bool = False) -> Resources:
         """Return what of the agent may be offered to the framework: all that is free, less, or nothing."""
-        free, size = agent.free, self.settings.offer_size
-        part = free if size is None else at_most(free, size)
-        bit = framework.client.bits
+        part, bit = agent.free, framework.client.bits
+        if self.bounded or framework.terms:
+            part, why = self.verdict(agent, framework, guaranteed=guaranteed)
+            if why:
+                return NOTHING
         if agent.filtered & bit:
             refused = framework.filters[agent.name].refused
             if part is refused or part <= refused:
-                if part is free:
+                if part is agent.free:
                     agent.blocked |= bit
                 return NOTHING
         return part
 
     def _try_again(self, agent: Agent) -> None:
         """Look at an agent again in the next instant, if some of those tried in this one would have it."""
-        if agent.tried_us == self.now_us:
+        if agent.tried_us == self.now_us and self.on_recovery and not agent.closed:
             for bit in each(agent.tried & self.active & ~agent.blocked):
                 if self.portion(agent, self.by_bit[bit]):
                     self.again[agent.name] = None
                     return
 
+    # -- one pair -------------------------------------------------------------------------------------------------
 
-def at_most(free: Resources, limit: Resources) -> Resources:
-    """Return the part of ``free`` that an offer of at most ``limit`` holds; what the limit does not name comes whole."""
-    if free <= limit:
-        return free
-    caps = limit.amounts
-    return Resources.of({name: min(n, caps.get(name, n)) for name, n in free.amounts.items()})
+    def verdict(self, agent: Agent, framework: Framework, *, guaranteed: bool = False) -> tuple[Resources, Why | None]:
+        """Return what a framework may be offered of an agent, before filters, or the first reason why nothing."""
+        terms, settings = framework.terms, self.settings
+        if terms and not admits(terms, agent):
+            return NOTHING, Why.CONSTRAINT
+        if settings.gpus_on_request and agent.total.amounts.get("gpus") and not (terms and "gpus" in terms.capabilities):
+            return NOTHING, Why.CAPABILITY
+        if not agent.free:
+            return NOTHING, Why.NOTHING_FREE
+        own, common = self.visible(agent, framework)
+        if not own and not common:
+            return NOTHING, Why.RESERVED
+        least = (terms.min_offer if terms else ()) or settings.min_allocatable
+        if not _enough(own + common, least) or not _enough(own + common, agent.min_offer):
+            return NOTHING, Why.TOO_SMALL
+        common, why = self._within_bounds(self.roles[outermost(framework.role)], common, guaranteed=guaranteed)
+        part = own + common
+        if not part or (why and not _enough(part, least)) or (guaranteed and not common):
+            return NOTHING, why or Why.TOO_SMALL
+        return (at_most(part, settings.offer_size) if settings.offer_size else part), None
+
+    def visible(self, agent: Agent, framework: Framework) -> tuple[Resources, Resources]:
+        """Split what is free into what is reserved for the framework's role, or one around it, and what is no one's."""
+        if not agent.reserved_free:
+            return NOTHING, agent.free
+        own, common = NOTHING, agent.free
+        for role, part in agent.reserved_free.items():
+            common -= part
+            if framework.role == role or framework.role.startswith(f"{role}/"):
+                own += part
+        return own, common
+
+    def _within_bounds(self, role: Role, common: Resources, *, guaranteed: bool) -> tuple[Resources, Why | None]:
+        """Cut what is nobody's to a role's limit and to what need not be held back for others; say which cut it."""
+        if not self.bounded_roles:
+            return common, None
+        consumed, first = role.consumed, NOTHING
+        if guaranteed:
+            missing = less(role.guarantee, consumed)
+            first = at_most(Resources.of({n: x for n, x in common.amounts.items() if n in missing.amounts}), missing)
+            if not first:
+                return NOTHING, Why.HEADROOM
+        rest, why = common - first, None
+        if role.limit is not None:
+            room = {n: max(0, x - consumed.amounts.get(n, 0) - first.amounts.get(n, 0)) for n, x in role.limit.amounts.items()}
+            rest, whole = _cut(rest, room), rest
+            why = None if rest == whole else Why.LIMIT
+        rest, whole = _cut(rest, self.surplus()), rest
+        return first + rest, why if rest == whole else why or Why.HEADROOM
+
+    # -- guarantees -----------------------------------------------------------------------------------------------
+
+    def below_guarantee(self) -> int:
+        """Return the frameworks whose outermost role has less than its guarantee."""
+        bits = 0
+        for role in self._guaranteed():
+            if role.name in self.order.places and less(role.guarantee, role.consumed):
+                bits |= self.order.places[role.name].bits
+        return bits
+
+    def surplus(self) -> dict[str, int]:
+        """Return, of everything free that nobody has reserved, what need not be held back for guarantees."""
+        kept = [less(role.reserved, role.reserved_used) for role in self.roles.values()]
+        missing = [less(role.guarantee, role.consumed) for role in self._guaranteed()]
+        left = dict(self.free.amounts)
+        for part in (*kept, *missing):
+            for name, n in part.amounts.items():
+                left[name] = left.get(name, 0) - n
+        return {name: max(0, left.get(name, 0)) for name in self.total}
+
+    def _guaranteed(self) -> Iterator[Role]:
+        return (role for role in self.roles.values() if role.guarantee)
+
+
+def admits(terms: Subscribe, agent: Agent) -> bool:
+    """Whether what a framework said when it registered lets it have offers of an agent."""
+    if terms.agents and agent.name not in terms.agents:
+        return False
+    have = dict(agent.attributes)
+    return all(_holds(have.get(attribute), asked, value) for attribute, asked, value in terms.constraints)
+
+
+def _holds(has: str | None, asked: str, value: str) -> bool:
+    match asked:
+        case "is":
+            return has == value
+        case "is not":
+            return has != value
+        case "exists":
+            return has is not None
+        case _:
+            assert asked == "matches", f"{asked} was let in as a constraint"
+            return has is not None and re.fullmatch(value, has) is not None
+
+
+def _enough(part: Resources, least: tuple[Resources, ...]) -> bool:
+    return not least or any(some <= part for some in least)
+
+
+def _cut(part: Resources, room: dict[str, int]) -> Resources:
+    """Keep of each resource at most what there is room for; what is not named there comes whole."""
+    if all(n <= room.get(name, n) for name, n in part.amounts.items()):
+        return part
+    return Resources.of({name: min(n, room.get(name, n)) for name, n in part.amounts.items()})

@@ -9,31 +9,28 @@ offered; offered counts as allocated. Shells send a ``Tick`` once per turn of th
 
 from __future__ import annotations
 
-import heapq
+import re
 from typing import TypeVar, assert_never
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import DRF, Allocator, Grant, View
-from mesonb.core.books import Settings, add_up, count
+from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
-from mesonb.core.limits import Limits
 from mesonb.core.records import FORWARD, Agent, Framework, Offer, Task, TaskState
-from mesonb.core.resources import Resources
+from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.roles import Roles
 from mesonb.core.units import show_duration
 
 Thing = TypeVar("Thing")
 
 
-class Wrong(Exception):
-    """A call that makes no sense. Raised before anything was changed; ``step`` answers ``Rejected``."""
-
-
-class MasterCore(Limits):
+class MasterCore(Roles):
     """The master's rules: one method a call, over the books that it inherits."""
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
         super().__init__(settings or Settings())
         self.allocator = allocator or DRF()
+        self._rules_changed()
 
     def step(self, call: calls.Call, now_us: int) -> list[Event]:
         """Take one call at one time (microseconds, never backwards) and return what follows from it, in order."""
@@ -43,21 +40,6 @@ class MasterCore(Limits):
             return self._answer(call)
         except Wrong as wrong:
             return [events.Rejected(call, str(wrong)), *self._lost_in(call, str(wrong))]
-
-    def next_deadline(self) -> int | None:
-        """When time itself will change something: the shell sends a Tick then. None: nothing is pending."""
-        if not self.paused:
-            if self.dirty:
-                return self.now_us
-            if self.again:
-                return self.now_us + 1
-        while self.timers and not self.timer_speaks(self.timers[0]):
-            heapq.heappop(self.timers)
-        self.forget_answered()
-        due_us = [self.timers[0][0]] if self.timers else []
-        if self.unanswered:
-            due_us.append(self.unanswered[0].expires_us)
-        return max(self.now_us, min(due_us)) if due_us else None
 
     def _answer(self, call: calls.Call) -> list[Event]:
         match call:
@@ -85,6 +67,16 @@ class MasterCore(Limits):
                 return self._agent_lost(call)
             case calls.SetWeight():
                 return self._set_weight(call)
+            case calls.SetGuarantee():
+                return self.set_guarantee(call)
+            case calls.SetLimit():
+                return self.set_limit(call)
+            case calls.SetPriority():
+                return self.set_priority(call)
+            case calls.Reserve():
+                return self.reserve(call)
+            case calls.Unreserve():
+                return self.unreserve(call)
             case calls.Pause():
                 return self._pause(paused=True)
             case calls.Resume():
@@ -95,15 +87,16 @@ class MasterCore(Limits):
     # -- the offer cycle ------------------------------------------------------------------------------------------
 
     def _tick(self) -> list[Event]:
-        rescinded = self._expire()
+        self.expire_filters()
+        waited = show_duration(self.settings.offer_timeout_us)
+        rescinded = [self._rescind(offer, f"not answered within {waited}") for offer in self.expired_offers()]
         return rescinded if self.paused else rescinded + self._cycle()
 
     def _cycle(self) -> list[Event]:
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
-        self.dirty |= self.again
-        self.again = {}
+        batch = self.begin_cycle()
         made = [self._offer(grant) for grant in self.allocator.cycle(View(self))]
-        self.dirty = {}
+        self.end_cycle(batch=batch)
         return made
 
     def _offer(self, grant: Grant) -> Event:
@@ -115,29 +108,13 @@ class MasterCore(Limits):
             agent.tried_us, agent.tried = self.now_us, framework.client.bits
         return events.OfferMade(framework.name, offer.id, agent.name, offer.resources, offer.expires_us)
 
-    def _expire(self) -> list[Event]:
-        """Drop the filters, and rescind the offers, whose time has come."""
-        while self.timers and self.timers[0][0] <= self.now_us:
-            until_us, _, name = heapq.heappop(self.timers)
-            framework = self.frameworks.get(name)
-            for agent in self.ends.pop((until_us, name), ()):
-                if framework and self.ends_at(framework, agent, until_us):
-                    self.drop_filter(framework, agent)
-                    self.dirty[agent] = None
-        out: list[Event] = []
-        self.forget_answered()
-        while self.unanswered and self.unanswered[0].expires_us <= self.now_us:
-            waited = show_duration(self.settings.offer_timeout_us)
-            out.append(self._rescind(self.unanswered.popleft(), f"not answered within {waited}"))
-            self.forget_answered()
-        return out
-
     # -- frameworks -----------------------------------------------------------------------------------------------
 
     def _subscribe(self, call: calls.Subscribe) -> list[Event]:
         if not call.framework:
             raise Wrong("a framework needs a name")
-        self._check_role(call.role)
+        self.check_role(call.role)
+        self._check_terms(call)
         framework = self.frameworks.get(call.framework)
         out: list[Event] = []
         if framework is None:
@@ -147,11 +124,17 @@ class MasterCore(Limits):
             framework.suppressed = framework.leaving = False
             self.drop_filters(framework)
             self.leave_role(framework)
+        self._set_terms(framework, call)
         self.join_role(framework, call.role)
         self.activate(framework, wants=True)
-        self._all_dirty()
+        self.all_changed()
         incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
         return [*out, events.Subscribed(framework.name, incarnation, tuple(framework.tasks))]
+
+    def _set_terms(self, framework: Framework, call: calls.Subscribe) -> None:
+        """Keep what it said of offers, if that is anything at all: whoever asks for nothing costs nothing."""
+        says = call.min_offer or call.agents or call.constraints or call.capabilities
+        framework.terms = call if says else None
 
     def _unregister(self, call: calls.Unregister) -> list[Event]:
         framework = self._framework(call.framework)
@@ -173,7 +156,7 @@ class MasterCore(Limits):
         framework.suppressed = False
         self.activate(framework, wants=not framework.leaving)
         self.drop_filters(framework)
-        self._all_dirty()
+        self.all_changed()
         return []
 
     def _accept(self, call: calls.Accept) -> list[Event]:
@@ -214,7 +197,17 @@ class MasterCore(Limits):
             raise Wrong("an agent needs a name and some resources")
         if call.agent in self.agents:
             raise Wrong(f"an agent called {call.agent} is here already; it must be lost before it joins again")
-        self.add_agent(Agent(call.agent, call.total, call.total, self.now_us, call.attributes))
+        reserved: dict[str, Resources] = {}
+        for role, part in call.reserved:
+            self.check_role(role)
+            reserved[role] = reserved.get(role, NOTHING) + part
+        if not add_up(reserved.values()) <= call.total:
+            raise Wrong(f"{call.agent} has {call.total}; {add_up(reserved.values())} of it cannot be reserved")
+        agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes, min_offer=call.min_offer)
+        agent.reserved = {role: part for role, part in reserved.items() if part}
+        self.add_agent(agent)
+        if agent.reserved or agent.min_offer:
+            self.bounded = True
         return []
 
     def _agent_lost(self, call: calls.AgentLost) -> list[Event]:
@@ -245,12 +238,9 @@ class MasterCore(Limits):
     # -- operators ------------------------------------------------------------------------------------------------
 
     def _set_weight(self, call: calls.SetWeight) -> list[Event]:
-        if call.weight_milli <= 0:
-            raise Wrong(f"a weight is more than zero, not {call.weight_milli / 1000:g}")
-        self._check_role(call.role)
-        self.role(call.role).weight_milli = call.weight_milli
-        self.order.weigh(call.role, call.weight_milli)
-        self._all_dirty()
+        self.set_weight(call)
+        if not self.order.places.get(call.role):
+            return []
         return [self._rescind(offer, f"the weight of {call.role} changed") for offer in list(self.offers.values())]
 
     def _pause(self, *, paused: bool) -> list[Event]:
@@ -283,9 +273,6 @@ class MasterCore(Limits):
         }
         return [events.Updated(call.framework, task, TaskState.LOST, because) for task in fresh]
 
-    def _all_dirty(self) -> None:
-        self.dirty |= dict.fromkeys(name for name, agent in self.agents.items() if agent.free)
-
     # -- checks: each raises Wrong before anything was changed -------------------------------------------------------
 
     def _offers_of(self, framework: Framework, ids: tuple[str, ...]) -> list[Offer]:
@@ -296,9 +283,15 @@ class MasterCore(Limits):
                 raise Wrong(f"{offer} is not held by {framework.name}; it was answered, or rescinded, before")
         return [framework.offers[offer] for offer in ids]
 
-    def _check_role(self, name: str) -> None:
-        if not all(part and part != "." for part in name.split("/")):
-            raise Wrong(f"{name!r} names no role; write 'eng', or 'eng/backend' for a role within it; the default is '*'")
+    def _check_terms(self, call: calls.Subscribe) -> None:
+        for attribute, asked, value in call.constraints:
+            if asked not in calls.CONSTRAINTS:
+                known = ", ".join(repr(word) for word in calls.CONSTRAINTS)
+                raise Wrong(f"{attribute} {asked!r} {value}: no agent can be asked that; a constraint says one of {known}")
+            try:
+                re.compile(value if asked == "matches" else "")
+            except re.error as error:
+                raise Wrong(f"{attribute} matches {value!r}: {error}") from None
 
     def _check_agent(self, offers: list[Offer]) -> None:
         if len({offer.agent for offer in offers}) != 1:

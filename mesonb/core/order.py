@@ -194,12 +194,13 @@ class Order:
                 insort(line, key, index)
             client, parent = parent, parent.parent
 
-    def charge(self, client: Client, amounts: Resources) -> None:
-        """Let a client, and all above it, hold more, without counting it as an allocation."""
+    def charge(self, client: Client, amounts: Resources, *, counted: bool = False) -> None:
+        """Let a client, and all above it, hold more; ``counted`` if this is an allocation."""
         while client.parent is not None:
             held = client.held
             for name, n in amounts._amounts.items():
                 held[name] = held.get(name, 0) + n
+            client.allocations += counted
             if len(client.parent.line) > 1:  # type: ignore[arg-type]  # a parent has a line
                 self.stale[client] = None
             client = client.parent
@@ -265,10 +266,11 @@ class Order:
         for client in self.stale:
             key = (self.share(client), client.allocations, client.path, client)
             if key != client.key:
-                line = client.parent.line  # type: ignore[union-attr]  # the root is never stale
-                del line[bisect_left(line, client.key)]  # type: ignore[arg-type,misc]  # nor is a parent a framework
+                assert client.parent is not None
+                line = _line(client.parent)
+                del line[bisect_left(line, client.key)]
                 client.key = key
-                insort(line, key)  # type: ignore[arg-type]  # as above
+                insort(line, key)
         self.stale.clear()
 
     def _sort(self, client: Client) -> None:

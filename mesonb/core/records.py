@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from mesonb.core.order import Client
-from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.resources import NOTHING, Resources, less
+
+if TYPE_CHECKING:
+    from mesonb.core.calls import Subscribe
 
 
 class TaskState(Enum):
@@ -44,6 +48,10 @@ FORWARD: dict[TaskState, frozenset[TaskState]] = {
 }
 
 
+#: Parts of something that are kept for roles, by role.
+Reserved = dict[str, Resources]
+
+
 @dataclass(slots=True)
 class Task:
     """What a framework launched and has not ended yet."""
@@ -55,6 +63,7 @@ class Task:
     state: TaskState
     since_us: int  #: when it entered this state
     killing: bool = False  #: a kill was asked for
+    reserved: Reserved | None = None  #: which part of its needs comes from reservations
 
 
 @dataclass(slots=True)
@@ -67,6 +76,7 @@ class Offer:
     resources: Resources
     made_us: int
     expires_us: int
+    reserved: Reserved | None = None  #: which part of it comes from reservations
 
 
 @dataclass(slots=True)
@@ -75,6 +85,7 @@ class Filter:
 
     refused: Resources
     until_us: int
+    batches: int = 0  #: how many batches had run when it began (see pacing)
 
 
 @dataclass(slots=True)
@@ -86,6 +97,11 @@ class Agent:
     free: Resources
     joined_us: int
     attributes: tuple[tuple[str, str], ...] = ()
+    number: int = 0  #: agents are counted as they join
+    min_offer: tuple[Resources, ...] = ()  #: nothing is offered of it until one of these is free
+    closed: str = ""  #: why it takes no tasks now; "": it does
+    reserved: Reserved = field(default_factory=dict)  #: by role; part of the total
+    reserved_free: Reserved = field(default_factory=dict)  #: by role; part of what is free
     offers: dict[str, Offer] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     tried_us: int = -1  #: the instant that ``tried`` speaks of
@@ -103,6 +119,7 @@ class Framework:
     role: str
     since_us: int
     client: Client  #: its place in the order of whose turn it is; knows what it holds
+    terms: Subscribe | None = None  #: what it said when it registered; None: nothing but its name and role
     leaving: bool = False  #: unregistered; kept until its last task has ended
     suppressed: bool = False
     running: dict[str, int] = field(default_factory=dict)  #: what its tasks hold, as exact amounts
@@ -146,6 +163,11 @@ class Role:
     name: str
     places: dict[str, Client]  #: the order's places of roles; one with no framework at or below it has none
     weight_milli: int = 1000
+    guarantee: Resources = NOTHING
+    limit: Resources | None = None  #: of the resources that it names; None: no limit
+    priority: int = 0
+    reserved: Resources = NOTHING  #: on all agents, for it and the roles within it
+    reserved_used: Resources = NOTHING  #: what of this is offered or runs
     frameworks: dict[str, Framework] = field(default_factory=dict)
 
     @property
@@ -153,6 +175,11 @@ class Role:
         """What its frameworks, and those of the roles within it, hold."""
         place = self.places.get(self.name)
         return Resources.of(place.held) if place else NOTHING
+
+    @property
+    def consumed(self) -> Resources:
+        """What counts against its guarantee and its limit: its reservations, used or not, and what else it holds."""
+        return self.reserved + less(self.allocated, self.reserved_used)  # a framework may have left with some of it
 
 
 @dataclass(slots=True)

@@ -178,7 +178,7 @@ def show(name: str, amount: int) -> str:
 
 
 def _noun(name: str, amount: int) -> str:
-    return name[:-1] if amount == 1000 and name in ("cpus", "gpus") else name  # noqa: PLR2004 - one, in thousandths
+    return name[:-1] if amount == 1000 and name in ("cpus", "gpus") else name
 
 
 def _exact(name: str, amount: Any) -> int:
@@ -200,3 +200,35 @@ def _unknown(name: str) -> str:
 
 
 NOTHING = Resources()
+
+
+def at_most(part: Resources, limit: Resources) -> Resources:
+    """Return as much of ``part`` as a limit lets through; what the limit does not name comes whole.
+
+    >>> at_most(Resources(cpus=4, mem="4GB"), Resources(cpus=1))
+    Resources(cpus=1, mem='4 GB')
+    """
+    if part <= limit:
+        return part
+    caps = limit.amounts
+    return Resources.of({name: min(n, caps.get(name, n)) for name, n in part.amounts.items()})
+
+
+def less(whole: Resources, taken: Resources) -> Resources:
+    """Take away what there is: never below nothing.
+
+    >>> less(Resources(cpus=2), Resources(cpus=3, mem="1GB"))
+    Resources()
+    """
+    gone = taken.amounts
+    return Resources.of({name: max(0, n - gone.get(name, 0)) for name, n in whole.amounts.items()})
+
+
+def shared_part(one: Resources, other: Resources) -> Resources:
+    """Return what both hold.
+
+    >>> shared_part(Resources(cpus=2, mem="1GB"), Resources(cpus=3))
+    Resources(cpus=2)
+    """
+    have = other.amounts
+    return Resources.of({name: min(n, have.get(name, 0)) for name, n in one.amounts.items()})

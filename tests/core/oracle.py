@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from mesonb.core.allocator import Allocator, Grant, View
-from mesonb.core.limits import at_most
 from mesonb.core.master import MasterCore
 from mesonb.core.records import Agent, Framework
 from mesonb.core.resources import NOTHING, Resources
@@ -22,31 +21,38 @@ class Oracle(Allocator):
 
     def cycle(self, view: View) -> Iterator[Grant]:
         core = view._core
-        for name in list(core.dirty):
-            agent = core.agents.get(name)
-            while agent and (hungry := [f for f in core.frameworks.values() if may_have(core, agent, f)]):
-                chosen = min(hungry, key=lambda f: turn(core, f))
-                grant = Grant(agent, chosen, portion(core, agent))
-                self.grants.append((agent.name, chosen.name, grant.resources))
-                yield grant
-            if agent and agent.free and agent.tried_us == core.now_us:
-                core.again |= {name: None for f in core.frameworks.values() if would_have(core, agent, f)}
+        for guaranteed in (True, False):
+            for name in list(core.dirty):
+                agent = core.agents.get(name)
+                while agent and (hungry := [f for f in core.frameworks.values() if may_have(core, agent, f, guaranteed)]):
+                    chosen = min(hungry, key=lambda f: turn(core, f))
+                    grant = Grant(agent, chosen, portion(core, agent, chosen, guaranteed))
+                    self.grants.append((agent.name, chosen.name, grant.resources))
+                    yield grant
+                if not guaranteed and agent and agent.free and agent.tried_us == core.now_us:
+                    for framework in core.frameworks.values():
+                        if agent.tried & framework.client.bits and would_have(core, agent, framework, guaranteed=False):
+                            core.again[name] = None
 
 
-def may_have(core: MasterCore, agent: Agent, framework: Framework) -> bool:
+def may_have(core: MasterCore, agent: Agent, framework: Framework, guaranteed: bool) -> bool:
     tried = agent.tried_us == core.now_us and bool(agent.tried & framework.client.bits)
-    return not tried and would_have(core, agent, framework)
+    return not tried and would_have(core, agent, framework, guaranteed)
 
 
-def would_have(core: MasterCore, agent: Agent, framework: Framework) -> bool:
+def would_have(core: MasterCore, agent: Agent, framework: Framework, guaranteed: bool) -> bool:
     refusal = framework.filters.get(agent.name)
-    wants = not framework.suppressed and not framework.leaving and bool(agent.free)
-    return wants and not (refusal and refusal.until_us > core.now_us and portion(core, agent) <= refusal.refused)
+    part = portion(core, agent, framework, guaranteed)
+    wants = not framework.suppressed and not framework.leaving and bool(part)
+    return wants and not (refusal and refusal.until_us > core.now_us and part <= refusal.refused)
 
 
-def portion(core: MasterCore, agent: Agent) -> Resources:
-    size = core.settings.offer_size
-    return agent.free if size is None else at_most(agent.free, size)
+def portion(core: MasterCore, agent: Agent, framework: Framework, guaranteed: bool) -> Resources:
+    """The rules for one pair are asked, not written again: they have examples of their own."""
+    role = core.roles[framework.role.split("/")[0]]
+    if guaranteed and role.guarantee <= role.consumed:
+        return NOTHING
+    return core.verdict(agent, framework, guaranteed=guaranteed)[0]
 
 
 def turn(core: MasterCore, framework: Framework) -> list[tuple[Fraction, int, str]]:
@@ -67,7 +73,8 @@ def share(core: MasterCore, frameworks: list[Framework], role: str) -> Fraction:
     """The dominant share of these together, exactly, by the role's weight."""
     held = sum((held_by(f) for f in frameworks), start=NOTHING)
     weight = core.roles[role].weight_milli if role in core.roles else 1000
-    return max((Fraction(n * 1000, core.total.amounts[r] * weight) for r, n in held.amounts.items() if r in core.total), default=Fraction(0))
+    total = core.total.amounts
+    return max((Fraction(n * 1000, total[r] * weight) for r, n in held.amounts.items() if r in total), default=Fraction(0))
 
 
 def held_by(framework: Framework) -> Resources:

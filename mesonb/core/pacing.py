@@ -1,0 +1,102 @@
+"""When the master allocates, and when time itself changes something.
+
+By default a cycle runs once a turn of the shell's loop, over the agents on which something changed. With an
+``allocation_interval`` all agents are allocated together, in batches; with ``allocate_on_recovery=False`` as well, that
+is Apache Mesos's pacing: between batches only a framework or an agent that comes, or one that revives, is a reason to
+allocate, never a decline or a task's end; and a filter lasts at least until the next batch has run.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from mesonb.core.limits import Limits
+from mesonb.core.records import Agent, Framework, Offer
+
+
+class Pacing(Limits):
+    """The books, who may be offered what, and when."""
+
+    def next_deadline(self) -> int | None:
+        """When time itself will change something: the shell sends a Tick then. None: nothing is pending."""
+        if not self.paused:
+            if self.dirty:
+                return self.now_us
+            if self.again:
+                return self.now_us + 1
+        while self.timers and not self.timer_speaks(self.timers[0]):
+            heapq.heappop(self.timers)
+        self.forget_answered()
+        due_us = [self.timers[0][0]] if self.timers else []
+        if self.unanswered:
+            due_us.append(self.unanswered[0].expires_us)
+        if self.settings.allocation_interval_us and not self.paused and self.active and self.free:
+            due_us.append(self.next_batch_us)
+        return max(self.now_us, min(due_us)) if due_us else None
+
+    def begin_cycle(self) -> bool:
+        """Choose the agents of this cycle; return whether it is a batch."""
+        self.dirty |= self.again
+        self.again = {}
+        interval_us = self.settings.allocation_interval_us
+        if not interval_us or self.now_us < self.next_batch_us:
+            return False
+        self.next_batch_us = (self.now_us // interval_us + 1) * interval_us
+        self.dirty = dict.fromkeys(self.agents)
+        return True
+
+    def end_cycle(self, *, batch: bool) -> None:
+        """Note that a cycle has run; refusals that only lasted for a batch end with it."""
+        self.dirty = {}
+        if batch:
+            self.batches += 1
+            ended, self.after_batch = self.after_batch, []
+            for until_us, name, agent in ended:
+                framework = self.frameworks.get(name)
+                if framework and self.ends_at(framework, agent, until_us):
+                    self.drop_filter(framework, agent)
+                    self.changed(agent)
+
+    def agents_with_room(self) -> Iterator[Agent]:
+        """Yield agents on which something changed and something is free, in the order that was asked for."""
+        agents, names = self.agents, list(self.dirty)
+        if self.settings.agent_order == "shuffled":
+            self.dice.shuffle(names)
+        elif self.settings.agent_order == "joined":
+            names.sort(key=lambda name: agents[name].number)
+        for name in names:
+            if name in agents and agents[name].free._amounts:
+                yield agents[name]
+
+    def expire_filters(self) -> None:
+        """Drop the filters whose time has come, and which some batch has seen."""
+        while self.timers and self.timers[0][0] <= self.now_us:
+            until_us, _, name = heapq.heappop(self.timers)
+            framework = self.frameworks.get(name)
+            for agent in self.ends.pop((until_us, name), ()):
+                if framework and self.ends_at(framework, agent, until_us):
+                    self._end_filter(framework, agent, until_us)
+
+    def expired_offers(self) -> Iterator[Offer]:
+        """Yield the offers that nobody answered in time; whoever asks closes each before the next."""
+        self.forget_answered()
+        while self.unanswered and self.unanswered[0].expires_us <= self.now_us:
+            yield self.unanswered.popleft()
+            self.forget_answered()
+
+    def all_changed(self) -> None:
+        """Look at every agent with room in the next cycle."""
+        self.dirty |= dict.fromkeys(name for name, agent in self.agents.items() if agent.free._amounts)
+
+    def changed(self, agent: str) -> None:
+        """Look at an agent in the next cycle, where something that came back is a reason to."""
+        if self.on_recovery:
+            self.dirty[agent] = None
+
+    def _end_filter(self, framework: Framework, agent: str, until_us: int) -> None:
+        if self.settings.allocation_interval_us and framework.filters[agent].batches == self.batches:
+            self.after_batch.append((until_us, framework.name, agent))
+        else:
+            self.drop_filter(framework, agent)
+            self.changed(agent)
