@@ -8,6 +8,7 @@ that somebody is still there. The session is held weakly: a panel keeps no simul
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -48,17 +49,22 @@ def picture(session: Session) -> Frame:
 
 def complaints_of(session: Session) -> dict[str, Any]:
     """Return the last complaint of each framework that has one, and how many there were."""
-    found = {}
-    for name, driver in list(session.drivers.items()):
-        if driver.complaints:
-            last = driver.complaints[-1]
-            found[name] = {
-                "times": len(driver.complaints),
-                "callback": last.callback,
-                "error": last.error,
-                "traceback": last.traceback[-TRACEBACK_SHOWN:],
-            }
+    found: dict[str, Any] = {}
+    for last in _complaints(session):
+        found[last.framework] = {
+            "times": found.get(last.framework, {}).get("times", 0) + 1,
+            "callback": last.callback,
+            "error": last.error,
+            "traceback": last.traceback[-TRACEBACK_SHOWN:],
+        }
     return found
+
+
+def _complaints(session: Session) -> list[Any]:
+    """Read the complaints while callbacks on other threads may add to them."""
+    while True:
+        with contextlib.suppress(RuntimeError):  # one was added meanwhile: read again
+            return session.complaints
 
 
 def shares_so_far(session: Session) -> list[list[Any]]:
@@ -103,7 +109,7 @@ class Feed:
 
     def _turn(self, now_s: float) -> None:
         session = self._session()
-        if session is None:
+        if session is None or getattr(session, "closed", False):
             self._say({"kind": "gone"}, now_s)
         elif session.core.steps != self._seen_steps:
             self._show(session, now_s)

@@ -86,12 +86,14 @@ class Notebook:
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(book, lab.notebooks / f"{name}.ipynb")
-        page.goto(f"{lab.url}lab/tree/{name}.ipynb?token={lab.token}")
+        self.path = f"{name}.ipynb"
+        page.goto(f"{lab.url}lab/workspaces/{name}/tree/{self.path}?token={lab.token}")  # a workspace of its own: no old tabs
         self.ready()
 
     def ready(self) -> None:
         """Wait until the notebook is there and its kernel is idle."""
-        self.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel", timeout=60_000)
+        shown = "(path) => { const w = window.jupyterapp?.shell?.currentWidget; return w?.context?.path === path && w.sessionContext?.session?.kernel }"
+        self.page.wait_for_function(shown, arg=self.path, timeout=60_000)
         self.until_status("idle", 60)
 
     @property

@@ -353,7 +353,7 @@ class View {
   weights() {
     sync(this.p.roles, this.state.head.roles, () => this.roleRow(), (row, r) => {
       const [label, share, slide, number] = row.children;
-      row.dataset.role = r.role;
+      Object.assign(row.dataset, { role: r.role, weight: r.weight });
       label.textContent = r.role === "*" ? "* (none)" : r.role;
       share.textContent = r.share.toFixed(2);
       slide.setAttribute("aria-label", `Weight of role ${r.role}, as a slider`);
@@ -368,10 +368,17 @@ class View {
   roleRow() {
     const slide = make("input", { type: "range", min: -3, max: 3, step: 0.25 }), number = make("input", { type: "number", min: 0.001, step: "any" });
     const row = make("div", { class: "role" }, make("span"), make("span"), slide, number);
-    const set = (weight) => { row.steeredAt = performance.now(); if (weight > 0) this.onWeight(row.dataset.role, weight); };
+    const set = (weight) => {
+      row.steeredAt = performance.now();
+      if (weight > 0 && weight !== Number(row.dataset.weight)) this.onWeight(row.dataset.role, weight);
+    };
     slide.addEventListener("input", () => { number.value = Number((2 ** slide.value).toPrecision(3)); });
     slide.addEventListener("change", () => set(Number((2 ** slide.value).toPrecision(3))));
     number.addEventListener("change", () => { slide.value = Math.log2(number.value); set(Number(number.value)); });
+    row.addEventListener("keydown", (event) => {
+      event.stopPropagation(); // JupyterLab would take Enter for itself, and letters for shortcuts
+      if (event.key === "Enter" && event.target === number) { number.blur(); number.focus(); }
+    });
     return row;
   }
 
