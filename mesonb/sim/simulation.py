@@ -30,6 +30,10 @@ from mesonb.sim.progress import SLICE, Progress
 AGENT = Resources(cpus=4, mem="16GB")
 
 
+#: For each framework, so many steps lie between two rows of the charts, which then cost a small part of a run.
+CHART_STEPS = 20
+
+
 class Simulation(Session):
     """A pretend cluster. ``agents`` is a number of equal ones, a list of their resources, or a mix: resources to number.
 
@@ -44,12 +48,13 @@ class Simulation(Session):
     ) -> None:  # fmt: skip
         super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size), allocator)
         self.seed = seed
-        self.engine = Engine()
         self.latency_us = parse_duration(latency)
+        self.engine = Engine(self.latency_us)
         self.agents = PretendAgents(self.engine, self.latency_us, self._report, seed)
         self._mail: dict[Driver, list[tuple[events.Event, Outcome | None]]] = {}
         self._ticks: set[int] = set()  #: when ticks are planned (membership only)
         self._joined = 0
+        self._chart_at = 0  #: after how many steps the charts get their next row
         self.post([self._next_agent(total) for total in _totals(agents)])
 
     # -- what a simulation has beside the verbs of any master -----------------------------------------------------
@@ -187,8 +192,9 @@ class Simulation(Session):
         due_us = self.core.next_deadline()
         if due_us is not None and due_us <= self.now_us():
             self.post([calls.Tick()])
-            if self.history.due(self.now_us()):
+            if self.core.steps >= self._chart_at and self.history.due(self.now_us()):
                 self.history.note(take(self.core, agents_shown=0))
+                self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
         else:
             self._plan_tick()
 
