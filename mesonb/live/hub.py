@@ -22,6 +22,8 @@ from mesonb.live.comms import ATTACH, HUB, LEADER, PROTOCOL
 logger = logging.getLogger("mesonb")
 
 NAME = "mesonb-hub"
+#: What a peer may be.
+KINDS = ("agent", "leader")
 PING_S = 1.0
 #: A leader silent for so long may be replaced; a kernel's busiest cell holds its loop back for a second or two.
 SILENT_S = 6.0
@@ -105,12 +107,18 @@ class Hub(SchedulerPlugin):
     def _refuse(self, introduction: dict[str, Any]) -> dict[str, str] | None:
         if self._closing:
             return {"refused": "Unreachable", "because": "this cluster is ending, because nobody used it; try again"}
-        if introduction["protocol"] != PROTOCOL:
+        if introduction.get("protocol") != PROTOCOL:
             because = (
-                f"{introduction['name']} speaks protocol {introduction['protocol']}, this cluster {PROTOCOL}: "
+                f"{introduction.get('name')} speaks protocol {introduction.get('protocol')}, this cluster {PROTOCOL}: "
                 "install the same mesonb everywhere, and start the cluster again"
             )
             return {"refused": "VersionMismatch", "because": because}
+        wanted = ("name", "id", "who") if introduction.get("kind") == "leader" else ("name",)
+        if introduction.get("kind") not in KINDS or not all(isinstance(introduction.get(part), str) for part in wanted):
+            return {
+                "refused": "ClusterError",
+                "because": f"an introduction names its kind ({' or '.join(KINDS)}) and {', '.join(wanted)}",
+            }
         if introduction["kind"] == "leader" and self.leader and not self._silent(self.leader):
             if self.leader.about["id"] != introduction["id"]:
                 return {"refused": "MasterExists", "because": self.leader.about["who"]}
@@ -161,7 +169,7 @@ class Hub(SchedulerPlugin):
             return  # fenced: another leads since
         for to, content in batch:
             target = self.leader if to == LEADER else self.lines.get(to)
-            if target and to != HUB:
+            if target and to != HUB and isinstance(content, bytes):
                 target.forward(line.name, content)
 
     def _leave(self, line: Line) -> None:
