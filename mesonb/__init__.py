@@ -13,6 +13,7 @@ from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.queue import Queue
+from mesonb.sim.compare import compare
 from mesonb.sim.replay import replay
 from mesonb.sim.simulation import Simulation
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mesonb.live.master import Master
 
 __version__ = "0.1.0"
-__all__ = ["DRF", "Allocator", "Framework", "Log", "Master", "MesonbError", "Queue", "Resources", "Simulation", "replay"]
+__all__ = ["DRF", "Allocator", "Framework", "Log", "Master", "MesonbError", "Queue", "Resources", "Simulation", "compare", "replay"]
 
 notebook.install()  # how a session looks as the last line of a cell
 _ON_DEMAND = {"Master": "mesonb.live.master"}

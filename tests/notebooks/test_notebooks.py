@@ -31,6 +31,7 @@ def keep_printed_only(book):
             cell.execution_count = None
             cell.metadata.pop("execution", None)
     book.metadata["language_info"] = {"name": "python"}
+    book.metadata.pop("widgets", None)
     return book
 
 
