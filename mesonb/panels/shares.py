@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from bokeh.application import Application
@@ -70,7 +71,7 @@ class SharesChart:
         return self._sources[name]
 
 
-def series(rows: list[tuple[int, dict[str, float]]], name: str) -> dict[str, Any]:
+def series(rows: Sequence[tuple[int, dict[str, float]]], name: str) -> dict[str, Any]:
     """One framework's shares as columns; where it is not registered there is no point."""
     there = [(now_us / 1_000_000, shares[name]) for now_us, shares in rows if name in shares]
     return {"at_s": [at_s for at_s, _ in there], "share": [share for _, share in there]}

@@ -92,7 +92,8 @@ class Notebook:
 
     def ready(self) -> None:
         """Wait until the notebook is there and its kernel is idle."""
-        shown = "(path) => { const w = window.jupyterapp?.shell?.currentWidget; return w?.context?.path === path && w.sessionContext?.session?.kernel }"
+        shown = """(path) => { const w = window.jupyterapp?.shell?.currentWidget;
+                               return w?.context?.path === path && w.sessionContext?.session?.kernel }"""
         self.page.wait_for_function(shown, arg=self.path, timeout=60_000)
         self.until_status("idle", 60)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
@@ -26,8 +27,9 @@ def jupyter(tmp_path_factory):
     home = tmp_path_factory.mktemp("jupyter")
     own = {name: str(home / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     command = [
-        sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0", f"--ServerApp.base_url={BASE}",
-        f"--IdentityProvider.token={TOKEN}", "--ServerApp.jpserver_extensions={'mesonb.panels.jupyter': True}", f"--ServerApp.root_dir={home}",
+        sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
+        f"--ServerApp.base_url={BASE}", f"--ServerApp.root_dir={home}", f"--IdentityProvider.token={TOKEN}",
+        "--ServerApp.jpserver_extensions={'mesonb.panels.jupyter': True}",
     ]  # fmt: skip
     with (home / "log").open("w") as log:
         process = subprocess.Popen(command, env={**os.environ, **own, "PYTHONPATH": str(ROOT)}, stdout=log, stderr=log)
@@ -205,14 +207,5 @@ def test_a_panel_server_that_has_gone_is_said_to_be_gone(jupyter, panels):
 def test_kernels_learn_the_base_url(jupyter):
     kernel = f"api/kernels/{jupyter['kernel']}"
     assert call(jupyter, kernel).code == 200
-    found = [pid for pid in os.listdir("/proc") if pid.isdigit() and _names(pid, jupyter["kernel"])]
-    assert found, "the kernel's process"
-    environment = open(f"/proc/{found[0]}/environ", "rb").read()
-    assert f"MESONB_BASE_URL={BASE}".encode() in environment.split(b"\0")
-
-
-def _names(pid, kernel):
-    try:
-        return kernel.encode() in open(f"/proc/{pid}/cmdline", "rb").read()
-    except OSError:
-        return False
+    found = [each for each in psutil.process_iter(["cmdline"]) if jupyter["kernel"] in " ".join(each.info["cmdline"] or ())]
+    assert found[0].environ()["MESONB_BASE_URL"] == BASE
