@@ -12,10 +12,8 @@ import json
 import logging
 import os
 import pickle
-import platform
 import socket
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,12 @@ import dask
 import distributed
 from distributed.diagnostics.plugin import WorkerPlugin
 
-import mesonb
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
 from mesonb.live.child import FAILED, STARTED
 from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
+from mesonb.live.versions import ours
 
 logger = logging.getLogger("mesonb")
 
@@ -133,11 +131,7 @@ class Agent(WorkerPlugin):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "group": os.getpgrp(),
-            "versions": {
-                "python": ".".join(platform.python_version_tuple()[:2]),
-                "distributed": version("distributed"),
-                "mesonb": mesonb.__version__,
-            },
+            "versions": ours(),
         }
 
     def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes) -> None:

@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -27,11 +26,11 @@ import dask
 from dask.system import CPU_COUNT
 from distributed.system import MEMORY_LIMIT
 
-import mesonb
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError
 from mesonb.live.host import publish
+from mesonb.live.versions import ours
 
 #: A cluster that nobody has led for so long goes away. ``dask.config``: mesonb.idle-timeout.
 IDLE = "10 min"
@@ -149,7 +148,7 @@ def alive(pid: int) -> bool:
 
 
 def _file_of(agents: Sequence[Resources], name: str) -> Path:
-    environment = [sys.prefix, platform.python_version(), mesonb.__version__]
+    environment = [sys.prefix, ours()]
     plan = json.dumps([name, environment, [sorted(agent.amounts.items()) for agent in agents]])
     digest = hashlib.blake2b(plan.encode(), digest_size=4).hexdigest()
     return folder() / f"mesonb-{name + '-' if name else ''}{digest}.json"

@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import platform
 import socket
 from collections.abc import Callable
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 
 from distributed import Client
 
-from mesonb.errors import BadValue, MasterExists, MesonbError, Unreachable, VersionMismatch
+from mesonb.errors import BadValue, MasterExists, MesonbError, Unreachable
 from mesonb.live.agent import Agent
 from mesonb.live.comms import Message, Peer, dial
 from mesonb.live.hub import Hub
+from mesonb.live.versions import check_versions, minor
 
 #: How long a Dask scheduler may take to answer.
 REACH_S = 5
@@ -121,20 +120,9 @@ class Link:
             **{f"worker {at}": found for at, found in workers.items()},
         }.items():
             check_versions(where, {
-                "python": ".".join(found["host"]["python"].split(".")[:2]),
+                "python": minor(found["host"]["python"]),
                 "distributed": found["packages"]["distributed"],
             })  # fmt: skip
-
-
-def check_versions(where: str, theirs: dict[str, Any]) -> None:
-    """Raise VersionMismatch if Python or distributed differs: what one pickles the other might not read."""
-    ours = {"python": ".".join(platform.python_version_tuple()[:2]), "distributed": version("distributed")}
-    for what, wanted in ours.items():
-        if theirs[what] != wanted:
-            raise VersionMismatch(
-                f"{where} runs {what} {theirs[what]}, this kernel {what} {wanted}; functions and results could not travel "
-                f"between them: install {what} {wanted} there, or start the kernel in the cluster's environment"
-            )
 
 
 def address_of(cluster: Any) -> tuple[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mesonb.errors import ClusterError, VersionMismatch
 from mesonb.live.cargo import Cargo
-from mesonb.live.link import check_versions
+from mesonb.live.versions import check_versions
 
 #: How long the agents of a cluster may take to join.
 JOIN_S = 30

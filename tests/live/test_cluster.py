@@ -147,7 +147,7 @@ def test_a_worker_of_another_version_is_refused(what, lie):
 
 
 def test_a_late_worker_of_another_version_stays_out(monkeypatch):
-    lie = "import mesonb.live.agent as a; a.version = lambda p: '2020.1.0'"
+    lie = "import mesonb.live.versions as v; v.version = lambda p: '2020.1.0'"
     with (
         LocalCluster(n_workers=1, dashboard_address=None, preload="import os; os.setpgrp()") as given,
         mb.Master(given) as master,
