@@ -19,8 +19,8 @@ from bokeh.resources import Resources as Inline
 from mesonb.core.snapshot import Snapshot
 from mesonb.panels import still
 from mesonb.panels.feed import complaints_of, palette_of, picture
-from mesonb.panels.shares import add_line, series, shares_figure
-from mesonb.panels.view import Mark, framework_row
+from mesonb.panels.shares import add_line, dress, series, shares_figure
+from mesonb.panels.view import Mark, begun, framework_row
 from mesonb.session import Session
 
 #: Points of a line, at most: more are not seen, and the file stays small.
@@ -31,7 +31,7 @@ COLUMNS = {
 }  # fmt: skip
 ENDINGS = ("finished", "failed", "killed", "lost")
 
-Row = tuple[int, dict[str, float]]
+Row = tuple[int, Mapping[str, float]]
 
 
 def write_report(
@@ -45,14 +45,14 @@ def write_report(
 
 def page(session: Session, title: str, notes: Mapping[str, object]) -> str:
     """The whole page."""
-    snapshot, rows = session.snapshot(), _thinned(list(session.history.rows))
+    snapshot, rows = session.snapshot(), _thinned(begun(list(session.history.rows)))
     names = list({name: None for _, shares in rows for name in shares})
     marks = {name: palette_of(session)[name] for name in names}
     scripts, charts = components([shares_chart(rows, marks), used_chart(rows, marks)])
     sections = [
         f"<h1>{escape(title)}</h1>{_facts(snapshot, notes)}",
         f"<h2>Shares over time</h2>{charts[0]}",
-        f"<h2>How much of the cluster the tasks held</h2>{charts[1]}",
+        f"<h2>The same shares, one above the other</h2>{charts[1]}",
         f"<h2>Frameworks</h2>{frameworks_table(session, snapshot, rows)}",
         f"<h2>The cluster at the end</h2>{still.svg(picture(session))}",
         _complaints(session),
@@ -73,12 +73,12 @@ def shares_chart(rows: Sequence[Row], marks: Mapping[str, Mark]) -> Any:
 
 
 def used_chart(rows: Sequence[Row], marks: Mapping[str, Mark]) -> Any:
-    """The shares one above the other: what is white was held by nobody."""
+    """The shares one above the other; they may add up to more than one where they are of different resources."""
     chart = figure(
         height=240, sizing_mode="stretch_width", x_axis_label="seconds", y_axis_label="shares, stacked",
         tools="xpan,xwheel_zoom,box_zoom,reset,save", y_range=Range1d(start=0, end=_tallest(rows)),
     )  # fmt: skip
-    chart.toolbar.logo = None
+    dress(chart)
     columns: dict[str, Any] = {name: [shares.get(name, 0.0) for _, shares in rows] for name in marks}
     columns[" at_s"] = [now_us / 1_000_000 for now_us, _ in rows]
     if marks and rows:
@@ -86,16 +86,14 @@ def used_chart(rows: Sequence[Row], marks: Mapping[str, Mark]) -> Any:
             list(marks), x=" at_s", source=ColumnDataSource(columns), color=[mark.colour for mark in marks.values()],
             alpha=0.75, legend_label=list(marks),
         )  # fmt: skip
-        chart.legend.location = "top_left"
     return chart
 
 
 def _tallest(rows: Sequence[Row]) -> float:
-    """Shares of different resources may add up to more than one."""
     return max(1.0, *(sum(shares.values()) for _, shares in rows), 0) * 1.02
 
 
-def _thinned(rows: list[Row]) -> list[Row]:
+def _thinned(rows: Sequence[Row]) -> Sequence[Row]:
     stride = -(-len(rows) // POINTS) or 1
     return rows[(len(rows) - 1) % stride :: stride] if rows else []
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models.annotations import Legend
 from bokeh.models.widgets import Div
 from bokeh.plotting import figure
 
@@ -37,8 +38,16 @@ def _show(document: Document) -> None:
     chart = SharesChart(session)
     document.title = f"{session.id}: shares over time"
     document.theme = "dark_minimal" if arguments.get("theme") == [b"dark"] else "light_minimal"
+    if arguments.get("fill") == [b"1"]:
+        fill(chart.figure)
     document.add_root(chart.figure)
     document.add_periodic_callback(chart.refresh, REFRESH_MS)
+
+
+def fill(chart: Any) -> None:
+    """Fill the tab that the chart is in, on its background; the tab's label is the title."""
+    chart.update(sizing_mode="stretch_both", title=None, border_fill_color=None, background_fill_color=None)
+    chart.yaxis.axis_label = "dominant share of its tasks"
 
 
 class SharesChart:
@@ -71,7 +80,7 @@ class SharesChart:
         return self._sources[name]
 
 
-def series(rows: Sequence[tuple[int, dict[str, float]]], name: str) -> dict[str, Any]:
+def series(rows: Sequence[tuple[int, Mapping[str, float]]], name: str) -> dict[str, Any]:
     """One framework's shares as columns; where it is not registered there is no point."""
     there = [(now_us / 1_000_000, shares[name]) for now_us, shares in rows if name in shares]
     return {"at_s": [at_s for at_s, _ in there], "share": [share for _, share in there]}
@@ -84,8 +93,14 @@ def shares_figure(title: str) -> Any:
         y_axis_label="share", tools="xpan,xwheel_zoom,box_zoom,reset,save", active_scroll="xwheel_zoom",
     )  # fmt: skip
     chart.add_tools(HoverTool(tooltips=[("framework", "$name"), ("at", "@at_s{0.00} s"), ("share", "@share{0.000}")]))
-    chart.toolbar.logo = None
+    dress(chart)
     return chart
+
+
+def dress(chart: Any) -> None:
+    """Put the legend above the curves, where it hides none; a click on a name hides its line."""
+    chart.toolbar.logo = None
+    chart.add_layout(Legend(orientation="horizontal", click_policy="hide", border_line_alpha=0), "above")
 
 
 def add_line(chart: Any, source: ColumnDataSource, name: str, mark: Any) -> None:
@@ -94,4 +109,3 @@ def add_line(chart: Any, source: ColumnDataSource, name: str, mark: Any) -> None
         "at_s", "share", source=source, name=name, legend_label=name, mode="after", line_width=2.5,
         line_color=mark.colour, line_dash=DASHES[mark.hatch],
     )  # fmt: skip
-    chart.legend.location, chart.legend.click_policy = "top_left", "hide"

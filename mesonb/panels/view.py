@@ -6,10 +6,12 @@ is taken. Allocated to tasks, offered and free are told apart everywhere; what i
 
 from __future__ import annotations
 
+import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from mesonb.core.snapshot import AgentRow, FrameworkRow, Snapshot
@@ -86,7 +88,7 @@ def frame_of(snapshot: Snapshot, palette: Palette, complaints: Mapping[str, Any]
     for row in frameworks:
         palette[row.framework]
     resources = list(snapshot.total)[:RESOURCES_SHOWN]
-    agents = snapshot.agents[:AGENTS_DRAWN]
+    agents = sorted(snapshot.agents[:AGENTS_DRAWN], key=lambda agent: _natural(agent.agent))
     index = {row.framework: number for number, row in enumerate(frameworks)}
     rows = array("f")
     for number, agent in enumerate(agents):
@@ -97,6 +99,12 @@ def frame_of(snapshot: Snapshot, palette: Palette, complaints: Mapping[str, Any]
         "complaints": dict(complaints or {}),
     }
     return Frame(_head(snapshot, frameworks, resources, len(agents), palette), names, rows)
+
+
+@lru_cache(maxsize=4 * AGENTS_DRAWN)
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Order names as people do: agent-2 before agent-10."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
 
 
 def _head(
@@ -218,12 +226,19 @@ def _fractions(amounts: Mapping[str, int], agent: AgentRow, resources: Iterable[
 CURVE_POINTS = 120
 
 
+def begun(rows: Sequence[tuple[int, Mapping[str, float]]]) -> Sequence[tuple[int, Mapping[str, float]]]:
+    """Leave out the moments before the first framework was there."""
+    first = next((number for number, (_, shares) in enumerate(rows) if shares), len(rows))
+    return rows[first:]
+
+
 def curve(rows: Sequence[tuple[int, Mapping[str, float]]], most: int = CURVE_POINTS) -> list[list[Any]]:
     """Thin shares over time to at most so many moments, the newest always among them.
 
     >>> curve([(0, {"a": 0.5}), (1, {"a": 0.25}), (2, {"a": 1})], most=2)
     [[0, {'a': 0.5}], [2, {'a': 1}]]
     """
+    rows = begun(rows)
     if not rows:
         return []
     stride = -(-len(rows) // most)

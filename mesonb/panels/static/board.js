@@ -54,7 +54,7 @@ export function mount(el, { title, path, comm, first }) {
 function noteShares(state) {
   const shares = Object.fromEntries(state.head.frameworks.map((f) => [f.name, f.share]));
   const last = state.curve.at(-1), at = state.head.at_us, span = last ? at - state.curve[0][0] : 0;
-  if (last && at - last[0] < span / CURVE_POINTS) return;
+  if (last ? at - last[0] < span / CURVE_POINTS : !state.head.frameworks.length) return;
   state.curve.push([at, shares]);
   if (state.curve.length > 2 * CURVE_POINTS) state.curve = state.curve.filter((_, i, all) => i % 2 || i === all.length - 1);
 }
@@ -195,7 +195,7 @@ const STYLE = `
 .mesonb input[type=range] { width: 100%; accent-color: var(--accent); margin: 0; }
 .mesonb input[type=number] { width: 62px; font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--edge); border-radius: 4px; padding: 1px 4px; }
 @container (max-width: 300px) { .mesonb table :is(th, td):nth-child(n + 4) { display: none; } .mesonb .role { grid-template-columns: minmax(40px, 1fr) 30px minmax(50px, 1fr) 50px; gap: 6px; }
-  .mesonb input[type=number] { width: 50px; } .mesonb .meter { width: 60px; flex: none; } } /* JupyterLab's sidebar: what offers came to is told in the wider board */
+  .mesonb input[type=number] { width: 50px; } .mesonb .totals span { flex: 1 0 100%; flex-wrap: wrap; gap: 0 7px; } .mesonb .meter { flex: 1 0 60px; } } /* JupyterLab's sidebar: what offers came to is told in the wider board */
 .mesonb figure { margin: 10px 0 0; } .mesonb figcaption { font-size: 11px; color: var(--soft); margin-bottom: 2px; }
 .mesonb footer { display: flex; flex-wrap: wrap; gap: 2px 14px; margin-top: 8px; font-size: 11px; color: var(--soft); align-items: center; }
 .mesonb .key::before { content: ""; display: inline-block; width: 16px; height: 9px; margin-right: 5px; border: 1px solid var(--soft); border-radius: 2px; }
@@ -275,7 +275,7 @@ class View {
       badge.title = { stale: "nothing has come for 2 s: the kernel is held up, or gone", still: "a picture of one moment: no kernel answers", gone: "what this showed is gone; run its cell again" }[is] ?? "";
     }
     transport.textContent = line.using;
-    pause.disabled = line.gone;
+    for (const control of line.gone ? root.querySelectorAll("button.pause, input") : []) control.disabled = true;
     Object.assign(root.dataset, { transport: line.using, state: is, frames: this.state.frames });
   }
 
@@ -532,7 +532,7 @@ function arrange(count, width, resources) {
   const [least, most] = count <= 12 ? [185, 320] : count <= 30 ? [140, 240] : count <= 64 ? [96, 180] : count <= 250 ? [40, 80] : [13, 22];
   const gap = count <= 64 ? 8 : count <= 250 ? 5 : 2, across = Math.max(1, Math.floor((width + gap) / (least + gap)));
   const tileW = Math.min(most, Math.floor((width + gap) / across) - gap), labelled = least >= 140, named = least >= 96, bars = least > 20 ? resources : 0;
-  const barH = least >= 185 ? 18 : least >= 96 ? 13 : 7, head = named ? 23 : 4, pad = named ? 8 : 3, left = labelled ? 38 : pad;
+  const barH = count <= 4 ? 26 : least >= 185 ? 18 : least >= 96 ? 13 : 7, head = named ? 23 : 4, pad = named ? 8 : 3, left = labelled ? 38 : pad;
   const tileH = bars ? head + bars * (barH + 4) + (named ? 4 : 0) : tileW;
   const at = (i) => [(i % across) * (tileW + gap), Math.floor(i / across) * (tileH + gap)];
   const bar = (i, b) => { const [x, y] = at(i); return bars ? [x + left, y + head + b * (barH + 4), tileW - left - pad, barH] : [x, y, tileW, tileH]; };
