@@ -100,7 +100,9 @@ def shares_figure(title: str) -> Any:
 def dress(chart: Any) -> None:
     """Put the legend above the curves, where it hides none; a click on a name hides its line."""
     chart.toolbar.logo = None
-    chart.add_layout(Legend(orientation="horizontal", click_policy="hide", border_line_alpha=0), "above")
+    legend = Legend(
+        orientation="horizontal", location="top_left", click_policy="hide", border_line_alpha=0, margin=0, padding=4
+    ), "above")
 
 
 def add_line(chart: Any, source: ColumnDataSource, name: str, mark: Any) -> None:

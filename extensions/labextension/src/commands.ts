@@ -7,7 +7,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import { icon } from './icon';
 import { Sidebar } from './sidebar';
-import { isTabArgs, ITabArgs, makeTab, nameOf, Tab, TabContent } from './tabs';
+import { isTabArgs, ITabArgs, makeTab, nameOf, Tab, TabContent, unfold } from './tabs';
 import { Panel, PANELS } from './views';
 import { Watch } from './watch';
 
@@ -69,6 +69,9 @@ function open(parts: IParts, args: ITabArgs, where: DocumentRegistry.IOpenOption
     app.shell.add(tab, wide ? 'main' : 'down', { mode: 'tab-after', ...where });
   }
   app.shell.activateById(tab.id);
+  if (!wide) {
+    requestAnimationFrame(() => unfold(tab));
+  }
   return tab;
 }
 

@@ -5,12 +5,14 @@
 
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import { ServerConnection } from '@jupyterlab/services';
-import { PanelLayout, Widget } from '@lumino/widgets';
+import { PanelLayout, SplitPanel, Widget } from '@lumino/widgets';
 
 import { make } from './dom';
 import { icon } from './icon';
 import { Panel, PANELS, View } from './views';
 import { Watch } from './watch';
+
+const LEAST_PX = 100;
 
 /** Which tab. */
 export interface ITabArgs {
@@ -75,4 +77,15 @@ export function makeTab(content: TabContent): Tab {
   tab.title.icon = icon;
   tab.toolbar.hide();
   return tab;
+}
+
+/** Give a tab below a notebook, where Jupyter Notebook opens it as a mere line, a third of the height. */
+export function unfold(tab: Widget): void {
+  let around = tab.parent;
+  while (around && !(around instanceof SplitPanel)) {
+    around = around.parent;
+  }
+  if (tab.node.clientHeight < LEAST_PX) {
+    around?.setRelativeSizes([2, 1]);
+  }
 }

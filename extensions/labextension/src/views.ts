@@ -103,7 +103,7 @@ export class View extends Widget {
   }
 
   private frame({ id, server }: IPlace): HTMLIFrameElement {
-    const query = URLExt.objectToQueryString({ session: id, theme: this.dark() ? 'dark' : 'light' });
+    const query = URLExt.objectToQueryString({ session: id, theme: this.dark() ? 'dark' : 'light', fill: 1 });
     const src = URLExt.join(this.settings.baseUrl, 'mesonb', server, this.panel) + query;
     return make('iframe', { src, title: `${PANELS[this.panel].title} of ${id}`, className: 'mesonb-frame' });
   }
