@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -70,7 +69,7 @@ class PretendAgents:
         task, lasts_us, _ = promised
         if self.slow:
             lasts_us = int(lasts_us * self.slow.get(event.agent, 1))
-        self._engine.after(lasts_us, partial(self._finish, event.agent, task.id))
+        self._engine.after(lasts_us, self._finish, event.agent, task.id)
 
     def kill(self, event: events.Kill) -> None:
         """End a task before its time."""
@@ -95,7 +94,7 @@ class PretendAgents:
 
     def _say(self, agent: str, task: str, state: TaskState, outcome: Outcome | None = None, because: str = "") -> None:
         update = calls.TaskUpdate(agent, task, state, because)
-        self._engine.after(self._latency_us, partial(self._report, update, outcome))
+        self._engine.after(self._latency_us, self._report, update, outcome)
 
 
 def _micros(lasts: float | str) -> int:

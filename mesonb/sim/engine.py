@@ -9,10 +9,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 #: When something is due, its number (a tie goes to what was asked for first), and what to do.
-Due = tuple[float, int, Callable[[], object]]
-_NEVER: Due = (float("inf"), 0, lambda: None)
+Due = tuple[float, int, Callable[..., object], tuple[Any, ...]]
+_NEVER: Due = (float("inf"), 0, lambda: None, ())
 
 
 class Engine:
@@ -26,19 +27,19 @@ class Engine:
         self._lane_us = lane_us
         self._asked = 0
 
-    def at(self, due_us: int, do: Callable[[], object]) -> None:
+    def at(self, due_us: int, do: Callable[..., object], *args: Any) -> None:
         """Do something at a time; not before now."""
-        self.after(due_us - self.now_us, do)
+        self.after(due_us - self.now_us, do, *args)
 
-    def after(self, delay_us: int, do: Callable[[], object]) -> None:
+    def after(self, delay_us: int, do: Callable[..., object], *args: Any) -> None:
         """Do something after a while."""
         self._asked += 1
         if delay_us <= 0:
-            self._at_once.append((self.now_us, self._asked, do))
+            self._at_once.append((self.now_us, self._asked, do, args))
         elif delay_us == self._lane_us:
-            self._lane.append((self.now_us + delay_us, self._asked, do))
+            self._lane.append((self.now_us + delay_us, self._asked, do, args))
         else:
-            heapq.heappush(self._heap, (self.now_us + delay_us, self._asked, do))
+            heapq.heappush(self._heap, (self.now_us + delay_us, self._asked, do, args))
 
     @property
     def asked(self) -> int:
@@ -66,8 +67,8 @@ class Engine:
                 pop(heap)
             else:
                 queue.popleft()
-            self.now_us, _, do = first  # type: ignore[assignment]  # infinity is past every end
-            do()
+            self.now_us, _, do, args = first  # type: ignore[assignment]  # infinity is past every end
+            do(*args)
         return True
 
     def step(self) -> None:
@@ -87,4 +88,4 @@ class Engine:
 
 
 def _later(queue: deque[Due] | list[Due], by_us: int) -> Iterator[Due]:
-    return ((due_us + by_us, number, do) for due_us, number, do in queue)
+    return ((due_us + by_us, number, do, args) for due_us, number, do, args in queue)

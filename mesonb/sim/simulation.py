@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
 from typing import Any
 
 from mesonb.core import calls, events
@@ -52,7 +51,7 @@ class Simulation(Session):
         self.engine = Engine(self.latency_us)
         self.agents = PretendAgents(self.engine, self.latency_us, self._report, seed)
         self._mail: dict[Driver, list[tuple[events.Event, Outcome | None]]] = {}
-        self._ticks: set[int] = set()  #: when ticks are planned (membership only)
+        self._tick_us: int | None = None  #: when the next tick is planned
         self._joined = 0
         self._chart_at = 0  #: after how many steps the charts get their next row
         self.post([self._next_agent(total) for total in _totals(agents)])
@@ -181,18 +180,28 @@ class Simulation(Session):
         self._joined += 1
         return calls.AgentJoined(name or f"agent-{self._joined}", total, tuple((attributes or {}).items()))
 
+    def _step(self, call: calls.Call) -> list[events.Event]:
+        """Step the core, and record it. Virtual time never goes back, so no clock need be compared."""
+        now_us = self.engine.now_us
+        with self.lock:
+            followed = self.core.step(call, now_us)
+            self.log.record(call, now_us, followed)
+        return followed
+
     def _plan_tick(self) -> None:
         due_us = self.core.next_deadline()
-        if due_us is not None and (not self._ticks or due_us < min(self._ticks)):
-            self._ticks.add(due_us)
-            self.engine.at(due_us, partial(self._tick, due_us))
+        if due_us is not None and (self._tick_us is None or due_us < self._tick_us):
+            self._tick_us = due_us
+            self.engine.at(due_us, self._tick, due_us)
 
     def _tick(self, planned_us: int) -> None:
-        self._ticks.discard(planned_us)
+        """Send a tick if one is due: one that was planned later, before it was known to be due sooner, finds that none is."""
+        if self._tick_us == planned_us:
+            self._tick_us = None
         due_us = self.core.next_deadline()
-        if due_us is not None and due_us <= self.now_us():
+        if due_us is not None and due_us <= self.engine.now_us:
             self.post([calls.Tick()])
-            if self.core.steps >= self._chart_at and self.history.due(self.now_us()):
+            if self.core.steps >= self._chart_at and self.history.due(self.engine.now_us):
                 self.history.note(take(self.core, agents_shown=0))
                 self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
         else:
@@ -201,9 +210,9 @@ class Simulation(Session):
     def _deliver(self, event: events.Event) -> None:
         match event:
             case events.Launch():
-                self.engine.after(self.latency_us, partial(self.agents.launch, event))
+                self.engine.after(self.latency_us, self.agents.launch, event)
             case events.Kill():
-                self.engine.after(self.latency_us, partial(self.agents.kill, event))
+                self.engine.after(self.latency_us, self.agents.kill, event)
             case events.Rejected():
                 self._mail_to(getattr(event.call, "framework", ""), event)
             case _:
@@ -216,7 +225,7 @@ class Simulation(Session):
             return
         if driver not in self._mail:
             self._mail[driver] = []
-            self.engine.after(self.latency_us, partial(self._open_mail, driver))
+            self.engine.after(self.latency_us, self._open_mail, driver)
         self._mail[driver].append((event, outcome))
 
     def _open_mail(self, driver: Driver) -> None:
@@ -265,7 +274,7 @@ class _SimShell:
 
     def post(self, sent: Sequence[calls.Call]) -> None:
         """Send calls; like any message they take a while to arrive."""
-        self._sim.engine.after(self._sim.latency_us, partial(self._sim.arrive, self.driver, sent))
+        self._sim.engine.after(self._sim.latency_us, self._sim.arrive, self.driver, sent)
 
     def wake_at(self, due_us: int) -> None:
         """Wake the driver at that virtual time."""
