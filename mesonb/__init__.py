@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesonb import notebook
 from mesonb.core.allocator import DRF, Allocator
+from mesonb.core.allocators import FIFO, Lottery, RoundRobin, StrictPriority, WeightedRandom
 from mesonb.core.log import Log
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from mesonb.live.master import Master
 
 __version__ = "0.1.0"
-__all__ = ["DRF", "Allocator", "Framework", "Log", "Master", "MesonbError", "Queue", "Resources", "Simulation", "compare", "replay"]
+__all__ = [
+    "DRF", "FIFO", "Allocator", "Framework", "Log", "Lottery", "Master", "MesonbError", "Queue", "Resources", "RoundRobin",
+    "Simulation", "StrictPriority", "WeightedRandom", "compare", "replay",
+]  # fmt: skip
 
 notebook.install()  # how a session looks as the last line of a cell
 _ON_DEMAND = {"Master": "mesonb.live.master"}

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
+from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
@@ -96,6 +97,37 @@ class Weights(MutableMapping[str, float]):
         return f"weights {dict(self)}"
 
 
+class Amounts(MutableMapping[str, Resources]):
+    """What is said of roles in resources: ``master.guarantees["lab"] = mb.Resources(cpus=8)``; ``del`` unsays it."""
+
+    def __init__(self, session: Session, say: type[calls.SetGuarantee | calls.SetLimit], what: str) -> None:
+        self._session, self._say, self._what = session, say, what
+
+    def _said(self) -> dict[str, Resources]:
+        with self._session.lock:
+            return {name: said for name, role in self._session.core.roles.items() if (said := getattr(role, self._what))}
+
+    def __getitem__(self, role: str) -> Resources:
+        return self._said()[role]
+
+    def __setitem__(self, role: str, amount: Resources) -> None:
+        if not isinstance(amount, Resources):
+            raise BadValue(f"{amount!r} is no amount of resources; write mb.Resources(cpus=8)")
+        self._session.post([self._say(role, amount)])
+
+    def __delitem__(self, role: str) -> None:
+        self[role] = Resources()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._said())
+
+    def __len__(self) -> int:
+        return len(self._said())
+
+    def __repr__(self) -> str:
+        return f"{self._what}s {self._said()}"
+
+
 class Session(ABC):
     """A master and those registered with it."""
 
@@ -113,6 +145,8 @@ class Session(ABC):
         self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
         self.history = History()
         self.weights = Weights(self)
+        self.guarantees = Amounts(self, calls.SetGuarantee, "guarantee")
+        self.limits = Amounts(self, calls.SetLimit, "limit")
         self.drivers: dict[str, Driver] = {}
         Session.known[self.id] = self
         Session.begun(self)
@@ -134,7 +168,7 @@ class Session(ABC):
             driver.inherited = dict(before.tasks)
         framework._driver = driver
         self.drivers[name] = driver
-        self.post([calls.Subscribe(name, role)])
+        self.post([calls.Subscribe(name, role, *framework.terms())])
         return framework
 
     def unregister(self, framework: Framework | str) -> None:
@@ -148,6 +182,21 @@ class Session(ABC):
     def resume(self) -> None:
         """Make offers again."""
         self.post([calls.Resume()])
+
+    @property
+    def allocator(self) -> Allocator:
+        """Who chooses whom to offer to; set another on a running master: ``master.allocator = mb.Lottery()``."""
+        return self.core.allocator
+
+    @allocator.setter
+    def allocator(self, allocator: Allocator | str) -> None:
+        name = allocator if isinstance(allocator, str) else type(allocator).__name__
+        if isinstance(allocator, Allocator) and name not in MODULES:
+            with self.lock:
+                self.core.handed[name] = allocator
+        elif not isinstance(allocator, Allocator | str):
+            raise BadValue(f"{allocator!r} is not an allocator; give mb.DRF(), or an object of your subclass of mb.Allocator")
+        self.post([calls.SetAllocator(name)])
 
     def snapshot(self) -> Snapshot:
         """Picture the cluster as it is now; callable from any thread."""

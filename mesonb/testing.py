@@ -39,11 +39,11 @@ class Checked(MasterCore):
     """A master core that checks its books after every step, and that a rejected call changed nothing."""
 
     def step(self, call: calls.Call, now_us: int) -> list[events.Event]:
-        """Step, then check."""
+        """Step, then check. (A Tick that is answered with a rejection tells of an allocator that failed.)"""
         before = digest(self)
         out = super().step(call, now_us)
         check(self)
-        if any(isinstance(event, events.Rejected) for event in out):
+        if any(isinstance(event, events.Rejected) for event in out) and call != calls.Tick():
             assert digest(self) == before, f"{call} was rejected, yet changed the books"
         return out
 
@@ -56,7 +56,7 @@ class Checked(MasterCore):
 def digest(core: MasterCore) -> str:
     """Return the same for the same books, and for no others; time and the count of steps are left out."""
     known: dict[int, int] = {}
-    books = {name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "allocator", "settings"}}
+    books = {name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "settings"}}
     return hashlib.sha256(repr(_plain(books, known)).encode()).hexdigest()
 
 
@@ -173,6 +173,7 @@ def _of_role(core: MasterCore, dice: Random) -> calls.Call:
         calls.SetLimit(role, some, force=dice.random() < 0.3),
         calls.SetLimit(role, Resources()),
         calls.SetPriority(role, dice.randrange(3)),
+        calls.SetAllocator(dice.choice(("DRF", "DRF", "Chaos"))),
         calls.Reserve(agent, role, arbitrary_resources(dice, 1), out_of),
         calls.Unreserve(agent, role, arbitrary_resources(dice, 1), out_of),
     ))  # fmt: skip

@@ -72,6 +72,14 @@ class View:
         weight_milli = self._core.roles[framework.role].weight_milli
         return self._core.order.share(framework.client) * 1_000_000 / weight_milli
 
+    def weight(self, framework: Framework) -> int:
+        """Return the weight of the framework's role, in thousandths."""
+        return self._core.roles[framework.role].weight_milli
+
+    def priority(self, framework: Framework) -> int:
+        """Return the priority of the framework's role."""
+        return self._core.roles[framework.role].priority
+
     def turn(self, framework: Framework) -> tuple[tuple[float, int, str], ...]:
         """Sorts first whose turn it is: by role, from the outermost inwards, then by framework within the role."""
         order = self._core.order

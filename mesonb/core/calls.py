@@ -184,6 +184,17 @@ class Unreserve:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAllocator:
+    """Let another allocation module choose: one of mesonb's by name, or one that was handed to this master.
+
+    ``source`` is for whoever reads the recording.
+    """
+
+    name: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Make no offers until ``Resume``; tasks run on."""
 
@@ -201,5 +212,5 @@ class Tick:
 Call = (
     AgentJoined | AgentLost | TaskUpdate
     | Subscribe | Unregister | Accept | Decline | Suppress | Revive | KillTask
-    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | Pause | Resume | Tick
+    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Pause | Resume | Tick
 )  # fmt: skip

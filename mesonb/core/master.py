@@ -14,6 +14,7 @@ from typing import TypeVar, assert_never
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import DRF, Allocator, Grant, View
+from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
 from mesonb.core.records import FORWARD, Agent, Framework, Offer, Task, TaskState
@@ -30,6 +31,7 @@ class MasterCore(Roles):
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
         super().__init__(settings or Settings())
         self.allocator = allocator or DRF()
+        self.handed: dict[str, Allocator] = {}  #: allocators from elsewhere that ``SetAllocator`` may name
         self._rules_changed()
 
     def step(self, call: calls.Call, now_us: int) -> list[Event]:
@@ -77,6 +79,8 @@ class MasterCore(Roles):
                 return self.reserve(call)
             case calls.Unreserve():
                 return self.unreserve(call)
+            case calls.SetAllocator():
+                return self._set_allocator(call)
             case calls.Pause():
                 return self._pause(paused=True)
             case calls.Resume():
@@ -95,9 +99,33 @@ class MasterCore(Roles):
     def _cycle(self) -> list[Event]:
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
         batch = self.begin_cycle()
-        made = [self._offer(grant) for grant in self.allocator.cycle(View(self))]
+        if type(self.allocator).__module__.startswith("mesonb.core."):
+            made = [self._offer(grant) for grant in self.allocator.cycle(View(self))]
+        else:
+            made = self._guarded_cycle(self.allocator)
         self.end_cycle(batch=batch)
         return made
+
+    def _guarded_cycle(self, allocator: Allocator) -> list[Event]:
+        """Run an allocator from elsewhere: what it grants is checked; if it fails, DRF goes on where it stopped."""
+        made: list[Event] = []
+        try:
+            for grant in allocator.cycle(View(self)):
+                self._check_grant(grant)
+                made.append(self._offer(grant))
+        except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise stops nobody
+            self.allocator = DRF()
+            because = f"{type(allocator).__name__} failed, so DRF allocates now: {type(error).__name__}: {error}"
+            made += [*(self._offer(grant) for grant in self.allocator.cycle(View(self))), events.Rejected(calls.Tick(), because)]
+        return made
+
+    def _check_grant(self, grant: Grant) -> None:
+        agent, framework = grant.agent, grant.framework
+        if self.agents.get(agent.name) is not agent or self.frameworks.get(framework.name) is not framework:
+            raise Wrong(f"it granted {agent.name} to {framework.name}; not both are here")
+        parts = (self.portion(agent, framework, guaranteed=guaranteed) for guaranteed in (False, True))
+        if not grant.resources or not any(grant.resources <= part for part in parts):
+            raise Wrong(f"it granted {framework.name} {grant.resources} of {agent.name}, of which it may not have that")
 
     def _offer(self, grant: Grant) -> Event:
         agent, framework = grant.agent, grant.framework
@@ -242,6 +270,14 @@ class MasterCore(Roles):
         if not self.order.places.get(call.role):
             return []
         return [self._rescind(offer, f"the weight of {call.role} changed") for offer in list(self.offers.values())]
+
+    def _set_allocator(self, call: calls.SetAllocator) -> list[Event]:
+        if call.name not in self.handed and call.name not in MODULES:
+            known = ", ".join([*MODULES, *self.handed])
+            raise Wrong(f"no allocator is called {call.name!r}; there are {known}; hand over one of your own first")
+        self.allocator = self.handed[call.name] if call.name in self.handed else MODULES[call.name]()
+        self.all_changed()
+        return []
 
     def _pause(self, *, paused: bool) -> list[Event]:
         self.paused = paused
