@@ -196,6 +196,12 @@ class Framework:
 
     #: What one task needs, unless a launch says otherwise.
     needs: Resources | None = None
+    #: Never offer less than this of an agent.
+    min_offer: Resources | None = None
+    #: Offer only agents of which all of these hold: (attribute, "is", "is not", "exists" or "matches", value).
+    constraints: Sequence[tuple[str, str, str]] = ()
+    #: Offer only these agents.
+    only_agents: Sequence[str] = ()
     _driver: Registration | None = None
 
     # -- write these ----------------------------------------------------------------------------------------------
@@ -265,6 +271,11 @@ class Framework:
     def kill(self, task: TaskHandle | str) -> None:
         """Kill one of its tasks; ``on_update`` says when it is dead."""
         self._registered().kill(task if isinstance(task, str) else task.id)
+
+    def terms(self) -> tuple[tuple[Resources, ...], tuple[str, ...], tuple[tuple[str, str, str], ...]]:
+        """Say what it wants to be offered, in the order of ``calls.Subscribe``."""
+        least = () if self.min_offer is None else (self.min_offer,)
+        return least, tuple(self.only_agents), tuple((a, asked, value) for a, asked, value in self.constraints)
 
     def _registered(self) -> Registration:
         if self._driver is None:
