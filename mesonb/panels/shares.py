@@ -102,7 +102,8 @@ def dress(chart: Any) -> None:
     chart.toolbar.logo = None
     legend = Legend(
         orientation="horizontal", location="top_left", click_policy="hide", border_line_alpha=0, margin=0, padding=4
-    ), "above")
+    )  # fmt: skip
+    chart.add_layout(legend, "above")
 
 
 def add_line(chart: Any, source: ColumnDataSource, name: str, mark: Any) -> None:
