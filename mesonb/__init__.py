@@ -17,6 +17,7 @@ from mesonb.frameworks.queue import Queue
 from mesonb.sim.compare import compare
 from mesonb.sim.replay import replay
 from mesonb.sim.simulation import Simulation
+from mesonb.sim.what_if import what_if
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "DRF", "FIFO", "Allocator", "Framework", "Log", "Lottery", "Master", "MesonbError", "Queue", "Resources", "RoundRobin",
-    "Simulation", "StrictPriority", "WeightedRandom", "compare", "replay",
+    "Simulation", "StrictPriority", "WeightedRandom", "compare", "replay", "what_if",
 ]  # fmt: skip
 
 notebook.install()  # how a session looks as the last line of a cell

@@ -1,0 +1,143 @@
+"""What if: the recorded demand is found again, and other decisions change what they should and nothing else."""
+
+import pytest
+
+import mesonb as mb
+from mesonb.core.allocators import FIFO
+from mesonb.errors import BadValue
+from mesonb.sim.demand import Demand
+
+ONE = mb.Resources(cpus=1)
+
+
+def work(number):
+    return number
+
+
+def recorded(time="2min", allocator=None, agents=4, **roles):
+    """A day on which two queues wanted more than there was."""
+    simulation = mb.Simulation(agents=agents, seed=1, allocator=allocator)
+    simulation.runs_for(work, lambda number: 5 + number % 7)
+    for name, role in (roles or {"a": "lab", "b": "ops"}).items():
+        queue = simulation.register(mb.Queue(needs=ONE), name=name, role=role)
+        queue.map(work, range(200))
+        simulation.run("7s")
+    simulation.run(time)
+    return simulation
+
+
+def test_the_same_decisions_give_the_same_day():
+    simulation = recorded("10min")
+    table = mb.what_if(simulation.log)
+    for framework, was in table.columns["recorded"].items():
+        for column in ("run again", "what if"):
+            now = table.columns[column][framework]
+            assert now.share == pytest.approx(was.share, abs=0.01)
+            assert now.wait_s == pytest.approx(was.wait_s, rel=0.03)
+            assert now.done_s == pytest.approx(was.done_s, rel=0.03)
+            assert now.finished == was.finished > 0
+
+
+def test_when_a_task_was_wanted_is_found_in_the_log():
+    """What was submitted at 30 s, to a queue that had suppressed itself, was wanted at 30 s; the first tasks at once."""
+    simulation = mb.Simulation(agents=1, seed=1)
+    simulation.runs_for(work, "10s")
+    queue = simulation.register(mb.Queue(needs=ONE), name="q")
+    queue.map(work, range(6))
+    simulation.run("30s")
+    queue.map(work, range(2))
+    simulation.run("30s")
+    spans = list(Demand(simulation.log).spans.values())
+    assert [round(span.wanted_us / 1e6) for span in spans] == [0] * 6 + [30] * 2
+    assert [round(span.launched_us / 1e6) for span in spans] == [0] * 4 + [10] * 2 + [30] * 2
+    assert {span.lasted_us for span in spans} == {10_000_000}
+
+
+def test_a_weight_shortens_the_waits_of_its_role_and_lengthens_the_others():
+    simulation = recorded("10min")
+    table = mb.what_if(simulation.log, weights={"ops": 3})
+    before, after = table.columns["run again"], table.columns["what if"]
+    assert after["b"].wait_s < 0.75 * before["b"].wait_s
+    assert after["a"].wait_s > 1.25 * before["a"].wait_s
+    assert after["all"].finished == before["all"].finished == 400
+
+
+def test_another_allocator_decides():
+    simulation = recorded("10min")
+    table = mb.what_if(simulation.log, allocator=FIFO())
+    assert type(table.simulation.core.allocator) is FIFO
+    assert table.columns["what if"]["a"].done_s < 0.8 * table.columns["run again"]["a"].done_s
+    assert "FIFO had decided in place of DRF: a simulation of the recorded demand, not a recording" in repr(table)
+
+
+def test_twice_the_agents_take_half_the_time(tmp_path):
+    simulation = recorded("10min")
+    path = tmp_path / "day.log"
+    simulation.log.save(str(path))
+    table = mb.what_if(path, agents=8)
+    assert len(table.simulation.core.agents) == 8
+    assert table.columns["what if"]["all"].done_s == pytest.approx(table.columns["recorded"]["all"].done_s / 2, rel=0.1)
+    assert mb.what_if(path, agents=[mb.Resources(cpus=32)]).simulation.core.total.cpus == 32
+
+
+def test_long_refusals_waste_what_is_there():
+    """Frameworks that refuse for a minute what they cannot use now do not get it when they could."""
+    simulation = mb.Simulation(agents=2, seed=1)
+    simulation.runs_for(work, "10s")
+
+    class Bursts(mb.Framework):
+        needs = ONE
+
+        def __init__(self):
+            self.todo = 0
+
+        def on_registered(self, tasks):
+            for second in range(0, 120, 15):
+                self.call_later(second, self.want)
+
+        def want(self):
+            self.todo += 4
+
+        def on_offers(self, offers):
+            for offer in offers:
+                while self.todo and offer.fits(ONE):
+                    self.todo -= 1
+                    offer.launch(work, 1)
+
+    simulation.register(Bursts(), name="bursts")
+    simulation.run("3min")
+    table = mb.what_if(simulation.log, filters="1min")
+    assert table.columns["what if"]["bursts"].wait_s > table.columns["run again"]["bursts"].wait_s + 5
+
+
+def test_agents_come_and_go_as_they_did():
+    simulation = recorded("10s")
+    simulation.lose_agent("agent-2")
+    simulation.run("10min")
+    table = mb.what_if(simulation.log)
+    assert table.columns["recorded"]["all"].lost > 0
+    assert table.columns["run again"]["all"].lost > 0
+    assert "agent-2" not in table.simulation.core.agents
+    assert table.columns["what if"]["all"].finished == 400
+
+
+def test_what_cannot_be_asked_is_said():
+    with pytest.raises(BadValue, match="nothing was launched"):
+        mb.what_if(mb.Simulation(agents=1).log)
+    simulation = recorded("10s")
+    with pytest.raises(BadValue, match="agents=0"):
+        mb.what_if(simulation.log, agents=0)
+
+    class Own(FIFO):
+        pass
+
+    log = recorded("10s", allocator=Own()).log
+    with pytest.raises(BadValue, match=r"allocator=Own\(\)"):
+        mb.what_if(log)
+    assert mb.what_if(log, allocator=Own()).columns.keys() == {"recorded", "what if"}
+
+
+def test_it_is_a_table_in_a_notebook_too():
+    shown = mb.what_if(recorded("10s").log, weights={"ops": 2})._repr_html_()
+    assert "<caption>What if the weights were ops=2" in shown
+    assert shown.count("<tr>") == 1 + 3 * 6
