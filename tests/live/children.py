@@ -17,7 +17,7 @@ def spin():
     threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
 
 def hide():
-    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True).pid
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True).pid
 
 for line in sys.stdin:
     try:

@@ -81,6 +81,7 @@ def test_what_an_earlier_task_left_is_not_charged_to_the_next(isolation, child, 
     modules.apply(warm.pid, SMALL, weigh(warm.pid))
     assert warm.ask("hold(50)") == "None"
     assert modules.check(warm.pid) == ""
+    assert all(module.applied for module in modules.report)
     answer = warm.ask("hold(150)")
     assert modules.check(warm.pid, answer if answer not in {"", "None"} else "").startswith("over its memory")
 
