@@ -1,7 +1,7 @@
 """Feed: brings one session's frames to whoever watches it, and their commands to the session.
 
 Rule: everything here happens on the panels' own loop, never on a thread where a cell runs. A frame is made at most 20
-times a second, only when the session has changed, and may cost a tenth of the time at most; between changes a beat says
+times a second, only when the session has changed, and costs a seventh of the time at most; between changes a beat says
 that somebody is still there. The session is held weakly: a panel keeps no simulation alive.
 """
 
@@ -20,7 +20,7 @@ from mesonb.session import Session
 FRAME_S = 0.05  #: at most 20 frames a second
 BEAT_S = 0.5  #: how long nothing may be said; a board calls itself stale after 2 s
 BEAT = {"kind": "beat"}
-COST = 10  #: a frame that took n seconds is followed by n * COST seconds without one
+COST = 6  #: a frame that took n seconds is followed by n * COST seconds without one
 #: Characters of a traceback that travel.
 TRACEBACK_SHOWN = 4000
 

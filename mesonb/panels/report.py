@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,20 @@ def used_chart(rows: Sequence[Row], marks: Mapping[str, Mark]) -> Any:
         tools="xpan,xwheel_zoom,box_zoom,reset,save", y_range=Range1d(start=0, end=_tallest(rows)),
     )  # fmt: skip
     dress(chart)
-    columns: dict[str, Any] = {name: [shares.get(name, 0.0) for _, shares in rows] for name in marks}
-    columns[" at_s"] = [now_us / 1_000_000 for now_us, _ in rows]
+    steps = _steps(rows)
+    columns: dict[str, Any] = {name: [shares.get(name, 0.0) for _, shares in steps] for name in marks}
+    columns[" at_s"] = [now_us / 1_000_000 for now_us, _ in steps]
     if marks and rows:
         chart.varea_stack(
             list(marks), x=" at_s", source=ColumnDataSource(columns), color=[mark.colour for mark in marks.values()],
             alpha=0.75, legend_label=list(marks),
         )  # fmt: skip
     return chart
+
+
+def _steps(rows: Sequence[Row]) -> list[Row]:
+    """Each row at both ends of the span it speaks of, so that areas have steps and not slopes."""
+    return [row for (start_us, _), (end_us, shares) in pairwise(rows) for row in ((start_us, shares), (end_us, shares))]
 
 
 def _tallest(rows: Sequence[Row]) -> float:

@@ -25,7 +25,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from mesonb.panels import shares
+from mesonb.panels.apps import applications
 from mesonb.panels.connection import Connection, this_process_began
 from mesonb.panels.feed import Feed, obey, shares_so_far
 from mesonb.panels.view import Frame
@@ -118,7 +118,7 @@ class _Guarded(BokehTornado):
             (r"/sessions", Sessions, {}),
         ]
         super().__init__(
-            {"/shares": shares.application()}, prefix=server.prefix, extra_patterns=boards, extra_websocket_origins=[],
+            applications(), prefix=server.prefix, extra_patterns=boards, extra_websocket_origins=[],
             use_index=False, keep_alive_milliseconds=20_000, include_headers=[], include_cookies=[],
             websocket_max_message_size_bytes=1_000_000,
         )  # fmt: skip

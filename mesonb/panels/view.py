@@ -94,11 +94,18 @@ def frame_of(snapshot: Snapshot, palette: Palette, complaints: Mapping[str, Any]
     for number, agent in enumerate(agents):
         for piece in _pieces(agent, index, detailed=len(agents) <= DETAILED_AGENTS):
             rows.extend((number, piece.framework, piece.kind, piece.count, *_fractions(piece.amounts, agent, resources)))
-    names = {
-        "agents": [[agent.agent, str(agent.total)] for agent in agents],
-        "complaints": dict(complaints or {}),
-    }
+    names = {"agents": list(_named(agents)), "complaints": dict(complaints or {})}
     return Frame(_head(snapshot, frameworks, resources, len(agents), palette), names, rows)
+
+
+def _named(agents: Iterable[AgentRow]) -> Iterator[list[str]]:
+    """Each agent with its size in words; most agents are of few sizes, so each size is put in words once."""
+    written: dict[int, str] = {}
+    for agent in agents:
+        size = written.get(id(agent.total))
+        if size is None:
+            size = written[id(agent.total)] = str(agent.total)
+        yield [agent.agent, size]
 
 
 @lru_cache(maxsize=4 * AGENTS_DRAWN)
@@ -176,21 +183,25 @@ class _Piece:
     framework: int
     kind: int
     count: int
-    amounts: dict[str, int]
+    amounts: Mapping[str, int]
 
 
 def _pieces(agent: AgentRow, index: Mapping[str, int], *, detailed: bool) -> Iterable[_Piece]:
     """Tasks first, by framework, then offers: pieces of one colour lie beside each other."""
-    pieces = sorted(_singles(agent, index), key=lambda piece: (piece.kind == OFFERED, piece.framework))
-    return pieces if detailed else _merged(pieces)
+    pieces: Iterable[_Piece] = _singles(agent, index)
+    return sorted(pieces if detailed else _merged(pieces), key=_order)
+
+
+def _order(piece: _Piece) -> tuple[bool, int]:
+    return piece.kind == OFFERED, piece.framework
 
 
 def _singles(agent: AgentRow, index: Mapping[str, int]) -> Iterator[_Piece]:
     other = len(index)  # a framework beyond those shown: drawn grey
     for task in agent.tasks:
-        yield _Piece(index.get(task.framework, other), _KINDS.get(task.state, RUNNING), 1, dict(task.needs.amounts))
+        yield _Piece(index.get(task.framework, other), _KINDS.get(task.state, RUNNING), 1, task.needs.amounts)
     for offer in agent.offers:
-        yield _Piece(index.get(offer.framework, other), OFFERED, 1, dict(offer.resources.amounts))
+        yield _Piece(index.get(offer.framework, other), OFFERED, 1, offer.resources.amounts)
     if agent.task_count > len(agent.tasks):
         yield _Piece(other, RUNNING, agent.task_count - len(agent.tasks), _unnamed(agent))
 
@@ -203,16 +214,17 @@ def _unnamed(agent: AgentRow) -> dict[str, int]:
     return dict(left.amounts)
 
 
-def _merged(pieces: Iterable[_Piece]) -> list[_Piece]:
+def _merged(pieces: Iterable[_Piece]) -> Iterable[_Piece]:
     merged: dict[tuple[int, int], _Piece] = {}
     for piece in pieces:
         if (known := merged.get(key := (piece.framework, piece.kind))) is None:
-            merged[key] = piece
+            merged[key] = _Piece(*key, piece.count, dict(piece.amounts))
             continue
         known.count += piece.count
+        held: dict[str, int] = known.amounts  # type: ignore[assignment]  # its own copy, made above
         for name, amount in piece.amounts.items():
-            known.amounts[name] = known.amounts.get(name, 0) + amount
-    return list(merged.values())
+            held[name] = held.get(name, 0) + amount
+    return merged.values()
 
 
 def _fractions(amounts: Mapping[str, int], agent: AgentRow, resources: Iterable[str]) -> Iterator[float]:
