@@ -114,7 +114,8 @@ _REAPED: list[subprocess.Popen[bytes]] = []
 def _environment() -> dict[str, str]:
     """Let the host import what this kernel imports."""
     path = [entry for entry in sys.path if entry and Path(entry).is_dir()]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+    config = dask.config.serialize(dask.config.config)  # what was set in the kernel holds there as well
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), "DASK_INTERNAL_INHERIT_CONFIG": config}
 
 
 def _running(file: Path) -> Local | None:

@@ -350,11 +350,12 @@ class Master(Session):
 
     async def _look_around(self) -> None:
         """Note shares for the charts, and look for callbacks that hang."""
-        noted, looked_s = -1, -1.0
+        noted, moving, looked_s = -1, False, -1.0
         while True:
-            if self.core.steps != noted:
-                noted = self.core.steps
+            moved = self.core.steps != noted
+            if moved or moving:  # once more when it has come to rest, so that no busy span runs on into an idle one
                 self.history.note(self.snapshot())
+            noted, moving = self.core.steps, moved
             if self._loop.time() - looked_s > LOOK_S:
                 looked_s = self._loop.time()
                 for box in self._boxes.values():

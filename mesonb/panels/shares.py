@@ -109,6 +109,6 @@ def dress(chart: Any) -> None:
 def add_line(chart: Any, source: ColumnDataSource, name: str, mark: Any) -> None:
     """Add one framework's line in its colour, dashed as it is hatched."""
     chart.step(
-        "at_s", "share", source=source, name=name, legend_label=name, mode="after", line_width=2.5,
+        "at_s", "share", source=source, name=name, legend_label=name, mode="before", line_width=2.5,
         line_color=mark.colour, line_dash=DASHES[mark.hatch],
     )  # fmt: skip
