@@ -60,7 +60,9 @@ class Checkpoint:
         packed = self.packed
         if self.foreign:
             core = self.restore()
-            core.allocator = Elsewhere()
+            core.handed = {name: Elsewhere() for name in core.handed}
+            if type(core.allocator) in self.foreign:
+                core.allocator = Elsewhere()
             packed = Checkpoint.of(core).packed
         return base64.b85encode(packed).decode()
 

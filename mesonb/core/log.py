@@ -19,8 +19,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mesonb.core import calls, codec, events
+from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings
-from mesonb.core.checkpoint import Checkpoint
+from mesonb.core.checkpoint import Checkpoint, Elsewhere
 from mesonb.core.master import MasterCore
 from mesonb.errors import LogError
 
@@ -169,8 +170,15 @@ class Log:
     # -- again ----------------------------------------------------------------------------------------------------
 
     def start(self, core: MasterCore | None = None) -> MasterCore:
-        """Return the core that the first step was sent to; ``core`` is one to begin with where there is no checkpoint."""
-        return self.base.restore() if self.base else core or MasterCore(self.settings)
+        """Return the core that the first step was sent to; ``core`` is a new one, with the allocators that are needed."""
+        core = core or MasterCore(self.settings)
+        if self.base is None:
+            return core
+        begun = self.base.restore()
+        begun.handed |= core.handed
+        if isinstance(begun.allocator, Elsewhere) and type(core.allocator).__name__ not in MODULES:
+            begun.allocator = core.allocator
+        return begun
 
     def replay(
         self, core: MasterCore | None = None, watch: Callable[[MasterCore, Step], Any] | None = None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
+from mesonb.core.allocators import MODULES
 from mesonb.core.log import Log, Step
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
@@ -36,15 +37,18 @@ class Replay(Session):
 
     kind = "replay"
 
-    def __init__(self, recording: str | Log, allocator: Allocator | None = None) -> None:
+    def __init__(
+        self, recording: str | Log, allocator: Allocator | None = None, handed: Iterable[Allocator] = ()
+    ) -> None:
         log = recording.copy() if isinstance(recording, Log) else Log.load(recording)
-        allocator = allocator or known_allocator(log.allocator)
-        if allocator is None:
+        first = allocator or known_allocator(log.allocator)
+        if first is None:
             name = log.allocator
             raise LogError(
                 f"this was recorded with the allocator {name}; open it with mb.replay(..., allocator={name}())"
             )
-        super().__init__(log.settings, allocator)
+        super().__init__(log.settings, first)
+        self.core.handed = {type(module).__name__: module for module in handed}
         self.log = log
         self.position = len(log.steps)  #: how many steps of the recording have been taken at the moment that is shown
         self._chart_us = max(HISTORY_STEP_US, (self.ends_us - log.began_us) // MOMENTS_CHARTED)
@@ -138,18 +142,17 @@ class Replay(Session):
             rows.append((step.now_us, task_shares(core)))
 
 
-def replay(recording: str | Log, allocator: Allocator | None = None) -> Replay:
-    """Open a recording: a path, or the log of a master or simulation. An allocator of your own must be given again."""
-    return Replay(recording, allocator)
+def replay(recording: str | Log, allocator: Allocator | None = None, handed: Iterable[Allocator] = ()) -> Replay:
+    """Open a recording: a path, or the log of a master or simulation.
+
+    Allocators of your own must be given again: ``allocator`` the one that it began with, ``handed`` those swapped in later.
+    """
+    return Replay(recording, allocator, handed)
 
 
 def known_allocator(name: str) -> Allocator | None:
     """Make one of mesonb's own allocators by the name that a recording gives; None where there is none."""
-    kind = next(
-        (kind for kind in _kinds(Allocator) if kind.__name__ == name and kind.__module__.startswith("mesonb.core.")),
-        None,
-    )
-    return kind() if kind else None
+    return MODULES[name]() if name in MODULES else None
 
 
 def task_shares(core: MasterCore) -> dict[str, float]:
@@ -161,12 +164,6 @@ def task_shares(core: MasterCore) -> dict[str, float]:
             held -= offer.resources
         out[framework.name] = dominant_share(held, core.total)
     return out
-
-
-def _kinds(kind: type[Allocator]) -> Iterator[type[Allocator]]:
-    for below in kind.__subclasses__():
-        yield below
-        yield from _kinds(below)
 
 
 def _row(framework: str, name: str, state: str, held: Resources, since_us: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ weight=2``), so a new call or field can be spoken of before it has a verb. The g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from mesonb.core import calls, events
 from mesonb.core.books import Settings
@@ -20,19 +21,24 @@ from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue
 from mesonb.sim.replay import known_allocator
 from mesonb.transcripts.views import show
-from mesonb.transcripts.words import CALLS, Reply, filled, hints, launch, made, pairs, value
+from mesonb.transcripts.words import CALLS, Reply, filled, hints, launch, made, pairs, split_reserved, value
 
 #: How many turns of the clock one ``advance`` may take before it is called endless.
 TURNS_MOST = 100_000
 #: A verb and its call, with the fields that the words after it fill, in order.
 VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "agent": ("AgentJoined", ("agent",)),
     "lose": ("AgentLost", ("agent", "because")),
     "framework": ("Subscribe", ("framework",)),
     "unregister": ("Unregister", ("framework",)),
     "suppress": ("Suppress", ("framework",)),
     "revive": ("Revive", ("framework",)),
     "weight": ("SetWeight", ("role", "weight_milli")),
+    "guarantee": ("SetGuarantee", ("role",)),
+    "limit": ("SetLimit", ("role",)),
+    "priority": ("SetPriority", ("role", "priority")),
+    "reserve": ("Reserve", ("agent", "role")),
+    "unreserve": ("Unreserve", ("agent", "role")),
+    "allocator": ("SetAllocator", ("name",)),
     "pause": ("Pause", ()),
     "resume": ("Resume", ()),
 }
@@ -75,6 +81,17 @@ class Scenario:
             raise BadValue(f"no allocator of mesonb is called {name!r}")
         self.core = MasterCore(filled(Settings, given), allocator)
         return []
+
+    def _do_agent(self, words: list[str]) -> list[str]:
+        """Let an agent join; what is reserved on it is part of its total."""
+        words, reserved = split_reserved(words)
+        call = made(
+            calls.AgentJoined,
+            words if any("=" in word for word in words) or not reserved else [*words, "cpus=0"],
+            ("agent",),
+        )
+        total = sum((held for _, held in reserved), start=call.total)
+        return self._send(replace(call, total=total, reserved=reserved))
 
     def _do_agents(self, words: list[str]) -> list[str]:
         if not (words and words[0].isdigit()):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from mesonb.core.books import Books, add_up
+from mesonb.core.records import Role
 from mesonb.core.resources import Resources
 from mesonb.core.telling import as_typed
 from mesonb.core.units import show_duration
@@ -21,24 +22,38 @@ def show(core: Books, words: list[str]) -> list[str]:
     return [line for line in lines if not names or line.split()[0] in names]
 
 
-def dominant_share(held: Resources, total: Resources) -> Fraction:
-    """Return the dominant share, exactly."""
+def dominant_share(held: Resources, total: Resources, but: tuple[str, ...] = ()) -> Fraction:
+    """Return the dominant share, exactly; some resources may count for nobody's."""
     have = total.amounts
-    return max((Fraction(n, have[name]) for name, n in held.amounts.items() if have.get(name)), default=Fraction(0))
+    return max(
+        (Fraction(n, have[name]) for name, n in held.amounts.items() if have.get(name) and name not in but),
+        default=Fraction(0),
+    )
 
 
 def _shares(core: Books) -> list[str]:
     return [
-        f"{name}  {dominant_share(framework.allocated, core.total)}  {as_typed(framework.allocated)}"
+        f"{name}  {_share(core, framework.allocated)}  {as_typed(framework.allocated)}"
         for name, framework in core.frameworks.items()
     ]
 
 
 def _roles(core: Books) -> list[str]:
     return [
-        f"{name}  weight {role.weight_milli / 1000:g}  share {dominant_share(role.allocated, core.total)}  {as_typed(role.allocated)}"
+        f"{name}  weight {role.weight_milli / 1000:g}  share {_share(core, role.allocated)}  {as_typed(role.allocated)}{_rules(role)}"
         for name, role in sorted(core.roles.items())
     ]
+
+
+def _share(core: Books, held: Resources) -> Fraction:
+    return dominant_share(held, core.total, core.settings.not_shared)
+
+
+def _rules(role: Role) -> str:
+    """Say what else was said of a role."""
+    said = [("guarantee", role.guarantee), ("limit", role.limit), ("reserved", role.reserved)]
+    amounts = [f"  {name} {as_typed(amount)}" for name, amount in said if amount]
+    return "".join([*amounts, f"  priority {role.priority}"] if role.priority else amounts)
 
 
 def _agents(core: Books) -> list[str]:
@@ -46,7 +61,8 @@ def _agents(core: Books) -> list[str]:
     for name, agent in core.agents.items():
         offered = add_up(offer.resources for offer in agent.offers.values())
         used = add_up(task.needs for task in agent.tasks.values())
-        lines.append(f"{name}  free {as_typed(agent.free)}  offered {as_typed(offered)}  used {as_typed(used)}")
+        kept = "".join(f"  reserved for {role} {as_typed(held)}" for role, held in agent.reserved.items())
+        lines.append(f"{name}  free {as_typed(agent.free)}  offered {as_typed(offered)}  used {as_typed(used)}{kept}")
     return lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from mesonb.core import calls
 from mesonb.core.resources import Resources
@@ -18,6 +18,18 @@ from mesonb.errors import BadValue
 CALLS = {
     name: kind for name, kind in vars(calls).items() if isinstance(kind, type) and kind.__module__ == calls.__name__
 }
+
+
+def split_reserved(words: list[str]) -> tuple[list[str], tuple[tuple[str, Resources], ...]]:
+    """Take ``cpus(ads)=8`` out of some words: the words without them, and what is reserved for each role."""
+    found = [(word, match.groups()) for word in words if (match := re.fullmatch(r"(\w+)\(([^()]+)\)=(.+)", word))]
+    by_role: dict[str, dict[str, str]] = {}
+    for _, (name, role, amount) in found:
+        by_role.setdefault(role, {})[name] = amount
+    taken = {word for word, _ in found}
+    return [word for word in words if word not in taken], tuple(
+        (role, resources(held)) for role, held in by_role.items()
+    )
 
 
 def made(kind: type, words: list[str], order: tuple[str, ...]) -> Any:
@@ -80,9 +92,26 @@ def value(hint: Any, word: str, name: str = "") -> Any:
         return states[word]
     if hint is bool:
         return word.lower() in {"yes", "true", "1", "on"}
-    if getattr(hint, "__origin__", None) is tuple:
-        return tuple(part for part in word.split(",") if part)
+    if get_origin(hint) is tuple:
+        return _several(get_args(hint)[0], word)
     return int(word) if hint is int else float(word) if hint is float else word
+
+
+def _several(part: Any, word: str) -> tuple[Any, ...]:
+    """Read several things: ``a,b``; of resources ``cpus:1|cpus:2,mem:1GB``; of records with parts ``rack:is:r1,gpu:exists:``."""
+    if part is Resources:
+        return tuple(value(Resources, one) for one in word.split("|") if one)
+    if get_origin(part) is not tuple:
+        return tuple(one for one in word.split(",") if one)
+    length = len(get_args(part))
+    rows = [[*one.split(":"), *[""] * length][:length] for one in word.split(",") if one]
+    return tuple(tuple(_spoken(cell) for cell in row) for row in rows)
+
+
+def _spoken(cell: str) -> str:
+    """Read a word of a constraint; ``is_not`` stands for what has a space in it."""
+    spaced = cell.replace("_", " ")
+    return spaced if spaced in calls.CONSTRAINTS else cell
 
 
 def resources(amounts: dict[str, str]) -> Resources:

@@ -275,3 +275,27 @@ def test_a_checkpoint_from_a_stranger_runs_nothing() -> None:
     packed = base64.b85encode(zlib.compress(pickle.dumps(5))).decode()
     with pytest.raises(LogError, match="holds a int"):
         Checkpoint.from_text(packed).restore()
+
+
+def test_a_trimmed_log_with_allocators_of_ones_own_is_opened_with_them(tmp_path) -> None:
+    class LastFirst(mb.Allocator):
+        def cycle(self, view):
+            for agent in view.agents_with_room():
+                while hungry := view.wanting(agent):
+                    yield view.offer(agent, to=max(hungry, key=lambda framework: framework.name))
+
+    sim = mb.Simulation(agents=2, seed=1)
+    sim.runs_for(train, "1s", execute=False)
+    sim.register(Sweep(range(30)), name="a")
+    sim.register(Sweep(range(30)), name="b")
+    sim.run("1s")
+    sim.allocator = LastFirst()
+    sim.run("1s")
+    steps = len(sim.log.steps)
+    sim.log.trim(steps, Checkpoint.of(sim.core))
+    sim.run("1min")
+    sim.log.save(tmp_path / "trimmed.log")
+    loaded = Log.load(tmp_path / "trimmed.log")
+    with pytest.raises(LogError, match="allocator of its own"):
+        loaded.replay()
+    assert take(mb.replay(loaded, allocator=LastFirst()).core) == take(sim.core)

@@ -141,3 +141,24 @@ def test_memory_is_bounded(sim, monkeypatch) -> None:
     assert moments.every > 10
     assert moments._bytes <= 40_000
     assert take(moments.after(len(moments))) == take(sim.core)
+
+
+def test_an_allocator_that_was_swapped_in_is_handed_over_again(sim) -> None:
+    class Backwards(mb.Allocator):
+        def cycle(self, view):
+            for agent in view.agents_with_room():
+                while hungry := view.wanting(agent):
+                    yield view.offer(agent, to=max(hungry, key=view.turn))
+
+    swapped = mb.Simulation(agents=2, seed=5)
+    swapped.runs_for(train, "1s", execute=False)
+    swapped.register(Sweep(range(50)), name="a")
+    swapped.register(Sweep(range(50)), name="b")
+    swapped.run("2s")
+    swapped.allocator = Backwards()
+    swapped.run("1s")
+    swapped.allocator = mb.Lottery()
+    swapped.run("1min")
+    with pytest.raises(LogError, match="differs"):
+        mb.replay(swapped.log)
+    assert mb.replay(swapped.log, handed=[Backwards()]).snapshot() == swapped.snapshot()
