@@ -4,7 +4,9 @@ Rule: looked at as a user would, by what the page shows; commands run as the pal
 """
 
 import json
+import os
 import shutil
+import sys
 
 import pytest
 
@@ -55,6 +57,20 @@ class BareLab(ExtendedLab):
         (self.home / "config" / "jupyter_server_config.d" / "mesonb.json").write_text(
             json.dumps({"ServerApp": {"jpserver_extensions": {"mesonb.panels.jupyter": False}}})
         )
+
+
+class NotebookSeven(ExtendedLab):
+    """Jupyter Notebook in place of JupyterLab, wherever this Python has it from."""
+
+    def _environment(self) -> dict[str, str]:
+        return {**super()._environment(), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])}
+
+    def _command(self, base_url: str) -> list[str]:
+        ours = [part for part in super()._command(base_url) if "LabApp" not in part]
+        return [
+            *("notebook" if part == "jupyterlab" else part for part in ours),
+            "--JupyterNotebookApp.expose_app_in_browser=True",
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +178,31 @@ def test_the_sidebar_follows_the_notebook_in_front(lab, page) -> None:
     notebook.until(lambda: listed(page) == ["simulation-1"], 10, "the first one's again")
 
 
+def test_two_pages_show_one_simulation_and_steer_it(lab, page) -> None:
+    notebook = opened(page, lab, "pages", ONE)
+    notebook.run_to_end(0)
+    other = page.context.browser.new_page()
+    other.goto(f"{lab.url}lab/workspaces/other/tree/pages.ipynb?token={lab.token}")
+    other.wait_for_function("window.jupyterapp?.restored.then(() => true)", timeout=60_000)
+    command(other, "mesonb:show")
+    for each in (page, other):
+        each.wait_for_function(f"{FRAMES} > 0", timeout=30_000)
+    other.locator("#mesonb-sidebar .mesonb .pause").click()
+    for each in (page, other):
+        each.locator("#mesonb-sidebar .mesonb[data-paused=true]").wait_for(timeout=10_000)
+
+
+def test_a_call_that_holds_the_interpreter_is_named_and_nothing_vanishes(lab, page) -> None:
+    notebook = opened(page, lab, "held", ONE, "sum(range(500_000_000))")
+    notebook.run_to_end(0)
+    notebook.until(lambda: page.evaluate(FRAMES) > 0, 20, "the board")
+    notebook.run(1)
+    notebook.until(lambda: says(page, "holds the interpreter"), 30, "the reason")
+    assert listed(page) == ["simulation-1"]
+    assert page.locator("#mesonb-sidebar .mesonb").count() == 1
+    notebook.until(lambda: not says(page, "holds the interpreter"), 60, "the reason goes by itself")
+
+
 def test_a_tab_shows_its_panel_and_finds_it_again_after_a_restart(lab, page) -> None:
     notebook = opened(page, lab, "tabs", ONE, "sim.run('1s')")
     notebook.run_to_end(0)
@@ -223,3 +264,34 @@ def test_behind_a_hub_prefix_in_a_dark_theme(chromium_path, tmp_path) -> None:
             assert "theme=dark" in page.locator(".mesonb-frame").get_attribute("src")
     finally:
         lab.close()
+
+
+@pytest.mark.slow
+def test_in_jupyter_notebook_7_it_stands_beside_the_notebook(chromium_path, tmp_path) -> None:
+    pytest.importorskip("notebook", reason="Jupyter Notebook is not installed here")
+    lab = NotebookSeven(tmp_path)
+    try:
+        with browser_page(chromium_path) as page:
+            (lab.notebooks / "seven.ipynb").write_text(json.dumps(written(ONE)))
+            page.goto(f"{lab.url}notebooks/seven.ipynb?token={lab.token}")
+            page.wait_for_function(
+                "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'",
+                timeout=60_000,
+            )
+            command(page, "mesonb:show")
+            page.locator("#mesonb-sidebar .mesonb-reason", has_text="no master").wait_for(timeout=20_000)
+            command(page, "notebook:run-cell")
+            page.wait_for_function(f"{FRAMES} > 0", timeout=30_000)
+            command(page, "mesonb:open", panel="shares")
+            chart = page.frame_locator(".mesonb-frame").locator(".bk-Figure")
+            chart.wait_for(timeout=30_000)
+            page.wait_for_function("document.querySelector('.mesonb-tab').clientHeight > 150", timeout=10_000)
+    finally:
+        lab.close()
+
+
+def written(cell: str) -> dict:
+    """A notebook of one cell, as its file has it."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    code = {"cell_type": "code", "id": "one", "source": cell, "metadata": {}, "outputs": [], "execution_count": None}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": [code]}

@@ -17,6 +17,11 @@ export interface IPlace extends ISession {
   server: string;
 }
 
+interface IKernel extends IPanelServer {
+  sessions: ISession[];
+  silent: boolean;
+}
+
 export class Watch {
   constructor(
     private services: ServiceManager.IManager,
@@ -44,7 +49,7 @@ export class Watch {
 
   /** The sessions of a notebook's kernel, the newest last. */
   sessions(path: string | undefined = this.notebook?.context.path): IPlace[] {
-    return this.serversOf(path).flatMap(({ server, sessions }) => (sessions ?? []).map(session => ({ ...session, server })));
+    return this.serversOf(path).flatMap(({ server, sessions }) => sessions.map(session => ({ ...session, server })));
   }
 
   /** Why `sessions` of this notebook is empty or may be out of date; '' where its kernel was heard. */
@@ -58,8 +63,7 @@ export class Watch {
     if (this.trouble || !this.answered) {
       return this.trouble || 'Asking the Jupyter server ...';
     }
-    const silent = this.serversOf(path).some(({ sessions }) => sessions === null);
-    return silent ? 'The kernel does not answer: a call in it holds the interpreter. It is back when that call ends.' : '';
+    return this.serversOf(path).some(({ silent }) => silent) ? 'The kernel does not answer: a call in it holds the interpreter. It is back when that call ends.' : '';
   }
 
   /** Ask again now. */
@@ -74,7 +78,7 @@ export class Watch {
 
   private async ask(): Promise<void> {
     try {
-      this.servers = await list(this.services.serverSettings);
+      this.servers = (await list(this.services.serverSettings)).map(server => this.remembering(server));
       this.answered = true;
       this.trouble = '';
     } catch (error) {
@@ -85,7 +89,13 @@ export class Watch {
     }
   }
 
-  private serversOf(path: string | undefined): IPanelServer[] {
+  /** What a kernel had, while it does not answer. */
+  private remembering({ server, kernel_id, sessions }: IPanelServer): IKernel {
+    const before = this.servers.find(known => known.server === server);
+    return { server, kernel_id, sessions: sessions ?? before?.sessions ?? [], silent: sessions === null };
+  }
+
+  private serversOf(path: string | undefined): IKernel[] {
     const kernel = path && this.kernelOf(path);
     return kernel ? this.servers.filter(server => server.kernel_id === kernel) : [];
   }
@@ -98,7 +108,7 @@ export class Watch {
   }
 
   private said = new Signal<this, void>(this);
-  private servers: IPanelServer[] = [];
+  private servers: IKernel[] = [];
   private trouble = '';
   private answered = false;
   private poll: Poll;
