@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mesonb.core import calls, events
 from mesonb.core.books import Settings
+from mesonb.core.explain import summary, why_not
 from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
@@ -146,6 +147,21 @@ def filtered(world: World, rounds: int) -> float:
     return full(world, rounds)[0]
 
 
+def explained(world: World, rounds: int) -> tuple[float, float]:
+    """Return the time to count all reasons of one framework, and the time of one pair of framework and agent."""
+    core, times = world.core, []
+    for name in world.frameworks[:rounds]:
+        start = time.thread_time()
+        found = summary(core, core.frameworks[name])
+        times.append(time.thread_time() - start)
+        assert sum(reason.count for reason in found) == len(core.agents)
+    pairs = list(zip(core.frameworks.values(), core.agents.values(), strict=False))
+    start = time.thread_time()
+    reasons = [why_not(core, framework, agent) for framework, agent in pairs]
+    assert all(reasons)
+    return min(times), (time.thread_time() - start) / len(pairs)
+
+
 def cpp_tree(world: World, rounds: int) -> tuple[float, list[str]] | None:
     """Compile the C++ tree, and let it allocate the same; None where there is no compiler."""
     if which("g++") is None:
@@ -218,13 +234,16 @@ def main() -> None:
     assert peer is None or owners == peer[1], "the C++ tree grants differently"
     filtered_s = filtered(World(asked.agents, asked.frameworks), asked.rounds)
     dirty_s, lifecycle_s = dirty(world, asked.rounds)
+    explain_s, pair_s = explained(world, asked.rounds)
     rows = {"full cycle": full_s, "naive Python (extrapolated)": naive_s}
-    rows |= {"1 % of agents dirty": dirty_s, "half of pairs filtered": filtered_s}
+    rows |= {"1 % of agents dirty": dirty_s, "half of pairs filtered": filtered_s, "all reasons of one framework": explain_s}
     print(f"{asked.agents} agents, {asked.frameworks} frameworks, gc {'as it is' if asked.no_freeze else 'frozen'}")
     for what, took_s in rows.items():
         print(f"  {what:30} {took_s * 1000:10.2f} ms")
     print(f"  {'one task, from end to running':30} {lifecycle_s * 1e6:10.2f} us")
     ratios = {"dirty1pct_vs_full": dirty_s / full_s, "filtered50_vs_full": filtered_s / full_s, "naive_vs_full": naive_s / full_s}
+    ratios["explain_vs_full"] = explain_s / full_s
+    print(f"  {'the reason of one pair':30} {pair_s * 1e6:10.2f} us")
     if peer:
         print(f"  {'C++ tournament tree':30} {peer[0] * 1000:10.2f} ms")
         ratios["full_vs_cpp_tree"] = full_s / peer[0]

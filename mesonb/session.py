@@ -21,6 +21,7 @@ from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings
+from mesonb.core.explain import Explanation, explain
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
@@ -202,6 +203,15 @@ class Session(ABC):
         """Picture the cluster as it is now; callable from any thread."""
         with self.lock:
             return take(self.core)
+
+    def explain(self, name: str, agent: str = "") -> Explanation:
+        """Say what stands in the way of a framework (on one agent), a role, a task, an offer or an agent, and what to do."""
+        with self.lock:
+            found = explain(self.core, name, agent)
+            if found is None or (agent and agent not in self.core.agents):
+                names = [*self.core.frameworks, *self.core.roles, *list(self.core.agents)[:10]]
+                raise NotThere(f"nothing here is called {agent if found else name!r}; there are: {', '.join(names) or 'none yet'}")
+        return found
 
     def framework(self, name: str) -> Framework:
         """Return the framework registered under a name."""

@@ -27,6 +27,8 @@ class Why(Enum):
     AGENT_CLOSED = "the agent takes no tasks"
     CONSTRAINT = "its own terms exclude the agent"
     CAPABILITY = "it does not say that it can use gpus"
+    OWN_OFFER = "it has not answered what it was offered there"
+    TURN = "it is another's turn"
     NOTHING_FREE = "nothing is free"
     RESERVED = "what is free is reserved for others"
     TOO_SMALL = "what is free is below the minimum"
@@ -34,7 +36,6 @@ class Why(Enum):
     HEADROOM = "what is free is held back for guarantees"
     FILTER = "it refused as much"
     TRIED = "it was offered this in this very instant"
-    TURN = "it is another's turn"
 
     __hash__ = object.__hash__
 

@@ -92,8 +92,8 @@ class MasterCore(Roles):
 
     def _tick(self) -> list[Event]:
         self.expire_filters()
-        waited = show_duration(self.settings.offer_timeout_us)
-        rescinded = [self._rescind(offer, f"not answered within {waited}") for offer in self.expired_offers()]
+        timeout_us = self.settings.offer_timeout_us
+        rescinded = [self._rescind(offer, f"not answered within {show_duration(timeout_us)}") for offer in self.expired_offers()]
         return rescinded if self.paused else rescinded + self._cycle()
 
     def _cycle(self) -> list[Event]:
@@ -202,6 +202,8 @@ class MasterCore(Roles):
             self.start_task(agent, framework, launch)
         if left := held - needed:
             self.add_filter(framework, agent.name, left, call.refuse_us)
+        if not agent.free:
+            self.dirty.pop(agent.name, None)  # no cycle has anything to look at there
         return [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in call.launches]
 
     def _decline(self, call: calls.Decline) -> list[Event]:

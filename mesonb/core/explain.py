@@ -1,0 +1,230 @@
+"""Why: one sentence, counted reasons with an example each, and what to do about them.
+
+Rule: nothing is guessed and nothing is remembered: the same predicates that the cycle asks (``Limits.verdict``, filters,
+bits) are asked again of the books as they are now, so an explanation cannot disagree with a decision. A remedy is true:
+its calls, sent, remove that reason. Agents with nothing free cost a glance each, the others one verdict
+(docs/decisions/012).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mesonb.core import calls
+from mesonb.core.books import outermost
+from mesonb.core.limits import Limits, Why
+from mesonb.core.records import Agent, Framework
+from mesonb.core.resources import NOTHING, Resources, less
+from mesonb.core.units import show_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason against offers: on how many agents, one of them, more about it, and what removes it."""
+
+    why: Why
+    detail: str = ""
+    remedy: str = ""  #: as a person would type or do it
+    calls: tuple[calls.Call, ...] = ()  #: the same for the core, where calls can do it
+    count: int = 1
+    example: str = ""  #: an agent; "" where it is about no agent
+
+    def __str__(self) -> str:
+        where = f" ({self.count} agent{'s' * (self.count != 1)}, e.g. {self.example})" if self.example else ""
+        return self.why.value + (f": {self.detail}" if self.detail else "") + where
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What stands in the way of a framework, a role, a task, an offer or an agent; its text is one sentence."""
+
+    about: str
+    sentence: str
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """What to do, one line a reason."""
+        return tuple(dict.fromkeys(reason.remedy for reason in self.reasons if reason.remedy))
+
+    def __repr__(self) -> str:
+        return "\n".join([self.sentence, *(f"  -> {remedy}" for remedy in self.remedies)])
+
+
+def explain(core: Limits, name: str, agent: str = "") -> Explanation | None:
+    """Explain whatever is called so, or one framework on one agent; None where nothing is."""
+    if name in core.frameworks:
+        return _framework(core, core.frameworks[name], core.agents.get(agent))
+    if name in core.agents:
+        return _agent(core, core.agents[name])
+    if name in core.offers:
+        offer = core.offers[name]
+        ends = f"; it ends in {show_duration(offer.expires_us - core.now_us)}" if core.settings.offer_timeout_us else ""
+        return Explanation(name, f"{name} holds {offer.resources} of {offer.agent} for {offer.framework}, not answered yet{ends}")
+    if name in core.tasks:
+        task = core.tasks[name]
+        since, killing = show_duration(core.now_us - task.since_us), "; a kill was asked for" if task.killing else ""
+        return Explanation(name, f"{name} is {task.state.value} on {task.agent} since {since}, holding {task.needs}{killing}")
+    if name in core.ended:
+        return Explanation(name, f"{name} has ended: {core.ended[name].value}")
+    return _role(core, name) if name in core.roles else None
+
+
+def why_not(core: Limits, framework: Framework, agent: Agent | None = None) -> Reason | None:
+    """Return the first reason why a framework is not offered an agent, or any; None: it is, once its turn comes."""
+    if framework.leaving:
+        again = calls.Subscribe(framework.name, framework.role)
+        return Reason(Why.LEFT, "its last tasks are ending", f"register it again: master.register(..., name={framework.name!r})", (again,))
+    if framework.suppressed:
+        return Reason(Why.SUPPRESSED, "", f"{framework.name}.revive()", (calls.Revive(framework.name),))
+    if core.paused:
+        return Reason(Why.PAUSED, "", "master.resume()", (calls.Resume(),))
+    return None if agent is None else _on_agent(core, framework, agent)
+
+
+def _on_agent(core: Limits, framework: Framework, agent: Agent) -> Reason | None:
+    why = first_why(core, framework, agent)
+    return replace(_detailed(core, framework, agent, why), example=agent.name) if why else None
+
+
+def first_why(core: Limits, framework: Framework, agent: Agent) -> Why | None:
+    """Return the first reason why an active framework is not offered an agent; None: it is, once its turn comes."""
+    if agent.closed:
+        return Why.AGENT_CLOSED
+    if core.bounded or framework.terms:
+        part, why = core.verdict(agent, framework)
+        if why:
+            return whose(framework.name, agent) if why is Why.NOTHING_FREE else why
+    elif not agent.free._amounts:
+        return whose(framework.name, agent)
+    else:
+        part = agent.free
+    bit = framework.client.bits
+    if agent.filtered & bit and part <= framework.filters[agent.name].refused:
+        return Why.FILTER
+    if agent.tried & bit and agent.tried_us == core.now_us and core.on_recovery:
+        return Why.TRIED
+    return None
+
+
+def whose(name: str, agent: Agent) -> Why:
+    """Say whose an agent is on which nothing is free: to whom it is offered, or else those whose tasks run there."""
+    if not agent.offers:
+        return Why.NOTHING_FREE
+    for offer in agent.offers.values():
+        if offer.framework == name:
+            return Why.OWN_OFFER
+    return Why.TURN
+
+
+def _detailed(core: Limits, framework: Framework, agent: Agent, why: Why) -> Reason:
+    """Say more about a reason, and what would remove it."""
+    name, role, terms = framework.name, core.roles[outermost(framework.role)], framework.terms
+    again = f"register it again without that: master.register(..., name={name!r})"
+    match why:
+        case Why.AGENT_CLOSED:
+            return Reason(why, agent.closed, "wait until it is back, or add another agent")
+        case Why.CONSTRAINT if terms:
+            return Reason(why, "", again, (replace(terms, constraints=(), agents=()),))
+        case Why.CAPABILITY:
+            able = replace(terms or calls.Subscribe(name, framework.role), capabilities=("gpus",))
+            return Reason(why, "", "register it again with the capability 'gpus'", (able,))
+        case Why.OWN_OFFER:
+            return Reason(why, "", f"let {name} answer its offers: launch or decline")
+        case Why.TURN:
+            ahead = core.frameworks[next(iter(agent.offers.values())).framework]
+            return Reason(why, f"offered to {_with_share(core, ahead)}", _more_weight(framework))
+        case Why.NOTHING_FREE:
+            holders = dict.fromkeys(task.framework for task in agent.tasks.values())
+            return Reason(why, f"{', '.join(list(holders)[:3])} runs there", "wait until tasks end, or add agents")
+        case Why.RESERVED:
+            parts = [(r, p) for r, p in agent.reserved_free.items() if not f"{framework.role}/".startswith(f"{r}/")]
+            free_it = tuple(calls.Unreserve(agent.name, r, p) for r, p in parts)
+            return Reason(why, f"for {', '.join(r for r, _ in parts)}", "unreserve it, or run under that role", free_it)
+        case Why.TOO_SMALL:
+            asked = terms is not None and terms.min_offer and not (agent.min_offer or core.settings.min_allocatable)
+            cure = (replace(terms, min_offer=()),) if terms and asked else ()
+            return Reason(why, f"{agent.free} is free", again if asked else "wait until more is free there", cure)
+        case Why.LIMIT:
+            unsaid = (calls.SetLimit(role.name, NOTHING),)
+            return Reason(why, f"{role.name} has {role.consumed} of {role.limit}", f"del master.limits[{role.name!r}]", unsaid)
+        case Why.FILTER:
+            detail = f"for {show_duration(framework.filters[agent.name].until_us - core.now_us)} more"
+            return Reason(why, detail, f"{name}.revive()", (calls.Revive(name),))
+        case Why.TRIED:
+            return Reason(why, "", "wait: it may be offered again in the next instant")
+        case _:
+            return _held_back(core, why)
+
+
+def _held_back(core: Limits, why: Why) -> Reason:
+    short = [role for role in core.roles.values() if less(role.guarantee, role.consumed)]
+    detail = ", ".join(f"{role.name} lacks {less(role.guarantee, role.consumed)}" for role in short)
+    remedy = "; ".join(f"del master.guarantees[{role.name!r}]" for role in short)
+    return Reason(why, detail, remedy, tuple(calls.SetGuarantee(role.name, NOTHING) for role in short))
+
+
+def _more_weight(framework: Framework) -> str:
+    return f"wait for its turn, or give its role more weight: master.weights[{framework.role!r}] = 2"
+
+
+def _with_share(core: Limits, framework: Framework) -> str:
+    return f"{framework.name} (share {_share(core, framework.allocated):.2f})"
+
+
+def _share(core: Limits, held: Resources) -> float:
+    return max((n / core.total.amounts[name] for name, n in held.amounts.items() if name in core.total.amounts), default=0.0)
+
+
+# -- whole things -----------------------------------------------------------------------------------------------------
+
+
+def _framework(core: Limits, framework: Framework, agent: Agent | None) -> Explanation:
+    name = framework.name
+    if agent is not None:
+        reason = why_not(core, framework, agent)
+        if reason is None:
+            return Explanation(f"{name} on {agent.name}", f"{name} may be offered {agent.name}")
+        detail = f" ({reason.detail})" if reason.detail else ""
+        return Explanation(f"{name} on {agent.name}", f"{name} is not offered {agent.name}: {reason.why.value}{detail}", (reason,))
+    reasons = tuple(summary(core, framework))
+    share = f"share {_share(core, framework.allocated):.2f}"
+    holds = f"{name} has {len(framework.tasks)} tasks and {len(framework.offers)} offers, {share}"
+    against = [*map(str, reasons)] or ["nothing stands in its way" if core.agents else "there are no agents"]
+    return Explanation(name, "; ".join([holds, *against]), reasons)
+
+
+def summary(core: Limits, framework: Framework) -> list[Reason]:
+    """Count the first reason of every agent, in the order of ``Why``; each keeps its first agent as example."""
+    if (general := why_not(core, framework)) is not None:
+        return [general]
+    counts: dict[Why, int] = {}
+    first: dict[Why, Agent] = {}
+    for agent in core.agents.values():
+        if why := first_why(core, framework, agent):
+            if why in counts:
+                counts[why] += 1
+            else:
+                counts[why], first[why] = 1, agent
+    found = [(why, _detailed(core, framework, first[why], why)) for why in Why if why in counts]
+    return [replace(reason, count=counts[why], example=first[why].name) for why, reason in found]
+
+
+def _role(core: Limits, name: str) -> Explanation:
+    role = core.roles[name]
+    held = f"role {name}: share {_share(core, role.allocated):.2f}, weight {role.weight_milli / 1000:g}, {len(role.frameworks)} frameworks"
+    bounds = [f"guaranteed {role.guarantee}"] * bool(role.guarantee) + [f"limited to {role.limit}"] * (role.limit is not None)
+    lacks = less(role.guarantee, role.consumed)
+    bounds += [f"lacks {lacks} of its guarantee"] * bool(lacks)
+    reasons = [reason for framework in role.frameworks.values() for reason in summary(core, framework)]
+    return Explanation(name, "; ".join([held, *bounds]), tuple(reasons))
+
+
+def _agent(core: Limits, agent: Agent) -> Explanation:
+    offered = ", ".join(f"{offer.resources} offered to {offer.framework}" for offer in list(agent.offers.values())[:3])
+    parts = [f"{agent.name} runs {len(agent.tasks)} tasks", offered, f"{agent.free} is free", agent.closed]
+    reasons: list[Reason] = []
+    if agent.free:
+        found = (why_not(core, framework, agent) for framework in core.frameworks.values())
+        reasons = [replace(reason, detail=reason.detail) for reason in found if reason]
+    return Explanation(agent.name, "; ".join(part for part in parts if part), tuple(reasons))
