@@ -17,7 +17,9 @@ from urllib.parse import urlencode
 from mesonb.errors import BadValue
 from mesonb.session import Session
 
-PANELS = ("board", "shares")
+#: The panels there are: the board, and charts with the height that each is given in a cell, in pixels.
+CHARTS = {"shares": 330, "timeline": 480}
+PANELS = ("board", *CHARTS)
 
 
 def install() -> None:
@@ -64,21 +66,21 @@ def show(session: Session, **_asked: Any) -> dict[str, Any]:
     return bundle
 
 
-def watch(session: Session, panel: str = "board") -> Session | Shares:
+def watch(session: Session, panel: str = "board") -> Session | Chart:
     """Return a panel of this session, to be the last line of a cell: ``master.watch("shares")``."""
     if panel not in PANELS:
         raise BadValue(f"no panel is called {panel!r}; there are {', '.join(PANELS)}")
-    return session if panel == "board" else Shares(session)
+    return session if panel == "board" else Chart(session, panel)
 
 
-class Shares:
-    """Shares over time: a live Bokeh chart, served by the kernel's panel server through Jupyter's own."""
+class Chart:
+    """A panel over time: a live Bokeh app, served by the kernel's panel server through Jupyter's own."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, panel: str) -> None:
+        self._session, self._panel = session, panel
 
     def __repr__(self) -> str:
-        return f"<shares of {describe(self._session)[1:]}"
+        return f"<{self._panel} of {describe(self._session)[1:]}"
 
     def _repr_html_(self) -> str:
         from mesonb.panels import still
@@ -89,10 +91,10 @@ class Shares:
         from mesonb.panels.server import panel_server
 
         query = urlencode({"session": self._session.id})
-        source = f"{panel_server(kernel_id()).prefix}/shares?{query}"
+        source = f"{panel_server(kernel_id()).prefix}/{self._panel}?{query}"
         return (
-            f'<iframe src="{escape(source)}" title="Shares over time of {escape(self._session.id)}" '
-            'style="width: 100%; height: 330px; border: 0; background: #fff"></iframe>'
+            f'<iframe src="{escape(source)}" title="{self._panel.capitalize()} of {escape(self._session.id)}" '
+            f'style="width: 100%; height: {CHARTS[self._panel]}px; border: 0; background: #fff"></iframe>'
         )
 
 

@@ -25,7 +25,10 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "mesonb.session": (*CORE, "mesonb.frameworks"),
     "mesonb.sim": SHELL,
     "mesonb.live": SHELL,
-    "mesonb.panels": ("mesonb.session", "mesonb.core.snapshot", "mesonb.core.units", "mesonb.errors"),
+    "mesonb.panels": (
+        "mesonb.session", "mesonb.errors", "mesonb.core.snapshot", "mesonb.core.units",
+        "mesonb.core.calls", "mesonb.core.events", "mesonb.core.log", "mesonb.core.telling",  # what happened, and its words
+    ),
 }
 
 #: All that the core may import of the standard library: nothing that knows the time, chance, threads or the world.

@@ -1,0 +1,24 @@
+"""The charts that the panel server serves, by the name that ``session.watch`` takes and the address has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from bokeh.application import Application
+
+from mesonb.panels import shares
+from mesonb.panels.app import Panel, application
+from mesonb.panels.timeline import Timeline
+
+#: Panels that are drawn as ``mesonb.panels.app`` asks for.
+PANELS: dict[str, type[Panel]] = {"timeline": Timeline}
+APPS: dict[str, Callable[[], Application]] = {
+    "shares": shares.application,
+    **{name: partial(application, kind) for name, kind in PANELS.items()},
+}
+
+
+def applications() -> dict[str, Application]:
+    """Each chart under its path."""
+    return {f"/{name}": make() for name, make in APPS.items()}
