@@ -20,12 +20,12 @@ from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.core.seek import Moments
 from mesonb.core.snapshot import dominant_share
-from mesonb.core.telling import Steps
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, LogError, NotThere
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Driver
 from mesonb.session import HISTORY_STEP_US, Session
+from mesonb.sim.steps import Steps
 
 #: How many moments of shares the charts get at most.
 MOMENTS_CHARTED = 2000

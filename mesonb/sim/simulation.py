@@ -15,7 +15,6 @@ from mesonb.core.allocator import Allocator
 from mesonb.core.books import Settings
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import take
-from mesonb.core.telling import Steps
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, Outcome, TaskHandle
@@ -24,6 +23,7 @@ from mesonb.session import Session
 from mesonb.sim.agents import Duration, PretendAgents
 from mesonb.sim.engine import Engine
 from mesonb.sim.progress import SLICE, Progress
+from mesonb.sim.steps import Steps
 
 #: What a pretend agent has, unless it is said.
 AGENT = Resources(cpus=4, mem="16GB")
@@ -51,7 +51,7 @@ class Simulation(Session):
         self.engine = Engine(self.latency_us)
         self.agents = PretendAgents(self.engine, self.latency_us, self._report, seed)
         self._mail: dict[Driver, list[tuple[events.Event, Outcome | None]]] = {}
-        self._tick_us: int | None = None  #: when the next tick is planned
+        self._ticks: list[int] = []  #: when ticks are planned, the next one last
         self._joined = 0
         self._chart_at = 0  #: after how many steps the charts get their next row
         self.post([self._next_agent(total) for total in _totals(agents)])
@@ -190,14 +190,13 @@ class Simulation(Session):
 
     def _plan_tick(self) -> None:
         due_us = self.core.next_deadline()
-        if due_us is not None and (self._tick_us is None or due_us < self._tick_us):
-            self._tick_us = due_us
-            self.engine.at(due_us, self._tick, due_us)
+        if due_us is not None and (not self._ticks or due_us < self._ticks[-1]):
+            self._ticks.append(due_us)  # each is sooner than all that were planned before, so the last is the next
+            self.engine.at(due_us, self._tick)
 
-    def _tick(self, planned_us: int) -> None:
-        """Send a tick if one is due: one that was planned later, before it was known to be due sooner, finds that none is."""
-        if self._tick_us == planned_us:
-            self._tick_us = None
+    def _tick(self) -> None:
+        """Send a tick if one is due: one that was planned before it was known to be due sooner finds that none is."""
+        self._ticks.pop()
         due_us = self.core.next_deadline()
         if due_us is not None and due_us <= self.engine.now_us:
             self.post([calls.Tick()])
