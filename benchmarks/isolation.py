@@ -4,7 +4,8 @@ The service gets a request every 10 ms, each of 2 ms of work; its latency is fro
 answered. The hog asks for one cpu and runs four busy processes for each that there is. *Without* isolation both are
 processes of one session, as everything on a Dask worker is. *With* it each is a child of its own, limited by modules of
 mesonb.live.isolation. Rounds of all ways are run in turn, and a ratio is the median over the rounds. The paper on Mesos
-found +30 % with Linux containers and +550 % without.
+found +30 % with Linux containers and +550 % without; `hog_latency_vs_alone` is that with cgroups too, or with what works
+for anybody where cgroups may not be written.
 """
 
 import argparse
@@ -132,7 +133,7 @@ def usable(way: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200, help="in each round, alone and again beside the hog")
     arguments, _ = parser.parse_known_args()
     ways = [way for way in WAYS if usable(way)]
@@ -145,8 +146,12 @@ def main() -> None:
         print(
             f"{way:9} alone {alone_ms:5.2f} ms; beside the hog mean x {median(means):5.2f}, median x {median(medians):5.2f}"
         )
-        name = "hog_latency_vs_alone" if way == "portable" else f"hog_latency_vs_alone_{way}"
-        ratios |= {name: round(median(means), 3), name.replace("latency", "p50"): round(median(medians), 3)}
+        ratios |= {
+            f"hog_latency_vs_alone_{way}": round(median(means), 3),
+            f"hog_p50_vs_alone_{way}": round(median(medians), 3),
+        }
+    best = "cgroup" if "cgroup" in ways else "portable"
+    ratios = {"hog_latency_vs_alone": ratios[f"hog_latency_vs_alone_{best}"], **ratios}
     assert ratios["hog_latency_vs_alone"] < ratios["hog_latency_vs_alone_without"], "isolation did not help"
     print(json.dumps({"benchmark": "isolation", "ratios": ratios}))
 
