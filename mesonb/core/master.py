@@ -17,15 +17,15 @@ from mesonb.core.allocator import DRF, Allocator, Grant, View
 from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
-from mesonb.core.records import FORWARD, Agent, Framework, Offer, Task, TaskState
-from mesonb.core.resources import NOTHING, Resources
-from mesonb.core.roles import Roles
+from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
+from mesonb.core.recovery import Recovery
+from mesonb.core.resources import Resources
 from mesonb.core.units import show_duration
 
 Thing = TypeVar("Thing")
 
 
-class MasterCore(Roles):
+class MasterCore(Recovery):
     """The master's rules: one method a call, over the books that it inherits."""
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
@@ -56,7 +56,9 @@ class MasterCore(Roles):
             case calls.Subscribe():
                 return self._subscribe(call)
             case calls.Unregister():
-                return self._unregister(call)
+                return self.unregister(self._framework(call.framework))
+            case calls.Disconnect():
+                return self.disconnect(self._framework(call.framework))
             case calls.Suppress():
                 return self._suppress(call)
             case calls.Revive():
@@ -64,9 +66,13 @@ class MasterCore(Roles):
             case calls.KillTask():
                 return self._kill_task(call)
             case calls.AgentJoined():
-                return self._agent_joined(call)
+                return self.agent_joined(call)
             case calls.AgentLost():
-                return self._agent_lost(call)
+                return self.agent_lost(self._agent(call.agent), call.because or f"{call.agent} was lost")
+            case calls.AgentUnreachable():
+                return self.agent_unreachable(self._agent(call.agent), call.because)
+            case calls.AgentBack():
+                return self.agent_back(self._agent(call.agent), call.tasks)
             case calls.SetWeight():
                 return self._set_weight(call)
             case calls.SetGuarantee():
@@ -94,6 +100,8 @@ class MasterCore(Roles):
         self.expire_filters()
         timeout_us = self.settings.offer_timeout_us
         rescinded = [self._rescind(offer, f"not answered within {show_duration(timeout_us)}") for offer in self.expired_offers()]
+        if self.unreachable or self.away:
+            rescinded += self.end_overdue()
         return rescinded if self.paused else rescinded + self._cycle()
 
     def _cycle(self) -> list[Event]:
@@ -152,26 +160,18 @@ class MasterCore(Roles):
             framework.suppressed = framework.leaving = False
             self.drop_filters(framework)
             self.leave_role(framework)
+        self.away.pop(call.framework, None)
         self._set_terms(framework, call)
         self.join_role(framework, call.role)
         self.activate(framework, wants=True)
         self.all_changed()
         incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
-        return [*out, events.Subscribed(framework.name, incarnation, tuple(framework.tasks))]
+        return [*out, events.Subscribed(framework.name, incarnation, tuple(framework.tasks), self.settings.epoch)]
 
     def _set_terms(self, framework: Framework, call: calls.Subscribe) -> None:
         """Keep what it said of offers, if that is anything at all: whoever asks for nothing costs nothing."""
         says = call.min_offer or call.agents or call.constraints or call.capabilities
         framework.terms = call if says else None
-
-    def _unregister(self, call: calls.Unregister) -> list[Event]:
-        framework = self._framework(call.framework)
-        framework.leaving = True
-        self.activate(framework, wants=False)
-        out: list[Event] = [self._rescind(offer, "its framework left") for offer in list(framework.offers.values())]
-        out += [self._kill(task) for task in framework.tasks.values()]
-        self.forget_if_gone(framework)
-        return out
 
     def _suppress(self, call: calls.Suppress) -> list[Event]:
         framework = self._framework(call.framework)
@@ -181,6 +181,8 @@ class MasterCore(Roles):
 
     def _revive(self, call: calls.Revive) -> list[Event]:
         framework = self._framework(call.framework)
+        if framework.name in self.away:
+            raise Wrong(f"{framework.name} is disconnected; register it again")
         framework.suppressed = False
         self.activate(framework, wants=not framework.leaving)
         self.drop_filters(framework)
@@ -195,12 +197,10 @@ class MasterCore(Roles):
         self._check_tasks(call.launches)
         self._check_fit(offers, held, needed)
         agent = self.agents[offers[0].agent]
-        for offer in offers:
-            self.close_offer(offer)
+        left = held - needed
+        self.spend_offers(agent, framework, offers, left, call.launches)
         count(framework, "accepted" if call.launches else "declined", len(offers))
-        for launch in call.launches:
-            self.start_task(agent, framework, launch)
-        if left := held - needed:
+        if left:
             self.add_filter(framework, agent.name, left, call.refuse_us)
         if not agent.free:
             self.dirty.pop(agent.name, None)  # no cycle has anything to look at there
@@ -222,34 +222,6 @@ class MasterCore(Roles):
 
     # -- agents ---------------------------------------------------------------------------------------------------
 
-    def _agent_joined(self, call: calls.AgentJoined) -> list[Event]:
-        if not call.agent or not call.total:
-            raise Wrong("an agent needs a name and some resources")
-        if call.agent in self.agents:
-            raise Wrong(f"an agent called {call.agent} is here already; it must be lost before it joins again")
-        reserved: dict[str, Resources] = {}
-        for role, part in call.reserved:
-            self.check_role(role)
-            reserved[role] = reserved.get(role, NOTHING) + part
-        if not add_up(reserved.values()) <= call.total:
-            raise Wrong(f"{call.agent} has {call.total}; {add_up(reserved.values())} of it cannot be reserved")
-        agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes, min_offer=call.min_offer)
-        agent.reserved = {role: part for role, part in reserved.items() if part}
-        self.add_agent(agent)
-        if agent.reserved or agent.min_offer:
-            self.bounded = True
-        return []
-
-    def _agent_lost(self, call: calls.AgentLost) -> list[Event]:
-        agent = self._known(self.agents, call.agent, "agent")
-        because = call.because or f"{agent.name} was lost"
-        out: list[Event] = [self._rescind(offer, because) for offer in list(agent.offers.values())]
-        for task in list(agent.tasks.values()):
-            out += self._end(task, TaskState.LOST, because)
-        self.remove_agent(agent)
-        out += [events.AgentGone(framework, agent.name, because) for framework in self.frameworks]
-        return out
-
     def _task_update(self, call: calls.TaskUpdate) -> list[Event]:
         task = self.tasks.get(call.task)
         if task is None:
@@ -260,10 +232,11 @@ class MasterCore(Roles):
             raise Wrong(f"{call.task} runs on {task.agent}, not on {call.agent}")
         if call.state not in FORWARD[task.state]:
             return []
-        if call.state.terminal:
+        if call.state in TERMINAL:
             return self._end(task, call.state, call.because)
-        task.state, task.since_us = call.state, self.now_us
-        return [events.Updated(task.framework, task.id, task.state, call.because)]
+        if task.agent in self.unreachable:
+            return []  # what it says counts when it is back, and has said what it runs
+        return [self._enter_state(task, call.state, call.because)]
 
     # -- operators ------------------------------------------------------------------------------------------------
 
@@ -286,19 +259,6 @@ class MasterCore(Roles):
         return []
 
     # -- what several calls share ---------------------------------------------------------------------------------
-
-    def _end(self, task: Task, state: TaskState, because: str) -> list[Event]:
-        self.end_task(task, state)
-        return [events.Updated(task.framework, task.id, state, because)]
-
-    def _kill(self, task: Task) -> Event:
-        task.killing = True
-        return events.Kill(task.agent, task.id)
-
-    def _rescind(self, offer: Offer, because: str) -> Event:
-        self.close_offer(offer)
-        count(self.frameworks[offer.framework], "rescinded")
-        return events.Rescinded(offer.framework, offer.id, because)
 
     def _lost_in(self, call: calls.Call, because: str) -> list[Event]:
         """Every task of a rejected accept ends as lost, so that no framework loses work silently."""
@@ -353,6 +313,9 @@ class MasterCore(Roles):
 
     def _framework(self, name: str) -> Framework:
         return self._known(self.frameworks, name, "framework")
+
+    def _agent(self, name: str) -> Agent:
+        return self._known(self.agents, name, "agent")
 
     def _known(self, things: dict[str, Thing], name: str, kind: str) -> Thing:
         if name not in things:
