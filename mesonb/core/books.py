@@ -45,6 +45,8 @@ class Settings:
     min_allocatable: tuple[Resources, ...] = ()  #: an offer holds at least one of these
     not_shared: tuple[str, ...] = ()  #: resources that count for nobody's share
     gpus_on_request: bool = False  #: agents with gpus are offered only to frameworks that say they can use "gpus"
+    agent_timeout_us: int = 75_000_000  #: an agent that is unreachable for so long is lost; Apache Mesos: 75 s to notice
+    failover_timeout_us: int = 600_000_000  #: a framework that is disconnected for so long is unregistered
 
 
 class Books:
@@ -62,6 +64,8 @@ class Books:
         self.offers: dict[str, Offer] = {}
         self.tasks: dict[str, Task] = {}
         self.ended: OrderedDict[str, TaskState] = OrderedDict()  #: the last ENDED_KEPT tasks, and how they ended
+        self.unreachable: dict[str, int] = {}  #: agents that do not answer, and when they are given up
+        self.away: dict[str, int] = {}  #: frameworks that are disconnected, and when they are given up
         self.incarnations: dict[str, int] = {}  #: how often each name has ever registered
         self.total = NOTHING
         self.order = Order(frozenset(settings.not_shared))
@@ -158,6 +162,7 @@ class Books:
             self.leave_role(framework)
             bit = framework.client.bits
             del self.frameworks[framework.name], self.by_bit[bit]
+            self.away.pop(framework.name, None)
             for agent in self.agents.values():
                 agent.tried &= ~bit
 
@@ -188,6 +193,10 @@ class Books:
         agent, framework = self.agents[offer.agent], self.frameworks[offer.framework]
         del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
         self._give_back(agent, framework, offer.resources, offer.reserved)
+        self._forget_answered_at_times()
+
+    def _forget_answered_at_times(self) -> None:
+        """Keep ``unanswered`` from growing with every offer that was ever made."""
         if len(self.unanswered) > 2 * len(self.offers) + 100:
             self.unanswered = deque(self.offers.values())
 
@@ -250,28 +259,49 @@ class Books:
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 
-    def start_task(self, agent: Agent, framework: Framework, launch: TaskInfo) -> None:
-        """Move resources from free into a new task."""
-        task = Task(launch.task, framework.name, agent.name, launch.needs, TaskState.STAGING, self.now_us)
-        self.tasks[task.id] = agent.tasks[task.id] = framework.tasks[task.id] = task
-        agent.free -= task.needs
-        if agent.reserved_free:
-            task.reserved = self._use_reserved(agent, framework, task.needs)
-        self.order.charge(framework.client, task.needs)
-        self._run(framework, task.needs, 1)
+    def spend_offers(
+        self, agent: Agent, framework: Framework, offers: list[Offer], left: Resources, launches: tuple[TaskInfo, ...]
+    ) -> None:
+        """Turn offers of one agent into tasks, and what is ``left`` of them into free resources."""
+        paid = not agent.reserved and all(not offer.reserved for offer in offers)
+        for offer in offers:
+            if paid:  # what the tasks need stays on the framework's account
+                del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
+            else:
+                self.close_offer(offer)
+        if paid and left:
+            self._give_back(agent, framework, left, None)
+        for launch in launches:
+            self.start_task(agent, framework, launch, paid=paid)
+        self._forget_answered_at_times()
+
+    def start_task(self, agent: Agent, framework: Framework, launch: TaskInfo, *, paid: bool = False) -> None:
+        """Enter a new task; what it needs comes from what is free, unless its offer has ``paid`` for it."""
+        name, needs = launch.task, launch.needs
+        task = Task(name, framework.name, agent.name, needs, TaskState.STAGING, self.now_us)
+        self.tasks[name] = agent.tasks[name] = framework.tasks[name] = task
+        if not paid:
+            agent.free -= needs
+            task.reserved = self._use_reserved(agent, framework, needs)
+            self.order.charge(framework.client, needs)
+        self._run(framework, needs, 1)
         count(framework, "launched")
 
     def end_task(self, task: Task, state: TaskState) -> None:
         """Move what a task holds back to free, for good."""
         agent, framework = self.agents[task.agent], self.frameworks[task.framework]
         del self.tasks[task.id], agent.tasks[task.id], framework.tasks[task.id]
-        self.ended[task.id] = state
-        if len(self.ended) > ENDED_KEPT:
-            self.ended.popitem(last=False)
+        self.end_unseen(task.id, state)
         self._give_back(agent, framework, task.needs, task.reserved)
         self._run(framework, task.needs, -1)
         count(framework, state.value)
         self.forget_if_gone(framework)
+
+    def end_unseen(self, task: str, state: TaskState) -> None:
+        """Remember how a task ended, for as long as a repeat may come."""
+        self.ended[task] = state
+        if len(self.ended) > ENDED_KEPT:
+            self.ended.popitem(last=False)
 
     # -- what several movements share -------------------------------------------------------------------------------
 
@@ -311,7 +341,10 @@ class Books:
 
 def add_up(amounts: Iterable[Resources]) -> Resources:
     """Add up vectors of resources."""
-    return sum(amounts, start=NOTHING)
+    total = NOTHING
+    for part in amounts:
+        total = total + part if total._amounts else part
+    return total
 
 
 def outermost(role: str) -> str:
