@@ -72,9 +72,10 @@ def explain(core: Limits, name: str, agent: str = "") -> Explanation | None:
 
 def why_not(core: Limits, framework: Framework, agent: Agent | None = None) -> Reason | None:
     """Return the first reason why a framework is not offered an agent, or any; None: it is, once its turn comes."""
-    if framework.leaving:
+    if framework.leaving or framework.name in core.away:
         again = calls.Subscribe(framework.name, framework.role)
-        return Reason(Why.LEFT, "its last tasks are ending", f"register it again: master.register(..., name={framework.name!r})", (again,))
+        why, detail = (Why.LEFT, "its last tasks are ending") if framework.leaving else (Why.AWAY, "its tasks run on")
+        return Reason(why, detail, f"register it again: master.register(..., name={framework.name!r})", (again,))
     if framework.suppressed:
         return Reason(Why.SUPPRESSED, "", f"{framework.name}.revive()", (calls.Revive(framework.name),))
     if core.paused:

@@ -22,6 +22,7 @@ class Why(Enum):
     """Why a framework is not offered an agent: the closed list, in the order in which it is looked at."""
 
     LEFT = "it has left"
+    AWAY = "it is disconnected"
     SUPPRESSED = "it asked for no offers"
     PAUSED = "the master is paused"
     AGENT_CLOSED = "the agent takes no tasks"
