@@ -149,11 +149,35 @@ def _update(core: MasterCore, dice: Random) -> calls.Call:
     return calls.TaskUpdate(agent, task, dice.choice(STATES), dice.choice(("", "it said so")))
 
 
-def _joined(_: MasterCore, dice: Random) -> calls.Call:
+def _joined(core: MasterCore, dice: Random) -> calls.Call:
     total = arbitrary_resources(dice, 8)
     reserved = ((dice.choice(ROLES), arbitrary_resources(dice, 1)),) if dice.random() < 0.3 else ()
     attributes = (("rack", dice.choice("ab")),) if dice.random() < 0.5 else ()
-    return calls.AgentJoined(dice.choice((*AGENTS, "")), total, attributes, reserved)
+    return calls.AgentJoined(dice.choice((*AGENTS, "")), total, attributes, reserved, (), _running(core, dice))
+
+
+def _running(core: MasterCore, dice: Random) -> tuple[calls.RunningTask, ...]:
+    """Say what an agent runs: tasks that are here, that have ended, and that a master before launched."""
+    known = dice.sample([*core.tasks, *list(core.ended)[-2:]], dice.randrange(1 + len(core.tasks)))
+    others = [f"{name}.0/task-{core.steps}" for name in dice.sample(FRAMEWORKS, dice.randrange(3))]
+    states = (TaskState.RUNNING, TaskState.STAGING, TaskState.FINISHED)
+    return tuple(
+        calls.RunningTask(
+            task, task.partition(".")[0].partition("/")[0], arbitrary_resources(dice, 1), dice.choice(ROLES), dice.choice(states),
+            0 if task in others else core.settings.epoch,
+        )
+        for task in [*known, *others]
+    )  # fmt: skip
+
+
+def _away(core: MasterCore, dice: Random) -> calls.Call:
+    agent = _some(dice, core.agents, AGENTS)
+    there = core.agents[agent].tasks.values() if agent in core.agents else ()
+    kept = tuple(calls.RunningTask(t.id, t.framework, t.needs, epoch=core.settings.epoch) for t in there if dice.random() < 0.8)
+    return dice.choice((
+        calls.AgentUnreachable(agent), calls.AgentUnreachable(agent), calls.AgentBack(agent, kept),
+        calls.AgentBack(agent, _running(core, dice)), calls.Disconnect(_framework(core, dice)),
+    ))  # fmt: skip
 
 
 def _subscribe(_: MasterCore, dice: Random) -> calls.Call:
@@ -183,7 +207,7 @@ _MAKERS: list[Callable[[MasterCore, Random], calls.Call]] = [
     _accept, _accept, _accept, _decline, _update, _update, _update, _joined, _joined,
     lambda core, dice: calls.AgentLost(_some(dice, core.agents, AGENTS), dice.choice(("", "power"))),
     lambda _, dice: calls.Subscribe(dice.choice((*FRAMEWORKS, "")), dice.choice((*ROLES, ""))),
-    _subscribe, _of_role,
+    _subscribe, _of_role, _away, _away,
     lambda core, dice: calls.Unregister(_framework(core, dice)),
     lambda core, dice: calls.Suppress(_framework(core, dice)),
     lambda core, dice: calls.Revive(_framework(core, dice)),

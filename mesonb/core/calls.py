@@ -20,11 +20,26 @@ REFUSE_US = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class RunningTask:
+    """What an agent knows of a task that was launched before: ``epoch`` says by which leader.
+
+    One that has ended, and whose last update nobody has acknowledged yet, is named with its last state.
+    """
+
+    task: str
+    framework: str
+    needs: Resources
+    role: str = "*"
+    state: TaskState = TaskState.RUNNING
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentJoined:
     """An agent offers its machine. Its name outlives its address: the same name again replaces a lost one.
 
     ``reserved`` parts of it are offered to no role but theirs, and the roles within it. Nothing of it is offered until
-    one of ``min_offer`` is free.
+    one of ``min_offer`` is free. ``tasks`` were launched by a master before this one, and are adopted.
     """
 
     agent: str
@@ -32,6 +47,23 @@ class AgentJoined:
     attributes: tuple[tuple[str, str], ...] = ()
     reserved: tuple[tuple[str, Resources], ...] = ()
     min_offer: tuple[Resources, ...] = ()
+    tasks: tuple[RunningTask, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUnreachable:
+    """An agent does not answer: nothing of it is offered, its tasks are unreachable. In time it is lost, or back."""
+
+    agent: str
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentBack:
+    """An agent answers again, and says what it runs: the rest of its tasks is lost, what has ended here is killed."""
+
+    agent: str
+    tasks: tuple[RunningTask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +106,13 @@ class Subscribe:
 @dataclass(frozen=True, slots=True)
 class Unregister:
     """A framework leaves; its tasks are killed."""
+
+    framework: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """A framework is not to be reached: its tasks run on until it registers again, or its failover timeout is over."""
 
     framework: str
 
@@ -210,7 +249,7 @@ class Tick:
 
 
 Call = (
-    AgentJoined | AgentLost | TaskUpdate
-    | Subscribe | Unregister | Accept | Decline | Suppress | Revive | KillTask
+    AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
+    | Subscribe | Unregister | Disconnect | Accept | Decline | Suppress | Revive | KillTask
     | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Pause | Resume | Tick
 )  # fmt: skip

@@ -23,6 +23,7 @@ class Subscribed:
     framework: str
     incarnation: int
     tasks: tuple[str, ...] = ()
+    epoch: int = 1  #: which leader of this cluster this is; with the incarnation, part of every task's id
 
 
 @dataclass(slots=True, unsafe_hash=True)

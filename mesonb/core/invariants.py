@@ -2,7 +2,7 @@
 
 from mesonb.core.books import Books, add_up, each, outermost
 from mesonb.core.order import Client
-from mesonb.core.records import TERMINAL
+from mesonb.core.records import TERMINAL, TaskState
 from mesonb.core.resources import NOTHING, Resources
 
 
@@ -28,6 +28,7 @@ def check(core: Books) -> None:
     assert core.total == add_up(agent.total for agent in core.agents.values())
     assert core.free == add_up(agent.free for agent in core.agents.values())
     _check_indexes(core)
+    _check_away(core)
     _check_filters(core)
     _check_order(core)
     _check_reservations(core)
@@ -47,6 +48,16 @@ def _check_indexes(core: Books) -> None:
     assert len(core.tasks) == sum(len(agent.tasks) for agent in core.agents.values())
     if core.settings.offer_timeout_us:
         assert [offer for offer in core.unanswered if offer.id in core.offers] == list(core.offers.values())
+
+
+def _check_away(core: Books) -> None:
+    """Who is away holds no offers; of an agent that is away nobody does."""
+    for name in core.unreachable:
+        assert core.agents[name].closed and not core.agents[name].offers
+        assert all(task.state is TaskState.UNREACHABLE for task in core.agents[name].tasks.values())
+    for name in core.away:
+        framework = core.frameworks[name]
+        assert not framework.offers and not framework.leaving and not core.active & framework.client.bits
 
 
 def _check_filters(core: Books) -> None:

@@ -31,6 +31,7 @@ class Pacing(Limits):
         due_us = [self.timers[0][0]] if self.timers else []
         if self.unanswered:
             due_us.append(self.unanswered[0].expires_us)
+        due_us += [*self.unreachable.values(), *self.away.values()]
         if self.settings.allocation_interval_us and not self.paused and self.active and self.free:
             due_us.append(self.next_batch_us)
         return max(self.now_us, min(due_us)) if due_us else None

@@ -1,0 +1,178 @@
+"""Who is away, and what is true when they are back: unreachable agents, disconnected frameworks, a master that is new.
+
+An agent that is unreachable keeps its tasks in the books, but nothing of it is offered; it comes back with a list of
+what still runs there, or is lost when its time is over. A framework that is disconnected keeps its tasks and has no
+offers; it registers again, or is unregistered when its time is over. A new master knows nothing, and adopts what the
+agents say they run; frameworks it has not seen are disconnected until they come.
+
+Rule: a task that ended in these books never lives again. Whoever still runs it is told to kill it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mesonb.core import calls, events
+from mesonb.core.books import Wrong, add_up, count
+from mesonb.core.events import Event
+from mesonb.core.records import Agent, Framework, Offer, Task, TaskState
+from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.roles import Roles
+from mesonb.core.units import show_duration
+
+
+class Recovery(Roles):
+    """The books, with those who come, are away, and leave."""
+
+    # -- agents ---------------------------------------------------------------------------------------------------
+
+    def agent_joined(self, call: calls.AgentJoined) -> list[Event]:
+        """Enter an agent, with the tasks that it runs already."""
+        if not call.agent or not call.total:
+            raise Wrong("an agent needs a name and some resources")
+        if call.agent in self.agents:
+            raise Wrong(f"an agent called {call.agent} is here already; it must be lost before it joins again")
+        reserved: dict[str, Resources] = {}
+        for role, part in call.reserved:
+            self.check_role(role)
+            reserved[role] = reserved.get(role, NOTHING) + part
+        if not add_up(reserved.values()) <= call.total:
+            raise Wrong(f"{call.agent} has {call.total}; {add_up(reserved.values())} of it cannot be reserved")
+        self._check_running(call.tasks, call.total)
+        agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes, min_offer=call.min_offer)
+        agent.reserved = {role: part for role, part in reserved.items() if part}
+        self.add_agent(agent)
+        if agent.reserved or agent.min_offer:
+            self.bounded = True
+        return [event for task in call.tasks for event in self._adopt(agent, task)]
+
+    def agent_lost(self, agent: Agent, because: str) -> list[Event]:
+        """Strike out an agent; its tasks are lost."""
+        out: list[Event] = [self._rescind(offer, because) for offer in list(agent.offers.values())]
+        for task in list(agent.tasks.values()):
+            out += self._end(task, TaskState.LOST, because)
+        self.unreachable.pop(agent.name, None)
+        self.remove_agent(agent)
+        return [*out, *(events.AgentGone(framework, agent.name, because) for framework in self.frameworks)]
+
+    def agent_unreachable(self, agent: Agent, because: str) -> list[Event]:
+        """Offer nothing of an agent until it is back, and believe nothing of its tasks."""
+        if agent.name in self.unreachable:
+            return []
+        because = because or f"{agent.name} does not answer"
+        self.unreachable[agent.name] = self.now_us + self.settings.agent_timeout_us
+        agent.closed = because
+        out: list[Event] = [self._rescind(offer, because) for offer in list(agent.offers.values())]
+        return out + [self._enter_state(task, TaskState.UNREACHABLE, because) for task in agent.tasks.values()]
+
+    def agent_back(self, agent: Agent, running: tuple[calls.RunningTask, ...]) -> list[Event]:
+        """Offer an agent again: what it still runs is running, what it does not know is lost."""
+        self._check_running(running, agent.total)
+        self.unreachable.pop(agent.name, None)
+        agent.closed = ""
+        self.dirty[agent.name] = None
+        there, out = {one.task for one in running}, []
+        for task in list(agent.tasks.values()):
+            if task.id not in there:
+                out += self._end(task, TaskState.LOST, f"{agent.name} does not know it: its launch never arrived")
+            elif task.state is TaskState.UNREACHABLE:
+                out.append(self._enter_state(task, TaskState.RUNNING, f"{agent.name} is back"))
+            if task.killing and task.id in there:
+                out.append(self._kill(task))  # the first time it may not have heard
+        return out + [event for one in running if one.task not in agent.tasks for event in self._adopt(agent, one)]
+
+    def _check_running(self, running: tuple[calls.RunningTask, ...], total: Resources) -> None:
+        for task in running:
+            self.check_role(task.role)
+            if not (task.task and task.framework and task.needs):
+                raise Wrong(f"{task} lacks an id, a framework, or what it needs")
+        if len({task.task for task in running}) != len(running):
+            raise Wrong("the same task is named twice")
+        if not (needed := add_up(task.needs for task in running if not task.state.terminal)) <= total:
+            raise Wrong(f"its tasks need {needed}, the agent has {total}")
+
+    def _adopt(self, agent: Agent, found: calls.RunningTask) -> list[Event]:
+        """Believe an agent that it runs a task which a master before this one launched; have any other killed."""
+        if found.task in self.ended and found.state.terminal:
+            return []
+        if found.task in self.tasks or found.task in self.ended or found.epoch == self.settings.epoch:
+            return [events.Kill(agent.name, found.task)]
+        framework = self.frameworks.get(found.framework) or self._remember(found)
+        if found.state.terminal:
+            self.end_unseen(found.task, found.state)
+            return []
+        if not found.needs <= agent.free:
+            return [events.Kill(agent.name, found.task)]
+        self.start_task(agent, framework, calls.TaskInfo(found.task, found.needs))
+        task = self.tasks[found.task]
+        task.state = found.state
+        if framework.leaving:
+            return [self._kill(task)]
+        return [] if framework.name in self.away else [events.Updated(framework.name, task.id, task.state)]
+
+    def _remember(self, found: calls.RunningTask) -> Framework:
+        """Enter the framework of an adopted task; it is disconnected until it registers."""
+        framework = self.add_framework(found.framework, found.role)
+        self.join_role(framework, found.role)
+        self._leave_for_now(framework)
+        return framework
+
+    # -- frameworks -----------------------------------------------------------------------------------------------
+
+    def disconnect(self, framework: Framework) -> list[Event]:
+        """Offer a framework nothing until it registers again; its tasks run on."""
+        out: list[Event] = [
+            self._rescind(offer, "its framework is disconnected") for offer in list(framework.offers.values())
+        ]
+        if not framework.leaving:
+            self._leave_for_now(framework)
+        return out
+
+    def unregister(self, framework: Framework) -> list[Event]:
+        """Let a framework leave; its tasks are killed."""
+        framework.leaving = True
+        self.away.pop(framework.name, None)
+        self.activate(framework, wants=False)
+        out: list[Event] = [self._rescind(offer, "its framework left") for offer in list(framework.offers.values())]
+        out += [self._kill(task) for task in framework.tasks.values()]
+        self.forget_if_gone(framework)
+        return out
+
+    def _leave_for_now(self, framework: Framework) -> None:
+        self.away[framework.name] = self.now_us + self.settings.failover_timeout_us
+        framework.suppressed = True
+        self.activate(framework, wants=False)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def end_overdue(self) -> list[Event]:
+        """Give up the agents and frameworks that have been away for too long."""
+        out: list[Event] = []
+        for name in self._overdue(self.unreachable.items()):
+            waited = show_duration(self.settings.agent_timeout_us)
+            out += self.agent_lost(self.agents[name], f"{name} was unreachable for {waited}")
+        for name in self._overdue(self.away.items()):
+            out += self.unregister(self.frameworks[name])
+        return out
+
+    def _overdue(self, waiting: Iterable[tuple[str, int]]) -> list[str]:
+        return [name for name, due_us in waiting if due_us <= self.now_us]
+
+    # -- what several calls share ---------------------------------------------------------------------------------
+
+    def _end(self, task: Task, state: TaskState, because: str) -> list[Event]:
+        self.end_task(task, state)
+        return [events.Updated(task.framework, task.id, state, because)]
+
+    def _enter_state(self, task: Task, state: TaskState, because: str) -> Event:
+        task.state, task.since_us = state, self.now_us
+        return events.Updated(task.framework, task.id, state, because)
+
+    def _kill(self, task: Task) -> Event:
+        task.killing = True
+        return events.Kill(task.agent, task.id)
+
+    def _rescind(self, offer: Offer, because: str) -> Event:
+        self.close_offer(offer)
+        count(self.frameworks[offer.framework], "rescinded")
+        return events.Rescinded(offer.framework, offer.id, because)
