@@ -25,8 +25,9 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, W
 from mesonb.panels.connection import Connection, everyone, find
 
 #: The only paths that are relayed, after ``/mesonb/<server>``. None can hold a percent sign, so nothing hides in them.
-SOCKETS = r"/session/[\w-][\w.-]{0,79}/ws|/shares/ws"
-PAGES = r"/sessions|/shares|/static(?:/[\w-][\w.-]*)+"
+CHART = r"/[a-z]{1,30}"
+SOCKETS = rf"/session/[\w-][\w.-]{{0,79}}/ws|{CHART}/ws"
+PAGES = rf"{CHART}|/static(?:/[\w-][\w.-]*)+"
 SERVER = r"/mesonb/([0-9a-f]{16})"
 #: What a browser may be told about an answer.
 HEADERS = ("Content-Type", "Cache-Control", "Etag", "Last-Modified")
@@ -93,17 +94,12 @@ class Masters(_OwnKernels):
 
     async def _described(self, connection: Connection) -> dict[str, Any]:
         """Describe one panel server; its sessions are null while its kernel's interpreter is held by a C call."""
+        known = {"server": connection.id, "kernel_id": connection.kernel_id, "path": connection.prefix}
         try:
             answer = await _fetch(connection, "/sessions", timeout_s=LISTED_WITHIN_S)
-            sessions = json.loads(answer.body)["sessions"]
-        except (OSError, HTTPClientError):
-            sessions = None
-        return {
-            "server": connection.id,
-            "kernel_id": connection.kernel_id,
-            "path": connection.prefix,
-            "sessions": sessions,
-        }
+            return {**known, **json.loads(answer.body)}
+        except (OSError, HTTPClientError, ValueError):
+            return {**known, "sessions": None}
 
 
 class PageRelay(_OwnKernels):

@@ -25,7 +25,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from mesonb.panels.apps import applications
+from mesonb.panels.apps import APPS, applications
 from mesonb.panels.connection import Connection, this_process_began
 from mesonb.panels.feed import Feed, obey, shares_so_far
 from mesonb.panels.view import Frame
@@ -141,7 +141,7 @@ class Refused(RequestHandler):
 
 
 class Sessions(RequestHandler):
-    """Lists the sessions of this process."""
+    """Lists the sessions of this process, and the charts there are of each."""
 
     def get(self) -> None:
         """Answer with their ids, kinds and counts, which are read without the lock: a long step delays no list."""
@@ -154,7 +154,7 @@ class Sessions(RequestHandler):
             }
             for session in list(Session.known.values())
         ]
-        self.finish(json.dumps({"sessions": found}))
+        self.finish(json.dumps({"sessions": found, "panels": list(APPS)}))
 
 
 class BoardSocket(WebSocketHandler):

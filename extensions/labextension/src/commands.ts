@@ -8,7 +8,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import { icon } from './icon';
 import { Sidebar } from './sidebar';
 import { isTabArgs, ITabArgs, makeTab, nameOf, Tab, TabContent, unfold } from './tabs';
-import { Panel, PANELS } from './views';
+import { titleOf } from './views';
 import { Watch } from './watch';
 
 export const SHOW = 'mesonb:show';
@@ -37,11 +37,16 @@ export function addCommands(parts: IParts): void {
     execute: () => app.shell.activateById(sidebar.id)
   });
   app.commands.addCommand(OPEN, {
-    label: args => (args.panel && (args.panel as string) in PANELS ? `Open ${PANELS[args.panel as Panel].title}` : 'Open Panel'),
+    label: args => `Open ${titleOf(String(args.panel ?? 'panel'))}`,
     caption: 'Open a panel of the session that the sidebar shows, as a tab',
     icon,
     isEnabled: args => isTabArgs(args as Partial<ITabArgs>) || ready(),
-    execute: args => void open(parts, { ...here(parts), ...args } as ITabArgs)
+    execute: args => {
+      const wanted = { ...here(parts), ...args } as Partial<ITabArgs>;
+      if (isTabArgs(wanted)) {
+        open(parts, wanted);
+      }
+    }
   });
   app.commands.addCommand(ARRANGE, {
     label: 'Arrange Panels beside the Notebook',
@@ -52,8 +57,21 @@ export function addCommands(parts: IParts): void {
   });
   palette?.addItem({ command: SHOW, category: CATEGORY });
   palette?.addItem({ command: ARRANGE, category: CATEGORY });
-  Object.keys(PANELS).forEach(panel => palette?.addItem({ command: OPEN, category: CATEGORY, args: { panel } }));
   parts.watch.changed.connect(() => [OPEN, ARRANGE].forEach(command => app.commands.notifyCommandChanged(command)));
+  offerPanels(parts);
+}
+
+/** Put each panel into the palette, once it is known that a kernel has it. */
+function offerPanels({ palette, sidebar, watch }: IParts): void {
+  const offered = new Set<string>();
+  watch.changed.connect(() => {
+    for (const panel of sidebar.chosen?.panels ?? []) {
+      if (!offered.has(panel)) {
+        offered.add(panel);
+        palette?.addItem({ command: OPEN, category: CATEGORY, args: { panel } });
+      }
+    }
+  });
 }
 
 /** The notebook in front, and the sidebar's session. */

@@ -13,11 +13,12 @@ export interface ISession {
   tasks?: number;
 }
 
-/** The panel server of one kernel; `sessions` is null while it does not answer. */
+/** The panel server of one kernel, and the charts it has; `sessions` is null while it does not answer. */
 export interface IPanelServer {
   server: string;
   kernel_id: string;
   sessions: ISession[] | null;
+  panels?: string[];
 }
 
 /** A sentence that says why nothing is shown, and what helps. */

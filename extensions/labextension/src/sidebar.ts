@@ -5,7 +5,7 @@ import { PanelLayout, Widget } from '@lumino/widgets';
 
 import { button, make, many } from './dom';
 import { icon } from './icon';
-import { Panel, PANELS, View } from './views';
+import { titleOf, View } from './views';
 import { IPlace, Watch } from './watch';
 
 export const NOTHING_YET = 'There is no master and no simulation in this kernel yet.';
@@ -14,7 +14,7 @@ export const FIRST_CELL = 'import mesonb as mb\n\nmaster = mb.Master()\nmaster';
 
 /** What the sidebar asks others to do. */
 export interface ISidebarActions {
-  open(panel: Panel, place: IPlace): void;
+  open(panel: string, place: IPlace): void;
   insert(code: string): void;
 }
 
@@ -49,16 +49,21 @@ export class Sidebar extends Widget {
     this.watch.refresh();
   }
 
+  /** Counts change all the time and are written in place; a button is made anew only with the list, so no click is lost. */
   private refresh(): void {
-    const drawn = JSON.stringify([this.watch.notebook?.title.label, this.watch.reason(), this.watch.sessions(), this.chosen?.id]);
+    const places = this.watch.sessions();
+    const shown = places.map(({ id, server, panels }) => [id, server, panels]);
+    const drawn = JSON.stringify([this.watch.notebook?.title.label, this.watch.reason(), shown, this.chosen?.id]);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
       this.draw();
     }
+    places.forEach((place, i) => (this.counted[i].textContent = counts(place)));
   }
 
   private draw(): void {
     const focused = this.head.node.contains(document.activeElement) ? (document.activeElement as HTMLElement).dataset.mesonb : undefined;
+    this.counted = [];
     this.head.node.replaceChildren(this.caption(), ...this.why(), this.list());
     this.head.node.querySelector<HTMLElement>(`[data-mesonb="${focused}"]`)?.focus();
     this.board.present(this.chosen);
@@ -92,15 +97,18 @@ export class Sidebar extends Widget {
     name.classList.add('mesonb-name');
     name.setAttribute('aria-pressed', String(chosen));
     name.dataset.mesonb = place.id;
-    const open = make('span', { className: 'mesonb-open' }, 'open', ...(Object.keys(PANELS) as Panel[]).map(panel => this.opens(panel, place)));
-    const row = make('li', {}, name, make('span', { className: 'mesonb-counts' }, counts(place)), open);
-    row.classList.toggle('mesonb-mod-chosen', chosen);
+    const counted = make('span', { className: 'mesonb-counts' });
+    this.counted.push(counted);
+    const row = make('li', {}, name, counted);
+    if (chosen) {
+      row.classList.add('mesonb-mod-chosen');
+      row.append(make('span', { className: 'mesonb-open' }, 'open', ...place.panels.map(panel => this.opens(panel, place))));
+    }
     return row;
   }
 
-  private opens(panel: Panel, place: IPlace): HTMLElement {
-    const { short, title } = PANELS[panel];
-    const opens = button(short, `Open ${title.toLowerCase()} of ${place.id} as a tab`, () => this.actions.open(panel, place));
+  private opens(panel: string, place: IPlace): HTMLElement {
+    const opens = button(titleOf(panel), `Open ${panel} of ${place.id} as a tab`, () => this.actions.open(panel, place));
     opens.dataset.mesonb = `${panel} ${place.id}`;
     return opens;
   }
@@ -113,6 +121,7 @@ export class Sidebar extends Widget {
   private head: Widget;
   private board: View;
   private choices = new Map<string, string>();
+  private counted: HTMLElement[] = [];
   private drawn = '';
 }
 

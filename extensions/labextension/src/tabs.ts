@@ -9,7 +9,7 @@ import { PanelLayout, SplitPanel, Widget } from '@lumino/widgets';
 
 import { make } from './dom';
 import { icon } from './icon';
-import { Panel, PANELS, View } from './views';
+import { titleOf, View } from './views';
 import { Watch } from './watch';
 
 const LEAST_PX = 100;
@@ -18,7 +18,7 @@ const LEAST_PX = 100;
 export interface ITabArgs {
   notebook: string;
   session: string;
-  panel: Panel;
+  panel: string;
 }
 
 /** One name a tab. */
@@ -27,7 +27,7 @@ export function nameOf({ notebook, session, panel }: ITabArgs): string {
 }
 
 export function isTabArgs(args: Partial<ITabArgs>): args is ITabArgs {
-  return typeof args.notebook === 'string' && typeof args.session === 'string' && !!args.panel && args.panel in PANELS;
+  return typeof args.notebook === 'string' && typeof args.session === 'string' && /^[\w-]+$/.test(args.panel ?? '');
 }
 
 /** A tab's content: the panel, or the reason why it is not there. */
@@ -72,8 +72,8 @@ export function makeTab(content: TabContent): Tab {
   const { panel, session, notebook } = content.args;
   const tab = new MainAreaWidget({ content });
   tab.id = `mesonb-${nameOf(content.args).replace(/[^\w-]/g, '-')}`;
-  tab.title.label = `${session}: ${PANELS[panel].title.toLowerCase()}`;
-  tab.title.caption = `${PANELS[panel].title} of ${session} in ${notebook}`;
+  tab.title.label = `${session}: ${panel}`;
+  tab.title.caption = `${titleOf(panel)} of ${session} in ${notebook}`;
   tab.title.icon = icon;
   tab.toolbar.hide();
   return tab;

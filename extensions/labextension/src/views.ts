@@ -1,4 +1,4 @@
-// The views of a session: its live board, drawn by the module that draws it in cells, and its charts.
+// The views of a session: its live board, drawn by the module that draws it in cells, and the charts that its kernel serves.
 //
 // The board's module comes from the Jupyter server (mesonb/panels/static/board.js), so there is one source of it and it is
 // always of the version that the server runs. Rule: a view that cannot be seen holds no connection.
@@ -14,12 +14,10 @@ interface IBoardModule {
   mount(element: HTMLElement, what: { title: string; path: string }): () => void;
 }
 
-/** What can be shown of a session. */
-export const PANELS = {
-  board: { short: 'Board', title: 'Board' },
-  shares: { short: 'Shares', title: 'Shares over time' }
-};
-export type Panel = keyof typeof PANELS;
+/** A panel's name as people read it: "Timeline". */
+export function titleOf(panel: string): string {
+  return panel.charAt(0).toUpperCase() + panel.slice(1);
+}
 
 let boards: Promise<IBoardModule> | null = null;
 
@@ -37,7 +35,7 @@ function boardModule(settings: ServerConnection.ISettings): Promise<IBoardModule
 export class View extends Widget {
   constructor(
     private settings: ServerConnection.ISettings,
-    private panel: Panel,
+    private panel: string,
     private dark: () => boolean = () => false
   ) {
     super();
@@ -105,7 +103,7 @@ export class View extends Widget {
   private frame({ id, server }: IPlace): HTMLIFrameElement {
     const query = URLExt.objectToQueryString({ session: id, theme: this.dark() ? 'dark' : 'light', fill: 1 });
     const src = URLExt.join(this.settings.baseUrl, 'mesonb', server, this.panel) + query;
-    return make('iframe', { src, title: `${PANELS[this.panel].title} of ${id}`, className: 'mesonb-frame' });
+    return make('iframe', { src, title: `${titleOf(this.panel)} of ${id}`, className: 'mesonb-frame' });
   }
 
   private place: IPlace | null = null;

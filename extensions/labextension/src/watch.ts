@@ -12,13 +12,15 @@ import { IPanelServer, ISession, list, Trouble } from './listing';
 const EVERY_MS = 1000;
 const MOST_MS = 5000;
 
-/** A session, and the panel server that shows it. */
+/** A session, the panel server that shows it, and what that can show of it. */
 export interface IPlace extends ISession {
   server: string;
+  panels: string[];
 }
 
 interface IKernel extends IPanelServer {
   sessions: ISession[];
+  panels: string[];
   silent: boolean;
 }
 
@@ -49,7 +51,9 @@ export class Watch {
 
   /** The sessions of a notebook's kernel, the newest last. */
   sessions(path: string | undefined = this.notebook?.context.path): IPlace[] {
-    return this.serversOf(path).flatMap(({ server, sessions }) => sessions.map(session => ({ ...session, server })));
+    return this.serversOf(path).flatMap(({ server, panels, sessions }) =>
+      sessions.map(session => ({ ...session, server, panels: ['board', ...panels] }))
+    );
   }
 
   /** Why `sessions` of this notebook is empty or may be out of date; '' where its kernel was heard. */
@@ -90,9 +94,10 @@ export class Watch {
   }
 
   /** What a kernel had, while it does not answer. */
-  private remembering({ server, kernel_id, sessions }: IPanelServer): IKernel {
-    const before = this.servers.find(known => known.server === server);
-    return { server, kernel_id, sessions: sessions ?? before?.sessions ?? [], silent: sessions === null };
+  private remembering({ server, kernel_id, sessions, panels }: IPanelServer): IKernel {
+    const before = this.servers.find(known => known.server === server) ?? { sessions: [], panels: [] };
+    const silent = sessions === null;
+    return { server, kernel_id, sessions: sessions ?? before.sessions, panels: panels ?? before.panels, silent };
   }
 
   private serversOf(path: string | undefined): IKernel[] {
