@@ -33,12 +33,12 @@ def train(seconds):
     time.sleep(seconds)
 queues = {}
 for name, role, needs, seconds in [
-    ("sweep", "research", mb.Resources(cpus=1, mem="1GB"), 0.4),
-    ("regression", "research", mb.Resources(cpus=0.5, mem="1GB"), 0.3),
-    ("etl", "ops", mb.Resources(cpus=2, mem="512MB"), 0.5),
+    ("sweep", "research", mb.Resources(cpus=1, mem="1GB"), 0.2),
+    ("regression", "research", mb.Resources(cpus=0.5, mem="1GB"), 0.1),
+    ("etl", "ops", mb.Resources(cpus=2, mem="512MB"), 0.3),
 ]:
     queues[name] = session.register(mb.Queue(needs=needs), name=name, role=role)
-    queues[name].map(train, [seconds] * 5000)
+    queues[name].map(train, [seconds * (0.5 + 0.37 * n % 1) for n in range(10_000)])
 session
 """
 SIMULATED = """
@@ -48,7 +48,7 @@ session = mb.Simulation(agents=1000, seed=1)
 session.runs_for(time.sleep, lambda seconds: seconds, execute=False)
 for number in range(4):
     queue = session.register(mb.Queue(needs=mb.Resources(cpus=1, mem="4GB")), name=f"framework-{number}", role=f"role-{number % 2}")
-    queue.map(time.sleep, [1 + n % 40 for n in range(20_000)])
+    queue.map(time.sleep, [1 + 0.37 * n % 40 for n in range(20_000)])
 def pass_time():
     while True:
         with session.lock:
@@ -133,11 +133,12 @@ def measure(lab: Lab, page: object, kind: str, setup: str, rounds: int, seconds:
     bench = Bench(Notebook(page, lab, f"board-{kind}", cells), seconds)
     try:
         bench.open()
-        if picture:
-            page.locator(".mesonb").screenshot(path=picture)
         for _ in range(rounds):
             for state, cell in (("idle", None), ("sleep", 2), ("loop", 3)):
                 bench.round(state, cell)
+        if picture:
+            page.wait_for_timeout(1500)
+            page.locator(".mesonb").screenshot(path=picture)
     finally:
         bench.notebook.run_to_end(4)
     return bench

@@ -101,8 +101,8 @@ def dress(chart: Any) -> None:
     """Put the legend above the curves, where it hides none; a click on a name hides its line."""
     chart.toolbar.logo = None
     legend = Legend(
-        orientation="horizontal", location="top_left", click_policy="hide", border_line_alpha=0, margin=0, padding=4
-    )  # fmt: skip
+        orientation="horizontal", location="top_left", click_policy="hide", border_line_alpha=0, margin=0
+    )
     chart.add_layout(legend, "above")
 
 

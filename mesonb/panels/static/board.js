@@ -264,6 +264,7 @@ class View {
     root.dataset.acks = String(Number(root.dataset.acks ?? 0) + 1);
     const { do: done, role, weight } = ack.command;
     const what = done === "weight" ? `weight of ${role} is ${weight}` : done === "pause" ? "no more offers; tasks run on" : "offers are made again";
+    if (ack.ok && done !== "weight") { this.state.head.paused = done === "pause"; this.changed(); } // the next frame says so too
     this.say(ack.ok ? `${what} (answered in ${ack.ms.toFixed(0)} ms)` : ack.because);
   }
 
