@@ -16,7 +16,7 @@ from random import Random
 from mesonb.core.calls import REFUSE_US, TaskInfo
 from mesonb.core.order import Client, Order
 from mesonb.core.records import Agent, Filter, Framework, Offer, Reserved, Role, Task, TaskState
-from mesonb.core.resources import NOTHING, Resources, shared_part
+from mesonb.core.resources import NOTHING, Resources, less, shared_part
 
 #: A filter never lasts longer: 365 days, as in Apache Mesos.
 MAX_REFUSE_US = 365 * 86_400 * 1_000_000
@@ -315,18 +315,29 @@ class Books:
         if self.on_recovery:
             self.dirty[agent.name] = None
 
-    def _use_reserved(self, agent: Agent, framework: Framework, needs: Resources) -> Reserved:
-        """Take as much as can be from reservations: of the framework's own role first, then of those around it."""
+    def _use_reserved(self, agent: Agent, framework: Framework, needs: Resources) -> Reserved | None:
+        """Take as much as can be from reservations: of the framework's own role first, then of those around it.
+
+        A task that is adopted may need what is reserved for others by now: then it has that.
+        """
+        if not agent.reserved_free:
+            return None
         used: Reserved = {}
-        for role in sorted(agent.reserved_free, reverse=True):
-            part = shared_part(agent.reserved_free[role], needs)
-            if part and (framework.role == role or framework.role.startswith(f"{role}/")):
-                used[role] = part
-                needs -= part
-                agent.reserved_free[role] -= part
-                self.roles[outermost(role)].reserved_used += part
+        mine = [role for role in sorted(agent.reserved_free, reverse=True) if f"{framework.role}/".startswith(f"{role}/")]
+        for role in mine:
+            needs = less(needs, self._use(agent, role, needs, used))
+        for role in list(agent.reserved_free):
+            self._use(agent, role, less(add_up(agent.reserved_free.values()), agent.free), used)
         agent.reserved_free = {role: part for role, part in agent.reserved_free.items() if part}
         return used
+
+    def _use(self, agent: Agent, role: str, needs: Resources, used: Reserved) -> Resources:
+        part = shared_part(agent.reserved_free[role], needs)
+        if part:
+            used[role] = used.get(role, NOTHING) + part
+            agent.reserved_free[role] -= part
+            self.roles[outermost(role)].reserved_used += part
+        return part
 
     def _run(self, framework: Framework, needs: Resources, sign: int) -> None:
         running, offset_us, now_us = framework.running, framework.offset_us, self.now_us

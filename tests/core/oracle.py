@@ -43,7 +43,7 @@ def may_have(core: MasterCore, agent: Agent, framework: Framework, guaranteed: b
 def would_have(core: MasterCore, agent: Agent, framework: Framework, guaranteed: bool) -> bool:
     refusal = framework.filters.get(agent.name)
     part = portion(core, agent, framework, guaranteed)
-    wants = not framework.suppressed and not framework.leaving and bool(part)
+    wants = not framework.suppressed and not framework.leaving and not agent.closed and bool(part)
     return wants and not (refusal and refusal.until_us > core.now_us and part <= refusal.refused)
 
 

@@ -80,9 +80,15 @@ def test_each_reason_is_found_counted_and_removed_by_its_remedy(why) -> None:
         assert now is None or now.why is not why
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_on_arbitrary_states_remedies_are_true(seed) -> None:
+def test_on_arbitrary_states_remedies_are_true() -> None:
     """After each remedy of some pair, that pair has another first reason, or none."""
+    removed = sum((left_after_remedies(seed) for seed in range(6)), Counter({Why.LEFT: 0}))
+    tried = {why for seed in range(6) for why in left_after_remedies(seed)}
+    assert not sum(removed.values()), removed
+    assert len(tried) >= 6, tried
+
+
+def left_after_remedies(seed) -> Counter[Why]:
     core, dice, removed = MasterCore(Settings(seed=seed)), Random(seed), Counter()
     for _ in range(400):
         core.step(arbitrary_call(core, dice), core.now_us + dice.randrange(500_000))
@@ -91,7 +97,7 @@ def test_on_arbitrary_states_remedies_are_true(seed) -> None:
                 reason = why_not(core, framework, agent)
                 if reason and reason.calls and dice.random() < 0.1:
                     removed[reason.why] += still(core, framework.name, agent.name, reason)
-    assert len(removed) >= 4 and not sum(removed.values()), removed
+    return removed
 
 
 def still(core, framework, agent, reason) -> bool:
