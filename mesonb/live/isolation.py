@@ -90,6 +90,11 @@ class Isolation:
         ]
         return self._report + refused
 
+    @property
+    def limits(self) -> bool:
+        """Whether anything here limits tasks by what they asked for."""
+        return any(type(isolator).apply is not Isolator.apply for isolator in self.isolators)
+
     def welcome(self, pid: int) -> None:
         """Take in a new child."""
         for isolator in self.isolators:

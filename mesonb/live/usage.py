@@ -27,6 +27,11 @@ class Used:
     cpu_s: float  #: since the first look
     peak_bytes: int  #: the most that any look found
 
+    @property
+    def amounts(self) -> dict[str, int]:
+        """The cpus and memory now, as exact amounts of ``Resources``."""
+        return {"cpus": round(self.cpus * 1000), "mem": self.mem_bytes}
+
 
 @dataclass(slots=True)
 class _Track:

@@ -7,11 +7,15 @@ its limits. A task's number is the executors' own.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.live.isolation import WATCH_S, Isolation
 from mesonb.live.processes import Weight
+
+#: So many different needs are told apart; more cost a child a wait, no more.
+KINDS_MOST = 1000
 
 
 class Warden:
@@ -22,13 +26,22 @@ class Warden:
         self.running: dict[int, int] = {}  #: the pid in which each task runs, by its number
         self._needs: dict[int, Resources] = {}
         self._broken: dict[int, str] = {}  #: why a child was ended, by its pid
+        self._numbers: dict[Resources, int] = {}
+        self._count = itertools.count(1)  # never used twice: a child compares them
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._watching: asyncio.TimerHandle | None = None
 
-    def expect(self, number: int, needs: Resources) -> None:
-        """Note what a task asked for, before it begins."""
+    def expect(self, number: int, needs: Resources) -> int:
+        """Note what a task asked for, before it begins; return a number that stands for such limits, 0 for none at all."""
+        if not self.isolation.limits:
+            return 0
         self._needs[number] = needs
+        if needs not in self._numbers:
+            if len(self._numbers) >= KINDS_MOST:
+                self._numbers.clear()
+            self._numbers[needs] = next(self._count)
+        return self._numbers[needs]
 
     def forget(self, number: int) -> None:
         """Drop a task that never began."""
