@@ -41,6 +41,7 @@ class Settings:
     #: Apache Mesos's own pacing: all agents are allocated at once, every so often. 0: whenever something changed.
     allocation_interval_us: int = 0
     allocate_on_recovery: bool = True  #: with an interval: also when something came back. Apache Mesos: False
+    grace_us: int | None = None  #: guarantees are met by revocation, after this time; None: never
     agent_order: str = "changed"  #: "changed": as they changed; "joined": as they joined; "shuffled": by the dice
     min_allocatable: tuple[Resources, ...] = ()  #: an offer holds at least one of these
     not_shared: tuple[str, ...] = ()  #: resources that count for nobody's share
@@ -79,6 +80,8 @@ class Books:
         self.bounded = False  #: some rule may make an offer smaller than what is free
         self.bounded_roles = False  #: some role has a guarantee or a limit
         self.on_recovery = settings.allocate_on_recovery or not settings.allocation_interval_us
+        self.revoking: dict[str, str] = {}  #: tasks that were asked to end, and for which role
+        self.kills_due: list[tuple[int, str, str, str]] = []  #: heap of (due, task, for which role, why)
         self.batches = 0  #: how many batches have run
         self.after_batch: list[tuple[int, str, str]] = []  #: filters that end with the next one: until, framework, agent
         self.next_batch_us = settings.allocation_interval_us

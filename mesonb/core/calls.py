@@ -40,6 +40,7 @@ class AgentJoined:
 
     ``reserved`` parts of it are offered to no role but theirs, and the roles within it. Nothing of it is offered until
     one of ``min_offer`` is free. ``tasks`` were launched by a master before this one, and are adopted.
+    Tasks there are killed after ``max_task_us``, if that is not 0: it is kept for short ones.
     """
 
     agent: str
@@ -48,6 +49,7 @@ class AgentJoined:
     reserved: tuple[tuple[str, Resources], ...] = ()
     min_offer: tuple[Resources, ...] = ()
     tasks: tuple[RunningTask, ...] = ()
+    max_task_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

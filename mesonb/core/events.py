@@ -36,6 +36,7 @@ class OfferMade:
     agent: str
     resources: Resources
     expires_us: int
+    max_task_us: int = 0  #: a task there is killed after this; 0: it may take any time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,17 @@ class Updated:
     task: str
     state: TaskState
     because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A task's resources are needed for a guarantee: it is killed at ``kill_us``, unless it ends before, or they come otherwise."""
+
+    to: ClassVar = "framework"
+    framework: str
+    task: str
+    kill_us: int
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +116,4 @@ class Rejected:
     because: str
 
 
-Event = Subscribed | OfferMade | Rescinded | Updated | AgentGone | Launch | Kill | Rejected
+Event = Subscribed | OfferMade | Rescinded | Revoked | Updated | AgentGone | Launch | Kill | Rejected

@@ -18,14 +18,14 @@ from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
-from mesonb.core.recovery import Recovery
 from mesonb.core.resources import Resources
+from mesonb.core.revocation import Revocation
 from mesonb.core.units import show_duration
 
 Thing = TypeVar("Thing")
 
 
-class MasterCore(Recovery):
+class MasterCore(Revocation):
     """The master's rules: one method a call, over the books that it inherits."""
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
@@ -102,7 +102,8 @@ class MasterCore(Recovery):
         rescinded = [self._rescind(offer, f"not answered within {show_duration(timeout_us)}") for offer in self.expired_offers()]
         if self.unreachable or self.away:
             rescinded += self.end_overdue()
-        return rescinded if self.paused else rescinded + self._cycle()
+        made = [] if self.paused else self._cycle()
+        return rescinded + made + self.take_back()
 
     def _cycle(self) -> list[Event]:
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
@@ -142,7 +143,7 @@ class MasterCore(Recovery):
             agent.tried |= framework.client.bits
         else:
             agent.tried_us, agent.tried = self.now_us, framework.client.bits
-        return events.OfferMade(framework.name, offer.id, agent.name, offer.resources, offer.expires_us)
+        return events.OfferMade(framework.name, offer.id, agent.name, offer.resources, offer.expires_us, agent.max_task_us)
 
     # -- frameworks -----------------------------------------------------------------------------------------------
 
@@ -198,12 +199,15 @@ class MasterCore(Recovery):
         self._check_fit(offers, held, needed)
         agent = self.agents[offers[0].agent]
         left = held - needed
-        self.spend_offers(agent, framework, offers, left, call.launches)
         count(framework, "accepted" if call.launches else "declined", len(offers))
+        self.spend_offers(agent, framework, offers, left, call.launches)
         if left:
             self.add_filter(framework, agent.name, left, call.refuse_us)
         if not agent.free:
             self.dirty.pop(agent.name, None)  # no cycle has anything to look at there
+        if agent.max_task_us:
+            for launch in call.launches:
+                self.limit_time(self.tasks[launch.task], agent.max_task_us)
         return [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in call.launches]
 
     def _decline(self, call: calls.Decline) -> list[Event]:

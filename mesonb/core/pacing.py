@@ -32,6 +32,10 @@ class Pacing(Limits):
         if self.unanswered:
             due_us.append(self.unanswered[0].expires_us)
         due_us += [*self.unreachable.values(), *self.away.values()]
+        while self.kills_due and self.kills_due[0][1] not in self.tasks:
+            heapq.heappop(self.kills_due)
+        if self.kills_due:
+            due_us.append(self.kills_due[0][0])
         if self.settings.allocation_interval_us and not self.paused and self.active and self.free:
             due_us.append(self.next_batch_us)
         return max(self.now_us, min(due_us)) if due_us else None

@@ -99,6 +99,7 @@ class Agent:
     attributes: tuple[tuple[str, str], ...] = ()
     number: int = 0  #: agents are counted as they join
     min_offer: tuple[Resources, ...] = ()  #: nothing is offered of it until one of these is free
+    max_task_us: int = 0  #: it is for short tasks: they are killed after this; 0: for any
     closed: str = ""  #: why it takes no tasks now; "": it does
     reserved: Reserved = field(default_factory=dict)  #: by role; part of the total
     reserved_free: Reserved = field(default_factory=dict)  #: by role; part of what is free

@@ -39,7 +39,8 @@ class Recovery(Roles):
         if not add_up(reserved.values()) <= call.total:
             raise Wrong(f"{call.agent} has {call.total}; {add_up(reserved.values())} of it cannot be reserved")
         self._check_running(call.tasks, call.total)
-        agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes, min_offer=call.min_offer)
+        agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes)
+        agent.min_offer, agent.max_task_us = call.min_offer, call.max_task_us
         agent.reserved = {role: part for role, part in reserved.items() if part}
         self.add_agent(agent)
         if agent.reserved or agent.min_offer:

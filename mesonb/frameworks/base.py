@@ -218,6 +218,9 @@ class Framework:
     def on_rescinded(self, offer: OfferHandle) -> None:
         """Take note that an offer is gone before it was answered."""
 
+    def on_revoked(self, task: TaskHandle, grace_s: float) -> None:
+        """Let go of a task, whose resources are guaranteed to others: it is killed in so many seconds."""
+
     def on_agent_lost(self, agent: str) -> None:
         """Take note that an agent is gone; its tasks were reported lost before this."""
 

@@ -78,7 +78,9 @@ class Driver:
         )  #: (now_us, what was reported)
         self.superseded = False  #: another framework has registered under this name
         self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
-        self._incarnation = 1
+        #: Finds a task that a master before this one launched, where there was one.
+        self.recall: Callable[[str], TaskHandle | None] = lambda _: None
+        self._prefix = name  #: of the ids of its tasks: its name, and which registration this is
         self._launched = 0
         self._later: list[tuple[int, int, Callable[[], Any]]] = []
         self._later_count = 0
@@ -106,6 +108,9 @@ class Driver:
             case events.Rescinded():
                 if offer := self.offers.pop(event.offer, None):
                     self._call("on_rescinded", offer)
+            case events.Revoked():
+                if task := self.tasks.get(event.task):
+                    self._call("on_revoked", task, (event.kill_us - self.now_us()) / 1_000_000)
             case events.AgentGone():
                 self._call("on_agent_lost", event.agent)
             case events.Subscribed():
@@ -116,15 +121,18 @@ class Driver:
                 raise AssertionError(f"{event} is not for a framework")
 
     def _subscribed(self, event: events.Subscribed) -> None:
-        self._incarnation = event.incarnation
-        self.tasks |= {task: handle for task, handle in self.inherited.items() if task in event.tasks}
+        self._prefix = _prefix(self.name, event.epoch, event.incarnation)
+        for task in event.tasks:
+            if handle := self.inherited.get(task) or self.recall(task):
+                self.tasks[task] = handle
         self.inherited = {}
         self._call("on_registered", list(self.tasks.values()))
 
     def _updated(self, event: events.Updated, outcome: Outcome | None) -> None:
-        task = self.tasks.get(event.task)
+        task = self.tasks.get(event.task) or self.recall(event.task)
         if task is None:
             return
+        self.tasks[task.id] = task
         task.state, task.because, task.outcome = event.state, event.because, outcome
         if task.ended:
             del self.tasks[task.id]
@@ -179,10 +187,9 @@ class Driver:
         self.call_later(wait_us, lambda: self._answer_offers([offer]))
 
     def next_task_id(self) -> str:
-        """Count one more task of this framework; ids carry the incarnation, so they are never used again."""
+        """Count one more task of this framework; ids carry epoch and incarnation, so they are never used again."""
         self._launched += 1
-        incarnation = "" if self._incarnation == 1 else f".{self._incarnation}"
-        return f"{self.name}{incarnation}/task-{self._launched}"
+        return f"{self._prefix}/task-{self._launched}"
 
     def prepare(self, task: TaskHandle) -> None:
         """Make a task ready to travel, at the line that launches it, so that an error shows there."""
@@ -248,3 +255,14 @@ class Driver:
 
     def _complain(self, callback: str, error: str, trace: str = "") -> None:
         self.complaints.append(Complaint(self.now_us(), self.name, callback, error, trace))
+
+
+def _prefix(name: str, epoch: int, incarnation: int) -> str:
+    """Begin the ids of one registration's tasks; the first leader and the first registration go without saying.
+
+    >>> [_prefix("sweep", *numbers) for numbers in ((1, 1), (1, 2), (3, 1))]
+    ['sweep', 'sweep.2', 'sweep.3.1']
+    """
+    if epoch == 1:
+        return name if incarnation == 1 else f"{name}.{incarnation}"
+    return f"{name}.{epoch}.{incarnation}"

@@ -1,0 +1,75 @@
+"""Revocation: who is asked to end, how long it has, and who never is; agents that are kept for short tasks."""
+
+import pytest
+
+from mesonb.core.books import Settings
+from mesonb.core.calls import Accept, AgentJoined, SetGuarantee, Subscribe, Suppress, TaskInfo, TaskUpdate
+from mesonb.core.events import Kill, OfferMade, Revoked
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
+from mesonb.testing import Checked
+
+S = 1_000_000
+CPU = Resources(cpus=1)
+
+
+def kinds(out, kind) -> list:
+    return [event for event in out if isinstance(event, kind)]
+
+
+@pytest.fixture
+def core() -> Checked:
+    """The greedy role runs four tasks on an agent of four cpus; lab is guaranteed two of them."""
+    core = Checked(Settings(grace_us=10 * S))
+    core.tell(Subscribe("greedy", "many"), AgentJoined("agent-1", CPU * 4))
+    core.tell(Accept("greedy", ("offer-1",), tuple(TaskInfo(f"t{n}", CPU) for n in range(4))))
+    core.tell(SetGuarantee("lab", CPU * 2))
+    return core
+
+
+def test_nothing_is_taken_back_while_nobody_wants_it(core) -> None:
+    assert not core.revoking
+    assert kinds(core.tell(Subscribe("late", "lab"), Suppress("late")), Revoked) == []
+
+
+def test_the_most_recent_tasks_are_asked_and_killed_after_the_grace_period(core) -> None:
+    asked = kinds(core.tell(Subscribe("late", "lab")), Revoked)
+    assert [(event.task, event.kill_us) for event in asked] == [("t3", 10 * S), ("t2", 10 * S)]
+    assert core.next_deadline() == 10 * S
+    assert kinds(core.tell(at_us=10 * S - 1), Kill) == []
+    assert {event.task for event in kinds(core.tell(at_us=10 * S), Kill)} == {"t3", "t2"}
+    out = core.tell(*(TaskUpdate("agent-1", task, TaskState.KILLED) for task in ("t3", "t2")))
+    assert kinds(out, OfferMade)[0].framework == "late"
+    assert core.frameworks["late"].allocated == CPU * 2
+
+
+def test_who_ends_by_itself_in_time_is_not_killed(core) -> None:
+    core.tell(Subscribe("late", "lab"))
+    core.tell(TaskUpdate("agent-1", "t3", TaskState.FINISHED), TaskUpdate("agent-1", "t0", TaskState.FINISHED), at_us=S)
+    assert core.frameworks["late"].allocated == CPU * 2
+    assert kinds(core.tell(at_us=10 * S), Kill) == []
+    assert core.next_deadline() is None or core.next_deadline() > 10 * S
+
+
+def test_a_role_keeps_its_own_guarantee() -> None:
+    core = Checked(Settings(grace_us=S))
+    core.tell(Subscribe("a", "ra"), AgentJoined("agent-1", CPU * 4))
+    core.tell(Accept("a", ("offer-1",), tuple(TaskInfo(f"t{n}", CPU) for n in range(4))))
+    core.tell(SetGuarantee("ra", CPU * 3), SetGuarantee("lab", CPU))
+    assert [event.task for event in kinds(core.tell(Subscribe("late", "lab")), Revoked)] == ["t3"]
+
+
+def test_without_a_grace_period_nothing_is_ever_taken_back() -> None:
+    core = Checked()
+    core.tell(Subscribe("greedy", "many"), AgentJoined("agent-1", CPU))
+    core.tell(Accept("greedy", ("offer-1",), (TaskInfo("t", CPU),)))
+    assert kinds(core.tell(SetGuarantee("lab", CPU), Subscribe("late", "lab")), Revoked) == []
+
+
+def test_an_agent_for_short_tasks_kills_long_ones() -> None:
+    core = Checked()
+    out = core.tell(Subscribe("f"), AgentJoined("agent-1", CPU * 2, max_task_us=5 * S))
+    assert kinds(out, OfferMade)[0].max_task_us == 5 * S
+    core.tell(Accept("f", ("offer-1",), (TaskInfo("quick", CPU), TaskInfo("slow", CPU))))
+    core.tell(TaskUpdate("agent-1", "quick", TaskState.FINISHED), at_us=S)
+    assert [event.task for event in kinds(core.tell(at_us=5 * S), Kill)] == ["slow"]
