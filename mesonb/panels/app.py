@@ -52,21 +52,21 @@ if (!/[?&]theme=/.test(location.search)) {
 </script>
 <style>
   :root { color-scheme: COLOR_SCHEME; }
-  html, body { margin: 0; padding: 2px; background: BACKGROUND; color: INK; font: 13px/1.4 system-ui, sans-serif; }
+  html, body { margin: 0; padding: 0; overflow-x: hidden; background: BACKGROUND; color: INK; font: 13px/1.4 system-ui, sans-serif; }
 </style>
 {% endblock %}
 """
 
 #: What an HTML part of a panel looks like; Bokeh draws each in a shadow tree of its own.
 LOOKS = """
-:host { color: inherit; font: 13px/1.4 system-ui, sans-serif; width: 100%; }
+:host { color: inherit; font: 13px/1.4 system-ui, sans-serif; overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 2px 8px; }
 th { font-weight: 500; opacity: .7; vertical-align: bottom; }
 th, td { padding: 3px 8px; text-align: right; white-space: nowrap; }
 td { border-top: 1px solid #8884; }
 :is(th, td).text { text-align: left; }
-td.wide { white-space: normal; }
+td:last-child, td .words { white-space: normal; overflow-wrap: anywhere; }
 .chip { display: inline-block; min-width: 1.5em; padding: 0 .25em; text-align: center; }
 .chip { border-radius: 3px; font-size: 11px; font-weight: 600; }
 .legend > span { margin-right: 14px; white-space: nowrap; }
@@ -91,12 +91,15 @@ class Look:
         """An empty chart that is as wide as there is room, on the page's background."""
         chart = figure(sizing_mode="stretch_width", background_fill_color=None, border_fill_color=None, **options)
         chart.toolbar.logo = None
+        for axis in chart.axis:
+            axis.update(axis_label_text_font_size="11px", axis_label_text_font_style="normal", major_label_text_font_size="12px")
         chart.toolbar.autohide = True
         return chart
 
-    def div(self, html: str = "") -> Div:
-        """A piece of HTML."""
-        return Div(text=html, sizing_mode="stretch_width", stylesheets=[InlineStyleSheet(css=LOOKS)])
+    def div(self, html: str = "", scroll_px: int = 0) -> Div:
+        """A piece of HTML; ``scroll_px`` is how high it gets before it scrolls."""
+        looks = LOOKS + (f":host {{ max-height: {scroll_px}px; overflow-y: auto; }}" if scroll_px else "")
+        return Div(text=html, sizing_mode="stretch_width", stylesheets=[InlineStyleSheet(css=looks)])
 
     def widgets(self, *widgets: Widget) -> None:
         """Dress widgets for the theme."""
@@ -137,6 +140,10 @@ class Panel:
     def draw(self, session: Session) -> None:
         """Bring the picture up to date."""
 
+    def ask(self) -> None:
+        """Have the next refresh draw, though nothing happened."""
+        self.stale = True
+
 
 class Shown:
     """A panel on a page."""
@@ -174,6 +181,8 @@ class Shown:
         seen = (session.core.steps, session.now_us() // CLOCK_US)
         if seen == self._seen and not self.panel.stale:
             return
+        for name in list(session.core.frameworks):
+            self.panel.look.palette[name]  # marks are given in order of registration, whatever a panel shows first
         fresh = self._reader.read(session)
         if fresh.restarted:
             self.panel.begin(fresh.skipped)
@@ -241,6 +250,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: Iterable[in
     return f"<table>{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def columns(rows: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    """Turn records into the columns that Bokeh draws from."""
-    return {name: [getattr(row, name) for row in rows] for name in names}
+def write(div: Div, html: str) -> None:
+    """Change a text only where it is another: what stays the same is not sent, and keeps what is unfolded in it."""
+    if div.text != html:
+        div.text = html
+
+
+def legend_above(chart: Any) -> None:
+    """Put a chart's legend in one line above it."""
+    legend = chart.legend[0]
+    chart.add_layout(legend, "above")
+    legend.update(
+        orientation="horizontal", padding=0, margin=0, spacing=12, border_line_color=None, background_fill_color=None,
+        label_text_font_size="11px", glyph_height=12, glyph_width=16,
+    )  # fmt: skip

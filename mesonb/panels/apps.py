@@ -8,11 +8,23 @@ from functools import partial
 from bokeh.application import Application
 
 from mesonb.panels import shares
+from mesonb.panels.allocation import Allocation
 from mesonb.panels.app import Panel, application
+from mesonb.panels.events import Events
+from mesonb.panels.frameworks import Frameworks
+from mesonb.panels.iterations import Iterations
+from mesonb.panels.offers import OffersPanel
 from mesonb.panels.timeline import Timeline
 
 #: Panels that are drawn as ``mesonb.panels.app`` asks for.
-PANELS: dict[str, type[Panel]] = {"timeline": Timeline}
+PANELS: dict[str, type[Panel]] = {
+    "timeline": Timeline,
+    "offers": OffersPanel,
+    "frameworks": Frameworks,
+    "allocation": Allocation,
+    "iterations": Iterations,
+    "events": Events,
+}
 APPS: dict[str, Callable[[], Application]] = {
     "shares": shares.application,
     **{name: partial(application, kind) for name, kind in PANELS.items()},

@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bokeh.events import RangesUpdate
 from bokeh.layouts import row
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
-from bokeh.models.widgets import RadioButtonGroup, TextInput
+from bokeh.models.widgets import TextInput
 
 from mesonb.core.log import Step
 from mesonb.core.units import show_duration
-from mesonb.panels.app import HATCH, Look, Panel, ink_on
-from mesonb.panels.timeline_view import BARS_DRAWN, US, Drawing, Gantt, Piece, drawing
+from mesonb.panels.app import HATCH, Look, Panel, ink_on, write
+from mesonb.panels.timeline_view import BARS_DRAWN, Drawing, Gantt, Piece, drawing
+from mesonb.panels.window import Window, present_us
 from mesonb.session import Session
 
-WINDOWS_S = {"10 s": 10, "1 min": 60, "10 min": 600, "all": 0}
-STAND_STILL = "stand still"
 MARKERS = {"killed": "x", "failed": "triangle", "lost": "diamond"}
 SIGNS = " ".join(f"<span>{sign} {name}</span>" for name, sign in (("killed", "✕"), ("failed", "△"), ("lost", "◇")))
 #: Height of a lane, of an agent's row at least, and of the chart between these.
@@ -39,16 +37,15 @@ class Timeline(Panel):
         self.gantt = Gantt()
         self.bars, self.marks = ColumnDataSource(), ColumnDataSource()
         self.legend = look.div()
-        self.window = RadioButtonGroup(labels=[*WINDOWS_S, STAND_STILL], active=3, width=330)
+        self.window = Window(look, self.ask)
         self.only = TextInput(placeholder="only agents, frameworks, tasks named …", width=300)
-        look.widgets(self.window, self.only)
+        look.widgets(self.only)
         self.chart = self._chart()
-        self.window.on_change("active", self._again)
-        self.only.on_change("value", self._again)
+        self.only.on_change("value", lambda _name, _old, _new: self.ask())
 
     def parts(self) -> Sequence[Any]:
         """Controls, legend, chart."""
-        return row(self.window, self.only), self.legend, self.chart
+        return row(self.window.buttons, self.only), self.legend, self.chart
 
     def begin(self, skipped: int) -> None:
         """Begin with no bars."""
@@ -60,23 +57,18 @@ class Timeline(Panel):
 
     def draw(self, session: Session) -> None:
         """Draw what lies in the window."""
-        self.gantt.now_us = max(self.gantt.now_us, min(session.now_us(), _end_of(session)))
-        origin_us = session.log.began_us
-        from_us, until_us = self._window_us(session, origin_us)
-        shown = drawing(self.gantt, from_us, until_us, self.only.value.strip(), origin_us)
+        now_us = self.gantt.now_us = present_us(session, self.gantt.now_us)
+        from_us, until_us = self.window.between(session, self.gantt.first_us or 0, now_us)
+        shown = drawing(self.gantt, from_us, until_us, self.only.value.strip(), session.log.began_us)
         self.bars.data, self.marks.data = self._columns(shown.pieces), mark_columns(shown.marks)
         self._label(shown)
-        self.legend.text = self.look.legend(_frameworks(session), SIGNS + _said(shown, self.gantt))
-
-    def _again(self, _name: str, _old: object, _new: object) -> None:
-        """Have the next refresh draw, though nothing happened."""
-        self.stale = True
+        write(self.legend, self.look.legend(_frameworks(session), SIGNS + _said(shown, self.gantt)))
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _chart(self) -> Any:
         chart = self.look.figure(
-            height=LEAST_PX, x_range=Range1d(start=0, end=1), y_range=Range1d(start=-0.5, end=0.5), x_axis_label="seconds",
+            height=LEAST_PX, x_range=self.window.x_range, y_range=Range1d(start=-0.5, end=0.5), x_axis_label="seconds",
             tools="xpan,xwheel_zoom,xbox_zoom,save", active_drag="xpan",
         )  # fmt: skip
         bars = chart.quad(
@@ -93,21 +85,8 @@ class Timeline(Panel):
         )  # fmt: skip
         chart.add_tools(HoverTool(renderers=[bars], tooltips=TOLD))
         chart.ygrid.grid_line_color = None
-        chart.on_event(RangesUpdate, lambda _event: self.window.update(active=len(WINDOWS_S)))  # sent for dragging and zooming
+        self.window.govern(chart)
         return chart
-
-    def _window_us(self, session: Session, origin_us: int) -> tuple[int, int]:
-        """Return the times between which bars are drawn, and show them on the axis, unless it stands still."""
-        x_range, active = self.chart.x_range, self.window.active or 0
-        if active == len(WINDOWS_S):
-            return origin_us + int(x_range.start * US), origin_us + int(x_range.end * US)
-        width_us = list(WINDOWS_S.values())[active] * US
-        now_us = self.gantt.now_us
-        first_us = max(self.gantt.first_us or 0, now_us - width_us) if width_us else self.gantt.first_us or 0
-        end_us = _end_of(session) if not width_us and _end_of(session) < 1 << 62 else now_us
-        until_us = max(end_us, first_us + US // 100)
-        x_range.update(start=(first_us - origin_us) / US, end=((until_us - origin_us) + (until_us - first_us) * 0.01) / US)
-        return first_us, until_us
 
     def _columns(self, pieces: Sequence[Piece]) -> dict[str, Any]:
         marks = {piece.bar.framework: self.look.palette[piece.bar.framework] for piece in pieces}
@@ -179,8 +158,3 @@ def _said(shown: Drawing, gantt: Gantt) -> str:
 
 def _frameworks(session: Session) -> list[str]:
     return list(session.core.frameworks)
-
-
-def _end_of(session: Session) -> int:
-    """When a recording ends; live and simulated runs have no end."""
-    return getattr(session, "ends_us", 1 << 62)

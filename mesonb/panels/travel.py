@@ -21,7 +21,7 @@ from mesonb.session import Session
 if TYPE_CHECKING:
     from mesonb.panels.app import Look
 
-SPEEDS = [(speed, f"{speed} x") for speed in ("0.1", "0.25", "0.5", "1", "2", "5", "10", "100")]
+SPEEDS: list[Any] = [(speed, f"{speed} x") for speed in ("0.1", "0.25", "0.5", "1", "2", "5", "10", "100")]
 US = 1_000_000
 #: Moments that the slider can stop at.
 STOPS = 2000
@@ -76,7 +76,7 @@ class Travel:
             format="0,0.000", show_value=True,
         )  # fmt: skip
         self.play = Toggle(label="Play", width=70)
-        self.speed = Select(title="", value="1", options=[*SPEEDS], width=80)
+        self.speed = Select(title="", value="1", options=SPEEDS, width=80)
         self.where = look.div()
         self._listen()
         look.widgets(self.slider, self.play, self.speed, *self._buttons)
