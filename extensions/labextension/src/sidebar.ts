@@ -115,7 +115,7 @@ export class Sidebar extends Widget {
 
   private choose(place: IPlace): void {
     this.choices.set(this.watch.notebook?.context.path ?? '', place.id);
-    this.refresh();
+    this.watch.announce();
   }
 
   private head: Widget;

@@ -70,6 +70,11 @@ export class Watch {
     return this.serversOf(path).some(({ silent }) => silent) ? 'The kernel does not answer: a call in it holds the interpreter. It is back when that call ends.' : '';
   }
 
+  /** Have all who listen look again: something else is shown now. */
+  announce(): void {
+    this.said.emit();
+  }
+
   /** Ask again now. */
   refresh(): void {
     void this.poll.refresh();
