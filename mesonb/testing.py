@@ -135,6 +135,25 @@ def _accept(core: MasterCore, dice: Random) -> calls.Call:
     return calls.Accept(framework, offers, tuple(launches), _refuse_us(dice))
 
 
+def _accept_all(core: MasterCore, dice: Random) -> calls.Call:
+    parts = [part for _ in range(dice.randrange(4)) if isinstance(part := _accept(core, dice), calls.Accept)]
+    name = parts[0].framework if parts else "f1"
+    fresh = [
+        replace(part, launches=tuple(replace(launch, task=f"{launch.task}.{number}") for launch in part.launches))
+        for number, part in enumerate(parts)
+        if part.framework == name or dice.random() < 0.1
+    ]
+    return calls.AcceptAll(name, tuple(fresh))
+
+
+def _upkeep(core: MasterCore, dice: Random) -> calls.Call:
+    agent, framework = _some(dice, core.agents, AGENTS), _framework(core, dice)
+    return dice.choice((
+        calls.Drain(agent, dice.choice((0, 5_000_000))), calls.Undrain(agent), calls.Undrain(agent),
+        calls.Reconcile(framework), calls.Reconcile(framework, tuple(dice.choices([*core.tasks, *core.ended, "no task"], k=2))),
+    ))  # fmt: skip
+
+
 def _refuse_us(dice: Random) -> int:
     return dice.choice((calls.REFUSE_US, 0, -1, 1, 60_000_000, 10**18))
 
@@ -207,7 +226,7 @@ _MAKERS: list[Callable[[MasterCore, Random], calls.Call]] = [
     _accept, _accept, _accept, _decline, _update, _update, _update, _joined, _joined,
     lambda core, dice: calls.AgentLost(_some(dice, core.agents, AGENTS), dice.choice(("", "power"))),
     lambda _, dice: calls.Subscribe(dice.choice((*FRAMEWORKS, "")), dice.choice((*ROLES, ""))),
-    _subscribe, _of_role, _away, _away,
+    _subscribe, _of_role, _accept_all, _upkeep, _away, _away,
     lambda core, dice: calls.Unregister(_framework(core, dice)),
     lambda core, dice: calls.Suppress(_framework(core, dice)),
     lambda core, dice: calls.Revive(_framework(core, dice)),

@@ -168,6 +168,22 @@ class KillTask:
     task: str
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptAll:
+    """Launch on several agents together or nowhere: a gang. Each part is an accept of the same framework."""
+
+    framework: str
+    parts: tuple[Accept, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Ask what state tasks are in; where none is named, all that the framework has."""
+
+    framework: str
+    tasks: tuple[str, ...] = ()
+
+
 # -- operators and the clock --------------------------------------------------------------------------------------
 
 
@@ -236,6 +252,22 @@ class SetAllocator:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """Offer nothing of an agent any more; its tasks are killed after ``grace_us``, and their frameworks told at once."""
+
+    agent: str
+    grace_us: int = 0
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undrain:
+    """Offer a draining agent again."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Make no offers until ``Resume``; tasks run on."""
 
@@ -252,6 +284,6 @@ class Tick:
 
 Call = (
     AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
-    | Subscribe | Unregister | Disconnect | Accept | Decline | Suppress | Revive | KillTask
-    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Pause | Resume | Tick
+    | Subscribe | Unregister | Disconnect | Accept | AcceptAll | Decline | Suppress | Revive | KillTask | Reconcile
+    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Pause | Resume | Tick
 )  # fmt: skip

@@ -19,13 +19,13 @@ from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
 from mesonb.core.resources import Resources
-from mesonb.core.revocation import Revocation
 from mesonb.core.units import show_duration
+from mesonb.core.upkeep import Upkeep
 
 Thing = TypeVar("Thing")
 
 
-class MasterCore(Revocation):
+class MasterCore(Upkeep):
     """The master's rules: one method a call, over the books that it inherits."""
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
@@ -51,6 +51,8 @@ class MasterCore(Revocation):
                 return self._task_update(call)
             case calls.Accept():
                 return self._accept(call)
+            case calls.AcceptAll():
+                return self._accept_all(call)
             case calls.Decline():
                 return self._decline(call)
             case calls.Subscribe():
@@ -65,6 +67,8 @@ class MasterCore(Revocation):
                 return self._revive(call)
             case calls.KillTask():
                 return self._kill_task(call)
+            case calls.Reconcile():
+                return self.reconcile(self._framework(call.framework), call)
             case calls.AgentJoined():
                 return self.agent_joined(call)
             case calls.AgentLost():
@@ -87,6 +91,10 @@ class MasterCore(Revocation):
                 return self.unreserve(call)
             case calls.SetAllocator():
                 return self._set_allocator(call)
+            case calls.Drain():
+                return self.drain(self._agent(call.agent), call)
+            case calls.Undrain():
+                return self.undrain(self._agent(call.agent))
             case calls.Pause():
                 return self._pause(paused=True)
             case calls.Resume():
@@ -191,12 +199,7 @@ class MasterCore(Revocation):
         return []
 
     def _accept(self, call: calls.Accept) -> list[Event]:
-        framework = self._framework(call.framework)
-        offers = self._offers_of(framework, call.offers)
-        self._check_agent(offers)
-        held, needed = add_up(offer.resources for offer in offers), add_up(launch.needs for launch in call.launches)
-        self._check_tasks(call.launches)
-        self._check_fit(offers, held, needed)
+        framework, offers, held, needed = self._checked(call)
         agent = self.agents[offers[0].agent]
         left = held - needed
         count(framework, "accepted" if call.launches else "declined", len(offers))
@@ -209,6 +212,16 @@ class MasterCore(Revocation):
             for launch in call.launches:
                 self.limit_time(self.tasks[launch.task], agent.max_task_us)
         return [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in call.launches]
+
+    def _accept_all(self, call: calls.AcceptAll) -> list[Event]:
+        """Check every part before any is carried out: then none can fail."""
+        if not call.parts or any(part.framework != call.framework for part in call.parts):
+            raise Wrong(f"a gang is one or more accepts of {call.framework}")
+        self._check_tasks(tuple(launch for part in call.parts for launch in part.launches))
+        self._offers_of(self._framework(call.framework), tuple(offer for part in call.parts for offer in part.offers))
+        for part in call.parts:
+            self._checked(part)
+        return [event for part in call.parts for event in self._accept(part)]
 
     def _decline(self, call: calls.Decline) -> list[Event]:
         framework = self._framework(call.framework)
@@ -266,16 +279,28 @@ class MasterCore(Revocation):
 
     def _lost_in(self, call: calls.Call, because: str) -> list[Event]:
         """Every task of a rejected accept ends as lost, so that no framework loses work silently."""
-        if not isinstance(call, calls.Accept) or call.framework not in self.frameworks:
+        parts = call.parts if isinstance(call, calls.AcceptAll) else (call,)
+        launches = [launch for part in parts if isinstance(part, calls.Accept) for launch in part.launches]
+        name = getattr(call, "framework", "")
+        if name not in self.frameworks:
             return []
         fresh = {
             launch.task: None
-            for launch in call.launches
+            for launch in launches
             if launch.task not in self.tasks and launch.task not in self.ended
         }
-        return [events.Updated(call.framework, task, TaskState.LOST, because) for task in fresh]
+        return [events.Updated(name, task, TaskState.LOST, because) for task in fresh]
 
     # -- checks: each raises Wrong before anything was changed -------------------------------------------------------
+
+    def _checked(self, call: calls.Accept) -> tuple[Framework, list[Offer], Resources, Resources]:
+        framework = self._framework(call.framework)
+        offers = self._offers_of(framework, call.offers)
+        self._check_agent(offers)
+        held, needed = add_up(offer.resources for offer in offers), add_up(launch.needs for launch in call.launches)
+        self._check_tasks(call.launches)
+        self._check_fit(offers, held, needed)
+        return framework, offers, held, needed
 
     def _offers_of(self, framework: Framework, ids: tuple[str, ...]) -> list[Offer]:
         if not ids or len(set(ids)) != len(ids):

