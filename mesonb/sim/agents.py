@@ -76,6 +76,10 @@ class PretendAgents:
         if self._tasks.get(event.agent, {}).pop(event.task, None):
             self._say(event.agent, event.task, TaskState.KILLED, because="killed")
 
+    def of(self, agent: str) -> list[TaskHandle]:
+        """What an agent runs, or is about to."""
+        return [task for task, _, _ in self._tasks.get(agent, {}).values()]
+
     def lose(self, agent: str) -> None:
         """Forget all that an agent runs: it is dead, and says nothing."""
         self._tasks.pop(agent, None)

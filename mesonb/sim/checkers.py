@@ -6,7 +6,7 @@ itself. A failure is a defect of mesonb, and so an assertion.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from mesonb.core import calls, events
 from mesonb.core.invariants import check
@@ -28,7 +28,7 @@ class Checkers:
         self.held: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: by frameworks, in tasks and offers
         self.given: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: of agents, in tasks and offers
         self.steps = 0
-        self.rejected = 0
+        self.counts: Counter[str] = Counter()  #: what happened, under this master and those before it
         self._launched: set[str] = set()  #: (membership only)
         self._offered: set[str] = set()  #: (membership only)
 
@@ -36,10 +36,12 @@ class Checkers:
         """Check one step."""
         self.steps += 1
         if any(isinstance(event, events.Rejected) for event in followed):
-            self.rejected += 1
+            self.counts["rejected"] += 1
         elif isinstance(call, calls.Accept | calls.Decline):
             for offer in call.offers:
                 self._close(offer)
+        elif isinstance(call, calls.AgentJoined | calls.AgentBack):
+            self._adopt(core, call)
         for event in followed:
             self._follow(event)
         self._compare(
@@ -69,11 +71,18 @@ class Checkers:
         endless = [task for task, state in self.states.items() if not state.terminal]
         assert not endless, f"tasks of which no end was told: {endless[:5]}"
 
+    def successor(self) -> Checkers:
+        """An onlooker of the next master: its books begin empty, too."""
+        fresh = Checkers()
+        fresh.steps, fresh.counts = self.steps, self.counts
+        return fresh
+
     # -- one event --------------------------------------------------------------------------------------------------------
 
     def _follow(self, event: events.Event) -> None:
         match event:
             case events.Launch():
+                self.counts["launched"] += 1
                 assert event.task not in self.states, f"{event.task} is launched a second time"
                 self._launched.add(event.task)
                 self.states[event.task] = TaskState.STAGING
@@ -82,14 +91,27 @@ class Checkers:
             case events.Updated():
                 self._updated(event)
             case events.OfferMade():
+                self.counts["offers_made"] += 1
                 assert event.offer not in self._offered, f"{event.offer} is offered a second time"
                 self._offered.add(event.offer)
                 self.offers[event.offer] = event
                 self._take(event.framework, event.agent, event.resources)
             case events.Rescinded():
+                self.counts["rescinded"] += 1
                 self._close(event.offer)
             case _:
                 pass
+
+    def _adopt(self, core: MasterCore, call: calls.AgentJoined | calls.AgentBack) -> None:
+        """Enter the tasks that an agent said it runs and the master believes; one that had ended must not live again."""
+        for found in call.tasks:
+            if found.task in core.tasks and found.task not in self.live:
+                assert found.task not in self.states, (
+                    f"{found.task} was {self.states[found.task].value}, and lives again"
+                )
+                self._follow(events.Launch(call.agent, found.framework, found.task, found.needs))
+                self.counts["launched"] -= 1
+                self.counts["adopted"] += 1
 
     def _updated(self, event: events.Updated) -> None:
         before = self.states.get(event.task, TaskState.STAGING)
@@ -98,6 +120,8 @@ class Checkers:
         else:
             assert event.state is TaskState.LOST, f"{event.task} was never launched, and is {event.state.value}"
         self.states[event.task] = event.state
+        if event.state.terminal:
+            self.counts[event.state.value] += 1
         if event.state.terminal and (launch := self.live.pop(event.task, None)):
             self._give_back(launch.framework, launch.agent, launch.needs)
 

@@ -28,7 +28,7 @@ class Faults:
     # for the cluster, every second
     many_agents: float = 0.003  #: up to all agents crash at once, or as many new ones join at once
     clock_jump: float = 0.003  #: the machine slept: the master's clock is suddenly much later
-    master_failover: float = 0.003  #: a new master knows only what agents and frameworks tell it
+    master_failover: float = 0.005  #: a new master knows only what agents and frameworks tell it
     new_weight: float = 0.01  #: an operator gives a role another weight
     pause: float = 0.005  #: an operator stops the cycles for a while
     revocation: float = 0.01  #: a role is given, or loses, a guarantee that may need resources back, staging tasks' too

@@ -9,10 +9,15 @@ ignores what it was told before.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mesonb.core import calls, events
+from mesonb.core.log import Log
+from mesonb.core.master import MasterCore
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, Outcome
 from mesonb.frameworks.driver import Driver
 from mesonb.sim.checkers import Checkers
@@ -31,16 +36,23 @@ MAY_REPEAT = (calls.Accept, calls.Decline, calls.KillTask)
 class RoughSimulation(Simulation):
     """A simulation in which the chance given decides what happens to every message."""
 
-    def __init__(self, chance: Chance, checkers: Checkers, **settings: Any) -> None:
+    def __init__(self, chance: Chance, agent_timeout_us: int, failover_timeout_us: int, **settings: Any) -> None:
         self.chance = chance
-        self.checkers = checkers
+        self.checkers = Checkers()
+        self.masters: list[tuple[MasterCore, Log]] = []  #: those that were before this one
+        self.machines: dict[str, Resources] = {}  #: every agent that was ever there
         self.down: dict[str, int] = {}  #: dead agents, and which of their deaths this is
         self.silent: set[str] = set()  #: agents that neither hear nor are heard (membership only)
         self.asleep_us: dict[str, int] = {}  #: until when a framework's scheduler takes no message and answers none
         self._deaths: dict[str, int] = {}
-        self._started: set[str] = set()  #: tasks that an agent has been told to run (membership only)
+        self._connections: dict[str, int] = {}  #: how often an agent has connected to a master
+        self._launches: dict[str, tuple[events.Launch, int]] = {}  #: what an agent was told to run, in which epoch
+        self._unheard: dict[str, calls.TaskUpdate] = {}  #: the last word of a task that no master has heard yet
         self._link_us: dict[str, int] = {}  #: when the last message on a framework's link to the master arrives
         super().__init__(**settings)
+        self.core.settings = self.log.settings = replace(
+            self.core.settings, agent_timeout_us=agent_timeout_us, failover_timeout_us=failover_timeout_us
+        )
 
     # -- agents -------------------------------------------------------------------------------------------------------
 
@@ -50,9 +62,61 @@ class RoughSimulation(Simulation):
         self.down[agent] = self._deaths[agent]
         self.silent.discard(agent)
         self.agents.lose(agent)
+        for task, update in list(self._unheard.items()):
+            if update.agent == agent:
+                del self._unheard[task]
+
+    def greet(self, agent: str) -> None:
+        """Let an agent tell the master that it is there, and what it runs."""
+        connected = agent in self.core.agents and agent not in self.core.unreachable
+        if agent in self.down or agent in self.silent or connected:
+            return
+        self._connections[agent] = self._connections.get(agent, 0) + 1  # what was sent before this is void
+        if agent in self.core.unreachable:
+            self.post([calls.AgentBack(agent, self._running(agent))])
+        else:
+            self.post([calls.AgentJoined(agent, self.machines[agent], tasks=self._running(agent))])
+
+    def _running(self, agent: str) -> tuple[calls.RunningTask, ...]:
+        """What an agent runs, and what has ended there without a master having heard of it."""
+        states = {task.id: TaskState.RUNNING for task in self.agents.of(agent) if task.id in self._launches}
+        states |= {update.task: update.state for update in self._unheard.values() if update.agent == agent}
+        return tuple(self._found(*self._launches[task], state=state) for task, state in states.items())
+
+    def _found(self, launch: events.Launch, epoch: int, *, state: TaskState) -> calls.RunningTask:
+        return calls.RunningTask(
+            launch.task, launch.framework, launch.needs, self.drivers[launch.framework].role, state, epoch
+        )
+
+    # -- masters ------------------------------------------------------------------------------------------------------
+
+    def fail_over(self) -> None:
+        """Let another master lead. It knows nothing; what was on its way from or to the one before is void."""
+        settings = replace(self.core.settings, epoch=self.core.settings.epoch + 1)
+        self.masters.append((self.core, self.log))
+        with self.lock:
+            self.core = MasterCore(settings, type(self.core.allocator)())
+            self.log = Log(settings, type(self.core.allocator).__name__, self.core)
+        self.checkers = self.checkers.successor()
+        self._mail.clear()
+        for agent in self.machines:
+            self._connections[agent] = self._connections.get(agent, 0) + 1
+
+    def subscribe_again(self, driver: Driver) -> None:
+        """Let a scheduler find the new master."""
+        if not driver.superseded:
+            self.post([calls.Subscribe(driver.name, driver.role)])
+
+    def reconcile(self, driver: Driver, believed: Sequence[str]) -> None:
+        """Tell a scheduler which of the tasks that it believed to run no agent has told the new master of."""
+        for task in believed:
+            if task in driver.tasks and task not in self.core.tasks:
+                self._mail_to(driver.name, events.Updated(driver.name, task, TaskState.LOST, "no agent knows it"))
 
     def _step(self, call: calls.Call) -> list[events.Event]:
         followed = super()._step(call)
+        if isinstance(call, calls.AgentJoined):
+            self.machines[call.agent] = call.total
         self.checkers.after(self.core, call, followed)
         return followed
 
@@ -66,6 +130,8 @@ class RoughSimulation(Simulation):
             self.engine.after(self.chance.while_us(LATE_S), partial(super()._mail_to, name, event, outcome))
 
     def _open_mail(self, driver: Driver) -> None:
+        if driver not in self._mail:
+            return  # it was from a master that is gone
         wait_us = self.asleep_us.get(driver.name, 0) - self.now_us()
         if self.chance.strikes("late"):
             wait_us = max(wait_us, self.chance.while_us(LATE_S))
@@ -83,7 +149,7 @@ class RoughSimulation(Simulation):
 
     def send(self, driver: Driver, sent: Sequence[calls.Call]) -> None:
         """Send a framework's calls, in order, however long that takes."""
-        name, arrive = driver.name, partial(self.arrive, driver, sent)
+        name, arrive = driver.name, partial(self._arrive, driver, sent, self.core.settings.epoch)
         leaves_us = max(self.now_us(), self.asleep_us.get(name, 0))
         takes_us = self.latency_us
         if self.chance.strikes("lost"):
@@ -95,36 +161,51 @@ class RoughSimulation(Simulation):
         if isinstance(sent[0], MAY_REPEAT) and self.chance.strikes("twice"):
             self.engine.at(arrives_us + self.chance.while_us(LATE_S), arrive)
 
+    def _arrive(self, driver: Driver, sent: Sequence[calls.Call], epoch: int) -> None:
+        if epoch == self.core.settings.epoch:
+            self.arrive(driver, sent)
+
     # -- master to agent ------------------------------------------------------------------------------------------------
 
     def _deliver(self, event: events.Event) -> None:
         if isinstance(event, events.Launch | events.Kill):
-            self.engine.after(self.latency_us, partial(self._try_agent, event, self._deaths.get(event.agent, 0)))
+            sent = (event, self.core.settings.epoch, self._connections.get(event.agent, 0))
+            self.engine.after(self.latency_us, partial(self._try_agent, *sent))
         else:
             super()._deliver(event)
 
-    def _try_agent(self, event: events.Launch | events.Kill, death: int) -> None:
-        """Hand a message to its agent, or try again; a dead one gets none, and its next life none of the last."""
-        if event.agent in self.down or self._deaths.get(event.agent, 0) != death:
+    def _try_agent(self, event: events.Launch | events.Kill, epoch: int, connection: int) -> None:
+        """Hand a message to its agent, or try again while the connection lasts."""
+        if event.agent in self.down or self._connections.get(event.agent, 0) != connection:
             return
-        if not self._gets_through(event.agent, partial(self._try_agent, event, death)):
+        if not self._gets_through(event.agent, partial(self._try_agent, event, epoch, connection)):
             return
         if isinstance(event, events.Kill):
             self.agents.kill(event)
-        elif event.task not in self._started:
-            self._started.add(event.task)
+        elif event.task not in self._launches:
+            self._launches[event.task] = event, epoch
             self.agents.launch(event)
 
     # -- agent to master ------------------------------------------------------------------------------------------------
 
     def _report(self, update: calls.TaskUpdate, outcome: Outcome | None) -> None:
+        if update.agent in self.down:
+            return
+        self._unheard[update.task] = update
         self._try_master(update, outcome, self._deaths.get(update.agent, 0))
 
     def _try_master(self, update: calls.TaskUpdate, outcome: Outcome | None, death: int) -> None:
+        """Report to whoever is master, or try again: an agent that is not registered now will be, or is dead."""
         if update.agent in self.down or self._deaths.get(update.agent, 0) != death:
             return
-        if self._gets_through(update.agent, partial(self._try_master, update, outcome, death)):
+        again = partial(self._try_master, update, outcome, death)
+        known = update.agent in self.core.agents and update.agent not in self.core.unreachable
+        if not known:
+            self.engine.after(AGAIN_US, again)
+        elif self._gets_through(update.agent, again):
             super()._report(update, outcome)
+            if self._unheard.get(update.task) is update:
+                del self._unheard[update.task]
 
     def _gets_through(self, agent: str, again: Callable[[], object]) -> bool:
         """Whether a message between the master and an agent arrives now; if not, it is tried again, and perhaps if so too."""

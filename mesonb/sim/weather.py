@@ -21,8 +21,11 @@ AGENT_AWAY_S = 60.0
 SCHEDULER_AWAY_S = 20.0
 PAUSE_S = 10.0
 JUMP_S = 90.0
-#: How long an agent may be silent before the master gives it up.
-GIVEN_UP_S = 15.0
+#: How long an agent may be silent before the master finds that it does not answer.
+UNANSWERED_S = 5.0
+#: When, after a failover, the last agent and framework that live have found the new master; and when what nobody knows is lost.
+FOUND_S = 10.0
+RECONCILED_S = 20.0
 #: How many times longer tasks last on a slow agent.
 SLOW = 3.0
 #: For how long, at most, agents stay that join by the many at once.
@@ -100,14 +103,24 @@ class Weather:
             self._notice(name, self.rough.down[name])
 
     def _crash(self, name: str) -> None:
+        """Die; be given up at once, or after not having answered for a while; come back some day with nothing."""
         self.rough.crash(name)
-        noticed_s = self.chance.dice.choice((0.0, GIVEN_UP_S))
-        self.rough.engine.after(int(noticed_s * SECOND_US), partial(self._notice, name, self.rough.down[name]))
-        self._later(AGENT_AWAY_S, partial(self._return, name, self.rough.down[name]))
+        death = self.rough.down[name]
+        if self.chance.dice.random() < 0.5:
+            self._notice(name, death)
+        else:
+            self.rough.engine.after(int(UNANSWERED_S * SECOND_US), partial(self._miss, name, death))
+        self._later(AGENT_AWAY_S, partial(self._return, name, death))
 
     def _notice(self, name: str, death: int) -> None:
         if self.rough.down.get(name) == death and name in self.rough.core.agents:
             self.rough.post([calls.AgentLost(name, f"{name} died")])
+
+    def _miss(self, name: str, death: int) -> None:
+        """The master finds that an agent does not answer; whether it died or is only silent, it cannot know."""
+        gone = name in self.rough.silent or (death and self.rough.down.get(name) == death)
+        if gone and name in self.rough.core.agents:
+            self.rough.post([calls.AgentUnreachable(name)])
 
     def _return(self, name: str, death: int) -> None:
         """Join again, with nothing running; if nobody had noticed the death, it is noticed now."""
@@ -115,25 +128,20 @@ class Weather:
             return
         self._notice(name, death)
         del self.rough.down[name]
-        self.rough.post([calls.AgentJoined(name, self.totals[name])])
+        self.rough.greet(name)
 
     def _silence(self, name: str) -> None:
         if name in self.rough.silent or name in self.rough.down:
             return
         self.rough.silent.add(name)
-        away_us = self.chance.while_us(AGENT_AWAY_S)
-        if away_us > GIVEN_UP_S * SECOND_US:
-            self.rough.engine.after(int(GIVEN_UP_S * SECOND_US), partial(self._give_up, name))
-        once = _Once(partial(self.rough.silent.discard, name))
-        self._over.append(once)
-        self.rough.engine.after(away_us, once)
+        self.rough.engine.after(int(UNANSWERED_S * SECOND_US), partial(self._miss, name, 0))
+        self._later(AGENT_AWAY_S, partial(self._speak, name))
 
-    def _give_up(self, name: str) -> None:
-        """The master declares a silent agent lost; when it is heard again, it kills what it ran and joins anew."""
+    def _speak(self, name: str) -> None:
+        """Be heard again: an agent that was missed says what it runs, whether it is still in the books or not."""
         if name in self.rough.silent:
-            self.rough.crash(name)
-            self._notice(name, self.rough.down[name])
-            self._later(AGENT_AWAY_S, partial(self._return, name, self.rough.down[name]))
+            self.rough.silent.discard(name)
+            self.rough.greet(name)
 
     # -- schedulers -------------------------------------------------------------------------------------------------------
 
@@ -143,8 +151,10 @@ class Weather:
                 continue  # dead already
             if self.chance.strikes("scheduler_failover"):
                 self.rough.drivers[ledger.name].superseded = True
+                if self.chance.dice.random() < 0.5 and ledger.name in self.rough.core.frameworks:
+                    self.rough.post([calls.Disconnect(ledger.name)])
                 self._later(SCHEDULER_AWAY_S, partial(self._register, ledger))
-            elif self.chance.strikes("leaves"):
+            elif ledger.name in self.rough.core.frameworks and self.chance.strikes("leaves"):
                 self.rough.unregister(ledger.name)
                 self.rough.drivers[ledger.name].superseded = True
                 self._later(SCHEDULER_AWAY_S, partial(self._register, ledger))
@@ -160,12 +170,24 @@ class Weather:
     def _to_the_master(self) -> None:
         if self.chance.strikes("clock_jump"):
             self.rough.engine.jump(self.chance.while_us(JUMP_S))
+        if self.chance.strikes("master_failover"):
+            self._fail_over()
         if self.chance.strikes("new_weight"):
             role = self.chance.dice.choice(self.ledgers).role
             self.rough.weights[role] = self.chance.dice.choice((0.5, 1, 2, 10))
         if self.chance.strikes("pause") and not self.rough.core.paused:
             self.rough.pause()
             self._later(PAUSE_S, self.rough.resume)
+
+    def _fail_over(self) -> None:
+        """Another master leads: agents and schedulers find it one after another; what none of them knows is lost."""
+        rough = self.rough
+        rough.fail_over()
+        for name in rough.machines:
+            self._later(FOUND_S, partial(rough.greet, name))
+        for driver in rough.drivers.values():
+            self._later(FOUND_S, partial(rough.subscribe_again, driver))
+            rough.engine.after(int(RECONCILED_S * SECOND_US), partial(rough.reconcile, driver, list(driver.tasks)))
 
 
 class _Once:
