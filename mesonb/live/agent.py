@@ -1,8 +1,8 @@
 """Agent: a worker plugin that makes a Dask worker a Mesos agent, named by the worker's *name*, which outlives its address.
 
 It joins whoever leads, runs what it is told to in its executors, and reports. The last update of a task is kept until
-the master has acknowledged it, and said again when the link to the hub was cut and restored. A new master, who knows
-nothing of these tasks, finds a clean agent. Every message it sends or takes is listed in ``_take`` and ``_report``.
+the master has acknowledged it, and said again whenever a leader is told of. Tasks run on when there is no leader; one
+that is new here is handed their cargo too. Every message that it takes is listed in ``_take``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import pickle
 import socket
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,27 @@ DECLARED = "MESONB_AGENT_AMOUNTS"
 #: ``running`` is reported so late, so that a task which ends before is reported once.
 RUNNING_HELD_S = 0.005
 REDIAL_MOST_S = 2.0
+#: What a launch says of its task for later: framework, role, needs as exact amounts, the leader's epoch.
+About = tuple[str, str, dict[str, int], int]
 #: What a task is likely to need; imported once, in the zygote.
 PRELOAD = ("cloudpickle", "numpy")
 
 
 class Task:
-    """One task in the agent's table: kept until its last update is acknowledged."""
+    """One task in the agent's table: kept, with its cargo, until its last update is acknowledged."""
 
-    __slots__ = ("id", "killing", "number", "update")
+    __slots__ = ("about", "arguments", "digest", "id", "killing", "number", "started", "update")
 
-    def __init__(self, number: int, task: str) -> None:
-        self.number, self.id = number, task
-        self.killing = False
+    def __init__(self, number: int, task: str, digest: bytes, arguments: bytes, about: About) -> None:
+        self.number, self.id, self.about = number, task, about
+        self.digest, self.arguments = digest, arguments
+        self.killing = self.started = False
         self.update: Message | None = None  #: its last update, once it has ended
+
+    @property
+    def state(self) -> str:
+        """What became of it so far."""
+        return self.update[2] if self.update else "running" if self.started else "staging"
 
 
 class Agent(WorkerPlugin):
@@ -62,7 +71,7 @@ class Agent(WorkerPlugin):
         self.worker = worker
         self.agent = agent_name(worker)
         self.total = declared() or whole_of(worker)
-        self.epoch = 0
+        self.id = uuid.uuid4().hex  #: tells this agent from the next of its name
         self.leader_id = ""
         self.tasks: dict[str, Task] = {}
         self._by_number: dict[int, Task] = {}
@@ -89,7 +98,7 @@ class Agent(WorkerPlugin):
             try:
                 self._peer = await dial(
                     self.worker.scheduler.address, self.worker.security.get_connection_args("worker"),
-                    {"kind": "agent", "name": self.agent}, self._take,
+                    {"kind": "agent", "name": self.agent, "address": self.worker.address}, self._take,
                 )  # fmt: skip
                 wait_s = 0.05
                 await self._peer.read()
@@ -102,8 +111,8 @@ class Agent(WorkerPlugin):
 
     def _take(self, _: str, message: Message) -> None:
         match message:
-            case ("launch", task, digest, function, arguments):
-                self._launch(task, digest, function, arguments)
+            case ("launch", task, digest, function, arguments, about):
+                self._launch(task, digest, function, arguments, about)
             case ("kill", task):
                 self._kill(task)
             case ("ack", acknowledged):
@@ -111,22 +120,30 @@ class Agent(WorkerPlugin):
                     self._forget(task)
             case ("ping",):
                 self._send_to(HUB, ("pong",))
-            case ("leader", epoch, leader_id):
-                self._join(epoch, leader_id)
+            case ("leader", _, leader_id):
+                self._join(leader_id)
+            case ("drop", tasks):
+                self._drop(tasks)
             case _:
                 raise ValueError("no such message")
 
-    def _join(self, epoch: int, leader_id: str) -> None:
-        """Introduce itself to a leader; one that is new does not know what runs here, so nothing does."""
-        self.epoch = epoch
+    def _join(self, leader_id: str) -> None:
+        """Introduce itself to a leader, with what runs here; one that is new here is handed the cargo of that before."""
         if leader_id != self.leader_id:
             self.leader_id = leader_id
-            self._clean()
-        self._send_to(LEADER, ("join", self._introduction(), list(self.tasks)))
+            self._hand_over()
+        self._send_to(LEADER, ("join", self._introduction(), [(t.id, t.state, *t.about) for t in self.tasks.values()]))
         self._send_to(LEADER, *[task.update for task in self.tasks.values() if task.update])
+
+    def _hand_over(self) -> None:
+        tasks = self.tasks.values()
+        if tasks:
+            functions = {digest: self.executors.function(digest) for digest in {task.digest for task in tasks}}
+            self._send_to(LEADER, ("cargo", functions, [(task.id, task.digest, task.arguments) for task in tasks]))
 
     def _introduction(self) -> dict[str, Any]:
         return {
+            "id": self.id,
             "amounts": dict(self.total.amounts),
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -134,11 +151,11 @@ class Agent(WorkerPlugin):
             "versions": ours(),
         }
 
-    def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes) -> None:
+    def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About) -> None:
         if function is not None:
             self.executors.learn(digest, function)
         self._count += 1
-        self.tasks[task] = self._by_number[self._count] = Task(self._count, task)
+        self.tasks[task] = self._by_number[self._count] = Task(self._count, task, digest, arguments, about)
         self.executors.run(self._count, digest, arguments)
 
     def _kill(self, name: str) -> None:
@@ -154,11 +171,12 @@ class Agent(WorkerPlugin):
         if task := self.tasks.pop(name, None):
             self._by_number.pop(task.number, None)
 
-    def _clean(self) -> None:
-        self.tasks.clear()
-        self._by_number.clear()
-        self._held.clear()
-        self.executors.kill_all()
+    def _drop(self, names: list[str]) -> None:
+        """End tasks of which nobody wants to hear any more."""
+        for name in names:
+            if (task := self.tasks.get(name)) and task.update is None:
+                self.executors.kill(task.number)
+            self._forget(name)
 
     # -- what it reports --------------------------------------------------------------------------------------------
 
@@ -168,6 +186,7 @@ class Agent(WorkerPlugin):
         if task is None or task.update:
             return
         if kind == STARTED:
+            task.started = True
             if not self._held:
                 self._loop.call_later(RUNNING_HELD_S, self._report_running)
             self._held.append(task)

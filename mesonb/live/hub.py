@@ -1,9 +1,12 @@
 """Hub: the switchboard inside the Dask scheduler, reachable by whoever can reach Dask at all.
 
-Every peer (the master, the agents) has one dedicated comm. The hub forwards batches unread, knows who leads, and says
-when a peer is gone. Each leader has an epoch, counted up; what a peer sends that is not the leader any more is not
-forwarded as the leader's (fencing). A leader whose comm closed, or who has answered no ping for ``SILENT_S``, is
-replaced by the next who asks. On a cluster of mesonb's own the hub ends it when nobody has led for a while.
+Every peer (the master, the agents) has one dedicated comm. The hub forwards batches unread, knows who leads, and tells
+the leader what becomes of the others: ``cut`` when the comm of a peer closed, ``gone`` when the Dask worker of an agent
+is, ``silent`` when one has answered no ping for a while (a hung process closes no socket). An agent that is heard again
+is told of the leader anew, so that it says what it runs. Each leader has an epoch, counted up; what a peer sends that is
+not the leader any more is not forwarded as the leader's (fencing). A leader whose comm closed, or who has answered no
+ping for ``SILENT_S``, is replaced by the next who asks. On a cluster of mesonb's own the hub ends it when nobody has led
+for a while.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ import pickle
 import time
 from typing import Any
 
+import dask
 from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from mesonb.core.units import parse_duration
 from mesonb.live.comms import ATTACH, HUB, LEADER, PROTOCOL
 
 logger = logging.getLogger("mesonb")
@@ -24,7 +29,10 @@ logger = logging.getLogger("mesonb")
 NAME = "mesonb-hub"
 #: What a peer may be.
 KINDS = ("agent", "leader")
-PING_S = 1.0
+#: How often everybody is asked whether it is there. ``dask.config``: mesonb.ping.
+PING = "1s"
+#: An agent that has not answered so many pings is silent.
+MISSED_MOST = 5
 #: A leader silent for so long may be replaced; a kernel's busiest cell holds its loop back for a second or two.
 SILENT_S = 6.0
 
@@ -35,6 +43,7 @@ class Line:
     def __init__(self, name: str, kind: str, comm: Any, about: dict[str, Any]) -> None:
         self.name, self.kind, self.about = name, kind, about
         self.heard_s = time.monotonic()
+        self.missed = 0  #: pings since it was last heard
         self.comm = comm
         self._outbox: list[tuple[str, bytes]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -44,6 +53,12 @@ class Line:
         self._outbox.append((sender, content))
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._write())
+
+    def ping(self) -> None:
+        """Ask whether it is there; what it was sent before must have left first."""
+        self.missed += 1
+        if self._writing is None:
+            self.say(("ping",))
 
     def say(self, *messages: tuple[Any, ...]) -> None:
         """Send messages of the hub's own."""
@@ -73,7 +88,9 @@ class Hub(SchedulerPlugin):
         self.scheduler = scheduler
         self.lines: dict[str, Line] = {}
         self.leader: Line | None = None
+        self._agents: dict[str, str] = {}  #: by the address of their Dask worker
         self.epoch = 0
+        self._ping_s = parse_duration(dask.config.get("mesonb.ping", PING)) / 1_000_000
         self._led_s = time.monotonic()
         self._closing: asyncio.Future[Any] | None = None
         scheduler.handlers[ATTACH] = self.attach
@@ -141,16 +158,25 @@ class Hub(SchedulerPlugin):
         if line.kind == "leader":
             self.epoch += 1
             self.leader = line
-            self._tell_agents()
-        elif self.leader:
-            line.say(("leader", self.epoch, self.leader.about["id"]))
-        return {"epoch": self.epoch, "agents": [other.name for other in self.lines.values() if other.kind == "agent"]}
+            for other in list(self.lines.values()):
+                self._announce(other)
+        else:
+            self._agents[line.about.get("address", "")] = line.name
+            self._announce(line)
+        agents = [other.name for other in self.lines.values() if other.kind == "agent"]
+        return {"epoch": self.epoch, "agents": agents, "workers": len(self.scheduler.workers)}
 
-    def _tell_agents(self) -> None:
-        assert self.leader
-        for line in self.lines.values():
-            if line.kind == "agent":
-                line.say(("leader", self.epoch, self.leader.about["id"]))
+    def _announce(self, line: Line) -> None:
+        """Tell an agent who leads."""
+        if self.leader and line.kind == "agent":
+            line.say(("leader", self.epoch, self.leader.about["id"]))
+
+    def _heard(self, line: Line) -> None:
+        """Note that a peer is there; one that was silent says anew what it runs."""
+        was_silent = line.missed >= MISSED_MOST
+        line.missed = 0
+        if was_silent:
+            self._announce(line)
 
     async def _listen(self, line: Line) -> None:
         while True:
@@ -159,6 +185,7 @@ class Hub(SchedulerPlugin):
             except (CommClosedError, EOFError):
                 return
             line.heard_s = time.monotonic()
+            self._heard(line)
             try:
                 self._switch(line, batch)
             except Exception:
@@ -179,17 +206,27 @@ class Hub(SchedulerPlugin):
         if line is self.leader:
             self.leader = None
         elif self.leader:
-            self.leader.say(("gone", line.name))
+            self.leader.say(("cut", line.name))
+
+    def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
+        """Tell the leader that an agent is gone for good; called by the Dask scheduler."""
+        name = self._agents.pop(worker, "")
+        line = self.lines.get(name)
+        replaced = line is not None and line.about.get("address") != worker
+        if name and self.leader and not replaced:
+            self.leader.say(("gone", name))
 
     # -- time -----------------------------------------------------------------------------------------------------
 
     async def _ping(self) -> None:
         while True:
             for line in list(self.lines.values()):
-                line.say(("ping",))
+                line.ping()
+                if line.missed == MISSED_MOST and self.leader and line.kind == "agent":
+                    self.leader.say(("silent", line.name))
             if self.leader:
                 self._led_s = time.monotonic()
             elif self.idle_s is not None and time.monotonic() - self._led_s > self.idle_s:
                 self._closing = asyncio.ensure_future(self.scheduler.close(reason="mesonb-idle"))
                 return
-            await asyncio.sleep(PING_S)
+            await asyncio.sleep(self._ping_s)

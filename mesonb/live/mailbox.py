@@ -20,6 +20,7 @@ from mesonb.errors import BadValue
 from mesonb.frameworks.base import Outcome, TaskHandle
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.cargo import Packer, unpack
+from mesonb.live.inheritance import Mail
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 SLOW_S = 1.0
 #: A callback that takes longer loses the offers that its framework holds, and gets no more until it returns.
 HUNG_S = 5.0
-#: An event for a framework, with the pickled outcome of a task that ended.
-Mail = tuple[events.Event, bytes]
 
 
 class Mailbox:
@@ -97,6 +96,7 @@ class Mailbox:
             self._packer.fresh()
             self._busy_s, self._told = time.monotonic(), False
             self.driver.handle([(event, self._outcome(event, content)) for event, content in mail])
+            self._say_handled(mail)
             self._wake()
             self._returned()
 
@@ -118,6 +118,12 @@ class Mailbox:
             while self._due and self._due[0] <= self.now_us():
                 heapq.heappop(self._due)
             self.driver.wake()
+
+    def _say_handled(self, mail: list[Mail]) -> None:
+        """Let the agents forget what ended, now that the framework knows."""
+        ended = [event.task for event, _ in mail if isinstance(event, events.Updated) and event.state.terminal]
+        if ended:
+            self._master.handled(ended)
 
     @staticmethod
     def _outcome(event: events.Event, content: bytes) -> Outcome | None:

@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import os
 import time
-import traceback
 import uuid
 import warnings
 from collections import deque
@@ -22,20 +21,17 @@ from typing import Any, ClassVar, Self
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.books import Settings
-from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
-from mesonb.errors import BadValue, Unreachable, VersionMismatch
+from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
-from mesonb.live.cargo import Cargo
 from mesonb.live.cluster import Local, find_or_start, sizes
-from mesonb.live.comms import HUB, Message
+from mesonb.live.comms import Message
+from mesonb.live.hearing import Hearing
 from mesonb.live.link import Link, address_of
 from mesonb.live.loop import LoopThread
-from mesonb.live.mailbox import Mail, Mailbox
-from mesonb.live.roster import Roster
-from mesonb.session import Session
+from mesonb.live.mailbox import Mailbox
 
 #: How long a cluster may take to be looked at and given its plugins.
 ATTACH_S = 60
@@ -50,18 +46,18 @@ AGAIN_S = 0.001
 SULK_S = 1.0
 
 
-class Master(Session):
+class Master(Hearing):
     """A master of real agents: ``Master()`` for a local cluster, ``Master(client_or_address)`` for any Dask cluster.
 
     ``agents`` is a number of equal agents or a list of their resources, for a local cluster only; ``name`` tells several
-    local clusters apart.
+    local clusters apart. An agent that does not answer is lost after ``agent_timeout``; a framework whose kernel is gone
+    is waited for, while its tasks run on, for ``failover_timeout``.
     """
 
     kind = "master"
     _open: ClassVar[dict[str, Any]] = {}  #: the masters of this process, by cluster
     _made_with: dict[str, object]
     local: Local | None  #: the local cluster, where it is one
-    _link: Link
 
     def __new__(cls, cluster: Any = None, **kwargs: object) -> Self:
         """Return this process's master of that cluster, where there is one."""
@@ -80,7 +76,7 @@ class Master(Session):
     def __init__(
         self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
         allocator: Allocator | None = None, offer_size: Resources | None = None, offer_timeout: float | str = "30s",
-        seed: int = 0,
+        agent_timeout: float | str = "75s", failover_timeout: float | str = "10min", seed: int = 0,
     ) -> None:  # fmt: skip
         if hasattr(self, "core"):
             return  # the same one again
@@ -96,7 +92,11 @@ class Master(Session):
         self._loop = self._thread.loop
         try:
             self._reach(cluster, agents, name)
-            super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size, self._link.epoch), allocator)
+            settings = Settings(
+                seed, parse_duration(offer_timeout), offer_size, self._link.epoch,
+                agent_timeout_us=parse_duration(agent_timeout), failover_timeout_us=parse_duration(failover_timeout),
+            )  # fmt: skip
+            super().__init__(settings, allocator)
             self._prepare()
             self._thread.call(self._start)
             expected = self.local.agents if self.local else self._thread.wait_for(self._link.expected(), ATTACH_S)
@@ -107,7 +107,7 @@ class Master(Session):
         for warning in self._roster.warnings:
             warnings.warn(warning, stacklevel=2)
         Master._open[self._key] = self
-        atexit.register(self.close)
+        atexit.register(self._abandon)
 
     def _reach(self, cluster: Any, agents: int | Sequence[Resources] | None, name: str) -> None:
         """Attach to the cluster; a local one that ends just now is waited for, and another one started."""
@@ -130,16 +130,12 @@ class Master(Session):
 
     def _prepare(self) -> None:
         self.closed = False
-        self.cargo: dict[str, Cargo] = {}  #: what was packed and not launched yet, by task
-        self._roster = Roster()
+        self._prepare_hearing()
         self._boxes: dict[str, Mailbox] = {}
         self._registering: dict[str, deque[Mailbox]] = {}
-        self._out: dict[str, list[Mail]] = {}
-        self._acks: dict[str, list[str]] = {}
         self._own_complaints: deque[Complaint] = deque(maxlen=100)
         self._timer: asyncio.TimerHandle | None = None
         self._sulks_until = 0.0
-        self._linked_us = 0
 
     # -- Session --------------------------------------------------------------------------------------------------
 
@@ -159,6 +155,7 @@ class Master(Session):
             raise BadValue("this master is closed; write master = mb.Master() for a new one")
         mailbox = Mailbox(self, name)
         driver = Driver(framework, name, role, mailbox, self.core.settings.seed)
+        driver.recall = self.inheritance.recall
         self._registering.setdefault(name, deque()).append(mailbox)
         mailbox.start(driver)
         return driver
@@ -176,16 +173,26 @@ class Master(Session):
             super().check_needs(needs)
 
     def close(self, *, cluster: bool = False) -> None:
-        """Give up the lead. Tasks are ended by the next master; ``cluster=True`` ends a local cluster now."""
+        """Give up the lead, and end the tasks of this kernel's frameworks; ``cluster=True`` ends a local cluster too."""
+        if not self.closed:
+            with contextlib.suppress(TimeoutError):
+                self._thread.wait_for(self._end_own_tasks(), GONE_S)
+        self._abandon()
+        if cluster and self.local:
+            self.local.stop()
+
+    async def _end_own_tasks(self) -> None:
+        self._drop_tasks(list(self._boxes))
+
+    def _abandon(self) -> None:
+        """Give up the lead as a kernel does that ends: its tasks run on, for the next master."""
         if not self.closed:
             self.closed = True
-            atexit.unregister(self.close)
+            atexit.unregister(self._abandon)
             Master._open.pop(self._key, None)
             for mailbox in [*self._boxes.values(), *(box for waiting in self._registering.values() for box in waiting)]:
                 mailbox.stop()
             self._unreach()
-        if cluster and self.local:
-            self.local.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -240,7 +247,7 @@ class Master(Session):
             wait_s = max((due_us - self.now_us()) / 1_000_000, AGAIN_S, self._sulks_until - self._loop.time())
             self._timer = self._loop.call_later(wait_s, self._turn)
 
-    def _take(self, call: calls.Call, content: bytes) -> None:
+    def _take(self, call: calls.Call, content: bytes = b"") -> None:
         for event in self._step(call):
             self._route(event, content)
 
@@ -255,6 +262,8 @@ class Master(Session):
                     self._registering[event.call.framework].popleft().stop()
                 elif name := getattr(event.call, "framework", ""):
                     self._out.setdefault(name, []).append((event, b""))
+                else:
+                    self._complain(type(event.call).__name__, event.because)
             case events.Subscribed():
                 self._subscribed(event)
             case _:
@@ -266,9 +275,8 @@ class Master(Session):
         for name, mail in out.items():
             if box := self._boxes.get(name):
                 box.deliver(mail)
-        acks, self._acks = self._acks, {}
-        for agent, tasks in acks.items():
-            self._link.send(agent, ("ack", tasks))
+            else:
+                self._keep(name, mail)
 
     def _subscribed(self, event: events.Subscribed) -> None:
         """From here on this name's mail is for the newest registration; what came before is for the one before."""
@@ -276,14 +284,7 @@ class Master(Session):
             before.deliver(self._out.pop(event.framework, []))
             before.stop()
         self._boxes[event.framework] = self._registering[event.framework].popleft()
-        self._out.setdefault(event.framework, []).append((event, b""))
-
-    def _launch(self, event: events.Launch) -> None:
-        cargo = self.cargo.pop(event.task)
-        function = self._roster.function_for(event.agent, cargo)
-        self._link.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments))
-
-    # -- from the hub and the agents --------------------------------------------------------------------------------
+        self._out.setdefault(event.framework, []).extend([(event, b""), *self.inheritance.claim(event.framework)])
 
     def _heard(self, whom: str, message: Message) -> None:
         """Put what the hub or an agent says into the inbox, behind what was posted before."""
@@ -292,58 +293,22 @@ class Master(Session):
             self._awake = True
             self._loop.call_soon(self._turn)
 
-    def _from_hub(self, message: Message) -> None:
-        match message:
-            case (agent, "update", task, state, because, content):
-                self._updated(agent, task, TaskState(state), because, content)
-            case (agent, "join", about, tasks):
-                self._join(agent, about, tasks)
-            case (_, "gone", agent):
-                self._gone(agent, f"the Dask worker of {agent} is gone")
-            case (_, "ping"):
-                self._link.send(HUB, ("pong",))
-            case _:
-                raise ValueError(f"{message[:2]} is no message that a master takes")
-
-    def _updated(self, agent: str, task: str, state: TaskState, because: str, content: bytes) -> None:
-        if state.terminal:
-            self._acks.setdefault(agent, []).append(task)
-            self.cargo.pop(task, None)
-        if agent in self.core.agents and task in self.core.tasks:
-            self._take(calls.TaskUpdate(agent, task, state, because), content)
-
-    def _join(self, agent: str, about: dict[str, Any], tasks: list[str]) -> None:
-        """Take an agent in; or, when only the link was cut, compare what both believe."""
-        if agent not in self.core.agents:
-            try:
-                self._roster.admit(agent, about)
-            except VersionMismatch as error:
-                self._trouble(agent, error)
-                return
-            self._take(calls.AgentJoined(agent, Resources.of(about["amounts"])), b"")
-            self._roster.enter(agent)
-        mine = self.core.agents[agent].tasks
-        for task in [task for task in mine.values() if task.id not in tasks and task.since_us < self._linked_us]:
-            self._take(calls.TaskUpdate(agent, task.id, TaskState.LOST, "its launch never arrived"), b"")
-        self._link.send(agent, *[("kill", task) for task in tasks if task not in mine])
-
-    def _gone(self, agent: str, because: str) -> None:
-        self._roster.strike(agent)
-        if agent in self.core.agents:
-            self._take(calls.AgentLost(agent, because), b"")
+    def handled(self, tasks: list[str]) -> None:
+        """Note that a framework has handled the last updates of these tasks; callable from any thread."""
+        self._inbox.append((("", "handled", tasks), b""))
+        if not self._awake:
+            self._awake = True
+            self._thread.call(self._turn)
 
     async def _stay_linked(self) -> None:
         """Read what the hub sends; find it again when the link is cut, or give the agents up."""
         while True:
             await self._link.read()
-            self._linked_us = self.now_us()
+            self._all_out_of_sight()
+            self._turn()
             if not await self._link.relink():
                 break
-        self._own_complaints.append(
-            Complaint(
-                self.now_us(), "", "the hub", "the Dask scheduler is gone, or another master leads; its agents are lost"
-            )
-        )
+        self._complain("the hub", "the Dask scheduler is gone, or another master leads; its agents are lost")
         for agent in list(self.core.agents):
             self._gone(agent, "the Dask scheduler is gone")
         self._turn()
@@ -355,16 +320,13 @@ class Master(Session):
             moved = self.core.steps != noted
             if moved or moving:  # once more when it has come to rest, so that no busy span runs on into an idle one
                 self.history.note(self.snapshot())
+                self._acknowledge(self.inheritance.forget_all_but(self.core.frameworks))
             noted, moving = self.core.steps, moved
             if self._loop.time() - looked_s > LOOK_S:
                 looked_s = self._loop.time()
                 for box in self._boxes.values():
                     box.look_for_slow()
             await asyncio.sleep(NOTE_S)
-
-    def _trouble(self, where: str, error: Exception) -> None:
-        trace = "".join(traceback.format_exception(error))
-        self._own_complaints.append(Complaint(self.now_us(), "", where, f"{type(error).__name__}: {error}", trace))
 
 
 def _key(cluster: Any, name: str) -> str:

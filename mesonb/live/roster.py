@@ -21,6 +21,7 @@ class Roster:
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self._ids: dict[str, str] = {}  #: tells an agent from the next of its name
         self._functions: dict[str, set[bytes]] = {}  #: which functions each agent has, by digest
         self._refused: dict[str, VersionMismatch] = {}
         self._changed = threading.Condition()
@@ -34,11 +35,16 @@ class Roster:
                 self._refused[agent] = error
                 self._changed.notify_all()
             raise
+        self._ids[agent] = about["id"]
         if warning := _about_stop_button(agent, about):
             self.warnings.append(warning)
 
+    def is_the_same(self, agent: str, about: dict[str, Any]) -> bool:
+        """Whether this is the agent that joined under that name, and not one that took its place."""
+        return bool(self._ids.get(agent) == about["id"])
+
     def enter(self, agent: str) -> None:
-        """Take note that an agent is in the books now."""
+        """Take note that an agent is in the books now; which functions reached it is not known any more."""
         with self._changed:
             self._functions[agent] = set()
             self._changed.notify_all()

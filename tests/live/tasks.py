@@ -35,6 +35,17 @@ def rest(marker=None, seconds=60):
     time.sleep(seconds)  # work
 
 
+def wait_and_return(value, path):
+    """Say that it runs, wait for a file, and return the value."""
+    Path(f"{path}.begun").write_text(" ".join(map(str, lineage())))
+    deadline = time.monotonic() + 60
+    while not Path(path).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} did not come")
+        time.sleep(0.005)  # work
+    return value
+
+
 def rest_with_grandchild(marker):
     grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     Path(marker).write_text(f"{os.getpid()} {grandchild.pid}")

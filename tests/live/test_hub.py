@@ -67,7 +67,7 @@ def test_peers_hear_of_leaders_and_of_each_others_end():
         await attach.hears("a", ("m", "launch", "t"))
         assert attach.heard["m"][:2] == [("a", "hello", 1), ("a", "hello", 2)]
         agent._comm.abort()
-        await attach.hears("m", ("", "gone", "a"))
+        await attach.hears("m", ("", "cut", "a"))
 
     with_a_hub(story)
 

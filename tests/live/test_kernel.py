@@ -15,11 +15,12 @@ pytestmark = pytest.mark.live
 SET_UP = """
 import os, time
 import mesonb as mb
-from tests.live.tasks import double, lineage, rest
+from tests.live.tasks import double, lineage, rest, wait_and_return
 master = mb.Master(agents=2, name="kernel")
 lab = master.register(mb.Queue(needs=mb.Resources(cpus=0.5)), name="lab")
 lab.submit(lineage).result(30) + (master.local.pid,)
 """
+WHO = "master.local.pid"
 
 
 @pytest.fixture
@@ -61,12 +62,45 @@ def _reply(client, message):
     return reply if reply["parent_header"].get("msg_id") == message else None
 
 
-def test_after_a_restart_the_next_master_leads_the_same_agents(kernel):
+SWEEP = """
+class Sweep(mb.Framework):
+    needs = mb.Resources(cpus=0.5)
+    todo, found, results = [], [], []
+
+    def on_registered(self, tasks):
+        self.found = sorted((task.id, task.args) for task in tasks)
+
+    def on_offers(self, offers):
+        while self.todo and offers[0].fits(self.needs):
+            offers[0].launch(wait_and_return, *self.todo.pop(0))
+
+    def on_update(self, task):
+        if task.finished:
+            self.results.append((task.id, task.result()))
+
+sweep = Sweep()
+"""
+
+
+def test_after_a_restart_tasks_run_on_and_are_handed_over_with_their_arguments(kernel, tmp_path):
+    """The restart goes to the kernel's whole process group; one task ends while there is no kernel."""
     manager, client = kernel
     before, _ = run(client, SET_UP)
+    early, late = str(tmp_path / "early"), str(tmp_path / "late")
+    run(client, SWEEP + f"sweep.todo = [(1, {early!r}), (2, {late!r})]; _ = master.register(sweep, name='sweep')")
+    wait_for(lambda: all((tmp_path / f"{name}.begun").exists() for name in ("early", "late")), 20, "two tasks to run")
     manager.restart_kernel(now=True)
+    (tmp_path / "early").touch()
     client.wait_for_ready(timeout=30)
-    after, error = run(client, SET_UP)
+    after, error = run(client, SET_UP + SWEEP + "master.register(sweep, name='sweep');" + WHO)
     assert not error
-    assert after[3] == before[3]
-    assert run(client, "len(master.snapshot().agents), lab.submit(double, 4).result(20)") == ((2, 8), None)
+    assert after == before[3]
+    run(client, "master.wait_until(lambda: sweep.results)")
+    assert run(client, "sweep.results") == ([("sweep/task-1", 1)], None)
+    (tmp_path / "late").touch()
+    run(client, "master.wait_until(lambda: len(sweep.results) == 2)")
+    assert run(client, "sweep.results[1]") == (("sweep/task-2", 2), None)
+    found, _ = run(client, "sweep.found")
+    assert ("sweep/task-2", (2, late)) in found
+    run(client, f"sweep.todo = [(3, {late!r})]; sweep.revive(); master.wait_until(lambda: len(sweep.results) == 3)")
+    assert run(client, "sweep.results[2]") == (("sweep.2.1/task-1", 3), None)

@@ -1,0 +1,156 @@
+"""Hearing: what a master makes of what it hears from hub and agents, and what it says to them.
+
+An agent whose comm is cut, or that is silent, is unreachable: nothing is launched there, so whatever it does not name
+when it is back never arrived. A Dask worker that is gone has taken its tasks along. The last update of a task is
+acknowledged when its framework has handled it; until then the agent keeps it, for this master or the next.
+"""
+
+from __future__ import annotations
+
+import traceback
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from mesonb.core import calls, events
+from mesonb.core.calls import RunningTask
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
+from mesonb.errors import VersionMismatch
+from mesonb.frameworks.driver import Complaint
+from mesonb.live.cargo import Cargo
+from mesonb.live.comms import HUB, Message
+from mesonb.live.inheritance import Inheritance, Mail
+from mesonb.live.link import Link
+from mesonb.live.roster import Roster
+from mesonb.session import Session
+
+
+class Hearing(Session):
+    """The half of a master that speaks with hub and agents; everything here runs on its loop."""
+
+    _link: Link
+    cargo: dict[str, Cargo]  #: what was packed and not launched yet, by task
+    _own_complaints: Any
+
+    def _prepare_hearing(self) -> None:
+        self.cargo = {}
+        self.inheritance = Inheritance()
+        self._roster = Roster()
+        self._unacknowledged: dict[str, str] = {}  #: tasks whose end was told to their framework, and their agents
+        self._out: dict[str, list[Mail]] = {}
+
+    @abstractmethod
+    def _take(self, call: calls.Call, content: bytes = b"") -> None:
+        """Step the core, and see to what follows."""
+
+    # -- from the hub and the agents --------------------------------------------------------------------------------
+
+    def _from_hub(self, message: Message) -> None:
+        match message:
+            case (agent, "update", task, state, because, content):
+                self._updated(agent, task, TaskState(state), because, content)
+            case (agent, "join", about, table):
+                self._join(agent, about, table)
+            case (_, "cargo", functions, tasks):
+                self.inheritance.bring(functions, tasks)
+            case ("", "handled", tasks):
+                self._acknowledge(tasks)
+            case ("", "cut", agent):
+                self._lost_sight(agent, f"the link to {agent} is cut")
+            case ("", "silent", agent):
+                self._lost_sight(agent, f"{agent} does not answer")
+            case ("", "gone", agent):
+                self._gone(agent, f"the Dask worker of {agent} is gone")
+            case ("", "ping"):
+                self._link.send(HUB, ("pong",))
+            case _:
+                raise ValueError(f"{message[:2]} is no message that a master takes")
+
+    def _updated(self, agent: str, task: str, state: TaskState, because: str, content: bytes) -> None:
+        """Take what an agent reports; it says again how a task ended until that is acknowledged."""
+        if task in self._unacknowledged:
+            return
+        if state.terminal:
+            self._unacknowledged[task] = agent
+            self.cargo.pop(task, None)
+        if agent in self.core.agents and task in self.core.tasks:
+            self._take(calls.TaskUpdate(agent, task, state, because), content)
+        elif state.terminal and (framework := self.inheritance.framework_of(task)):
+            self._out.setdefault(framework, []).append((events.Updated(framework, task, state, because), content))
+        elif state.terminal:
+            self._acknowledge([task])
+
+    def _acknowledge(self, tasks: Sequence[str]) -> None:
+        """Let agents forget tasks whose end their framework knows."""
+        known: dict[str, list[str]] = {}
+        for task in tasks:
+            if agent := self._unacknowledged.pop(task, ""):
+                known.setdefault(agent, []).append(task)
+        for agent, ended in known.items():
+            self._link.send(agent, ("ack", ended))
+
+    def _join(self, agent: str, about: dict[str, Any], table: list[tuple[Any, ...]]) -> None:
+        """Take an agent in, or back, with what it runs."""
+        running = tuple(
+            RunningTask(task, framework, Resources.of(needs), role, TaskState(state), epoch)
+            for task, state, framework, role, needs, epoch in table
+        )
+        self.inheritance.note(agent, running)
+        if agent in self.core.agents and self._roster.is_the_same(agent, about):
+            self._take(calls.AgentBack(agent, running))
+        else:
+            self._gone(agent, f"another Dask worker called {agent} has come")
+            try:
+                self._roster.admit(agent, about)
+            except VersionMismatch as error:
+                self._trouble(agent, error)
+                return
+            self._take(calls.AgentJoined(agent, Resources.of(about["amounts"]), tasks=running))
+        self._roster.enter(agent)
+
+    def _lost_sight(self, agent: str, because: str) -> None:
+        if agent in self.core.agents:
+            self._take(calls.AgentUnreachable(agent, because))
+
+    def _gone(self, agent: str, because: str) -> None:
+        self._roster.strike(agent)
+        if agent in self.core.agents:
+            self._take(calls.AgentLost(agent, because))
+
+    def _all_out_of_sight(self) -> None:
+        """The link to the hub is cut; each agent says what it runs as soon as it is back."""
+        for agent in self.core.agents:
+            self._lost_sight(agent, "the link to the Dask scheduler is cut")
+
+    # -- to the agents ----------------------------------------------------------------------------------------------
+
+    def _launch(self, event: events.Launch) -> None:
+        cargo = self.cargo.pop(event.task)
+        function = self._roster.function_for(event.agent, cargo)
+        role = self.core.frameworks[event.framework].role
+        about = event.framework, role, dict(event.needs.amounts), self.core.settings.epoch
+        self._link.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments, about))
+
+    def _drop_tasks(self, frameworks: Sequence[str]) -> None:
+        """End all that some frameworks run or have left behind; they will never ask."""
+        kept = self.inheritance.kept_tasks()
+        for agent in self.core.agents.values():
+            tasks = [task.id for task in agent.tasks.values() if task.framework in frameworks]
+            tasks += [task for task, at in self._unacknowledged.items() if at == agent.name and task not in kept]
+            self._link.send(agent.name, ("drop", tasks))
+
+    # -- mail that nobody takes -------------------------------------------------------------------------------------
+
+    def _keep(self, framework: str, mail: list[Mail]) -> None:
+        """Keep results for a framework that may come back; let agents forget those of one that will not."""
+        if framework in self.core.frameworks:
+            self.inheritance.keep(framework, mail)
+        else:
+            self._acknowledge([event.task for event, _ in mail if isinstance(event, events.Updated)])
+
+    def _trouble(self, where: str, error: Exception) -> None:
+        self._complain(where, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+    def _complain(self, where: str, error: str, trace: str = "") -> None:
+        self._own_complaints.append(Complaint(self.now_us(), "", where, error, trace))

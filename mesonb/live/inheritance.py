@@ -1,0 +1,82 @@
+"""Inheritance: what masters before this one left: the cargo of tasks that still run, and results that nobody has had yet.
+
+Agents hand it over when a leader is new to them. It is kept until the framework registers again; then its tasks are
+handed to ``on_registered`` with their arguments, and what ended meanwhile follows as updates. Filled on the master's
+loop; ``recall`` is called on the thread of a framework, because unpickling runs whatever its cell defined.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Collection
+from typing import Any
+
+from mesonb.core import events
+from mesonb.core.calls import RunningTask
+from mesonb.core.records import TaskState
+from mesonb.errors import TaskGone
+from mesonb.frameworks.base import TaskHandle
+
+#: An event for a framework, with the pickled outcome of a task that ended.
+Mail = tuple[events.Event, bytes]
+
+
+class Inheritance:
+    """What one master has inherited and not handed on yet."""
+
+    def __init__(self) -> None:
+        self._functions: dict[bytes, bytes] = {}  #: pickled, by digest
+        self._cargo: dict[str, tuple[bytes, bytes]] = {}  #: by task: the digest of its function, its pickled arguments
+        self._known: dict[str, tuple[str, RunningTask]] = {}  #: by task: its agent, and what that said of it
+        self._kept: dict[str, list[Mail]] = {}  #: by framework
+
+    def bring(self, functions: dict[bytes, bytes], tasks: list[tuple[str, bytes, bytes]]) -> None:
+        """Take the cargo that an agent hands over."""
+        self._functions |= functions
+        self._cargo |= {task: (digest, arguments) for task, digest, arguments in tasks}
+
+    def note(self, agent: str, running: Collection[RunningTask]) -> None:
+        """Note what an agent says it runs, as far as its cargo was handed over."""
+        self._known |= {task.task: (agent, task) for task in running if task.task in self._cargo}
+
+    def framework_of(self, task: str) -> str:
+        """Return whose task it is; nothing if it was handed on already, or is none of these."""
+        return self._known[task][1].framework if task in self._known else ""
+
+    def recall(self, task: str) -> TaskHandle | None:
+        """Return the handle of a task, once; what cannot be read in this kernel says so where it is used."""
+        known = self._known.pop(task, None)
+        if known is None:
+            return None
+        digest, arguments = self._cargo.pop(task)
+        agent, found = known
+        try:
+            function, (args, kwargs) = pickle.loads(self._functions[digest]), pickle.loads(arguments)
+            because = ""
+        except Exception as error:  # noqa: BLE001 - a class that this kernel does not define yet, for one
+            because = f"its arguments cannot be read in this kernel: {type(error).__name__}: {error}"
+            function, args, kwargs = _unreadable, (), {}
+        return TaskHandle(task, function, args, kwargs, found.needs, agent, TaskState.RUNNING, because)
+
+    def keep(self, framework: str, mail: list[Mail]) -> None:
+        """Keep for a framework that is not here what it cannot be told otherwise: how its tasks ended."""
+        ended = [(event, content) for event, content in mail if isinstance(event, events.Updated) and event.state.terminal]
+        if ended:
+            self._kept.setdefault(framework, []).extend(ended)
+
+    def claim(self, framework: str) -> list[Mail]:
+        """Hand over what was kept for a framework."""
+        return self._kept.pop(framework, [])
+
+    def kept_tasks(self) -> set[str]:
+        """Return the tasks whose end is kept for a framework."""
+        return {event.task for mail in self._kept.values() for event, _ in mail if isinstance(event, events.Updated)}
+
+    def forget_all_but(self, frameworks: Collection[str]) -> list[str]:
+        """Drop what was kept for frameworks that will not come any more; return the tasks."""
+        gone = [name for name in self._kept if name not in frameworks]
+        return [event.task for name in gone for event, _ in self._kept.pop(name) if isinstance(event, events.Updated)]
+
+
+def _unreadable(*_: Any) -> None:
+    raise TaskGone("the function of a task that another kernel launched could not be read here")
