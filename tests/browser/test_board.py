@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from tests.browser.lab import Notebook
+from tests.browser.lab import Notebook, browser_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.timeout(240)]
 
 SHARE_A_CLUSTER = """
-import time
+import ctypes, time
 import mesonb as mb
 
-master = mb.Master(agents=[mb.Resources(cpus=2, mem="1GB")] * 2, name="NAME")
+master = mb.Master(agents=[mb.Resources(cpus=2, mem="1GB")] * 2, name="board-test")
 
 def work(seconds):
     time.sleep(seconds)
@@ -21,72 +21,110 @@ small = mb.Resources(cpus=0.5, mem="100MB")
 sweep = master.register(mb.Queue(needs=small), name="sweep", role="research")
 etl = master.register(mb.Queue(needs=small), name="etl", role="ops")
 for queue in (sweep, etl):
-    queue.map(work, [0.05] * 20_000)
+    queue.map(work, [0.03 + 0.01 * (n % 7) for n in range(40_000)])
 master
 """
-BUSY = {
-    "asleep": "time.sleep(12)",
-    "in a Python loop": "end = time.monotonic() + 12\nwhile time.monotonic() < end:\n    sum(range(1000))",
+AFTERWARDS = """
+print("paused", master.snapshot().paused, "weight", master.weights["research"])
+master.resume()
+master.weights["research"] = 1
+"""
+CELLS = {
+    "show": SHARE_A_CLUSTER,
+    "asleep": "time.sleep(14)",
+    "in a Python loop": "end = time.monotonic() + 14\nwhile time.monotonic() < end:\n    sum(range(1000))",
+    "held by a C call": "ctypes.PyDLL(None).sleep(6)",  # a PyDLL's functions keep the interpreter's lock
+    "afterwards": AFTERWARDS,
+    "end": "master.close(cluster=True)",
 }
-AFTERWARDS = 'print("paused", master.snapshot().paused, "weight", master.weights["research"])'
-END = "master.close(cluster=True)"
-FRAMES, FRAMES_WITHIN_S = 25, 5
+CELL = {name: number for number, name in enumerate(CELLS)}
+FRAMES, FRAMES_WITHIN_S = 20, 7
 ACK_WITHIN_S = 1.5
+
+#: Lets a test close the board's sockets and refuse new ones, as a server without the extension would.
+COUNT_SOCKETS = """
+const Real = window.WebSocket;
+window.__sockets = [];
+window.WebSocket = class extends Real {
+  constructor(url, ...rest) {
+    const ours = String(url).includes('/mesonb/');
+    super(ours && window.__refuse ? String(url).replace('/session/', '/nowhere/') : url, ...rest);
+    if (ours) window.__sockets.push(this);
+  }
+};
+"""
+CUT_SOCKETS = "window.__refuse = true; for (const socket of window.__sockets) socket.close()"
+
+
+@pytest.fixture(scope="module")
+def opened(lab, chromium_path):
+    """A notebook whose first cell shares a cluster and shows its board; the cluster ends with the last test."""
+    with browser_page(chromium_path) as page:
+        page.add_init_script(COUNT_SOCKETS)
+        notebook = Notebook(page, lab, "board", list(CELLS.values()))
+        try:
+            notebook.run_to_end(CELL["show"])
+            yield notebook
+        finally:
+            notebook.until_status("idle", 30)
+            notebook.run_to_end(CELL["end"])
 
 
 @pytest.fixture
-def notebook(page, lab, request):
-    """A notebook whose first cell shares a cluster and shows its board; the cluster ends with the test."""
-    busy = BUSY[request.param]
-    name = re.sub(r"\W+", "-", request.node.name).strip("-")[-40:]
-    cells = [SHARE_A_CLUSTER.replace("NAME", name), busy, AFTERWARDS, END]
-    opened = Notebook(page, lab, name, cells)
-    try:
-        opened.run_to_end(0)
-        opened.until(lambda: opened.board().get("transport") == "ws", 30, "the board is live by WebSocket")
-        yield opened
-    finally:
-        opened.run_to_end(3)
+def notebook(opened):
+    """The same, with the board live and nothing paused."""
+    opened.until_status("idle", 30)
+    opened.run_to_end(CELL["afterwards"])
+    opened.until(lambda: opened.board().get("state") == "live", 30, "the board is live")
+    return opened
 
 
 def acks(notebook):
     return int(notebook.board().get("acks", 0))
 
 
-def keep_busy(notebook):
-    notebook.run(1)
+def keep_busy(notebook, how):
+    notebook.run(CELL[how])
     notebook.until_status("busy", 5)
 
 
-def still_busy(notebook):
+def still_busy(notebook, how):
     """Whether the cell runs yet; the kernel's own word is no help here, as it says idle after each comm message."""
-    return notebook.counter(1) is None
+    return notebook.counter(CELL[how]) is None
 
 
-@pytest.mark.parametrize("notebook", list(BUSY), indirect=True)
-def test_frames_come_and_controls_act_while_the_kernel_is(notebook):
-    keep_busy(notebook)
-    first = notebook.frames()
+@pytest.mark.parametrize("how", ["asleep", "in a Python loop"])
+def test_frames_come_and_controls_act_while_the_kernel_is(notebook, how):
+    assert notebook.board()["transport"] == "ws"
+    keep_busy(notebook, how)
+    first, acked = notebook.frames(), acks(notebook)
     notebook.until(lambda: notebook.frames() >= first + FRAMES, FRAMES_WITHIN_S, f"{FRAMES} more frames")
-    assert still_busy(notebook)
+    assert still_busy(notebook, how)
 
     notebook.page.click(".mesonb .pause")
-    notebook.until(lambda: acks(notebook) == 1, ACK_WITHIN_S, "the pause is acknowledged")
+    notebook.until(lambda: acks(notebook) == acked + 1, ACK_WITHIN_S, "the pause is acknowledged")
     notebook.until(lambda: notebook.board()["paused"] == "true", ACK_WITHIN_S, "the board says paused")
-    assert still_busy(notebook)
+    assert still_busy(notebook, how)
 
     weight = notebook.page.get_by_label("Weight of role research", exact=True)
     weight.fill("3")
     weight.press("Enter")
-    notebook.until(lambda: acks(notebook) == 2, ACK_WITHIN_S, "the weight is acknowledged")
-    assert still_busy(notebook)
+    notebook.until(lambda: acks(notebook) == acked + 2, ACK_WITHIN_S, "the weight is acknowledged")
+    assert still_busy(notebook, how)
 
-    notebook.until_status("idle", 20)
-    notebook.run_to_end(2)
-    assert "paused True weight 3.0" in notebook.output(2)
+    notebook.until(lambda: not still_busy(notebook, how), 30, "the cell has ended")
+    notebook.run_to_end(CELL["afterwards"])
+    assert "paused True weight 3.0" in notebook.output(CELL["afterwards"])
 
 
-@pytest.mark.parametrize("notebook", ["asleep"], indirect=True)
+def test_the_board_says_stale_while_nothing_can_come(notebook):
+    """A C call that keeps the interpreter's lock stops every thread of the kernel; the board must not look live."""
+    notebook.run(CELL["held by a C call"])
+    notebook.until(lambda: notebook.board()["state"] == "stale", 5, "the board says stale")
+    assert "2 s" in notebook.page.locator(".mesonb .badge").get_attribute("title")
+    notebook.until(lambda: notebook.board()["state"] == "live", 15, "the board is live again")
+
+
 def test_what_the_board_shows_is_what_the_master_has(notebook):
     page = notebook.page
     assert page.get_by_role("img", name=re.compile("^2 agents")).count() == 1
@@ -99,34 +137,18 @@ def test_what_the_board_shows_is_what_the_master_has(notebook):
     notebook.until(lambda: "cpus" in page.locator(".mesonb .told").inner_text(), 5, "an agent's contents in words")
 
 
-@pytest.mark.parametrize("notebook", ["asleep"], indirect=True)
-def test_with_its_server_extension_gone_the_board_goes_on_by_comm_even_while_busy(notebook):
-    """Cut the WebSocket, and refuse every new one: what is left is the widget's comm."""
-    cut = "for (const s of window.__sockets) s.close(); window.__refuse = true"
-    notebook.page.add_init_script(COUNT_SOCKETS)
-    notebook.page.reload()
-    notebook.ready()
-    notebook.run_to_end(0)
-    notebook.until(lambda: notebook.board().get("transport") == "ws", 30, "the board is live by WebSocket")
-    notebook.page.evaluate(cut)
+def test_the_saved_notebook_keeps_a_still_picture(notebook):
+    output = notebook.output(CELL["show"])
+    assert "text/html" in output and "<svg" in output and "text/plain" in output
+
+
+def test_without_the_server_extension_the_board_goes_on_by_comm_even_while_busy(notebook):
+    notebook.page.evaluate(CUT_SOCKETS)
     notebook.until(lambda: notebook.board()["transport"] == "comm", 15, "frames come by comm")
-    keep_busy(notebook)
-    first = notebook.frames()
+    keep_busy(notebook, "asleep")
+    first, acked = notebook.frames(), acks(notebook)
     notebook.until(lambda: notebook.frames() >= first + FRAMES, FRAMES_WITHIN_S, f"{FRAMES} more frames by comm")
-    before = acks(notebook)
     notebook.page.click(".mesonb .pause")
-    notebook.until(lambda: acks(notebook) == before + 1, ACK_WITHIN_S, "the pause is acknowledged by comm")
-    assert still_busy(notebook) and notebook.board()["transport"] == "comm"
-
-
-#: Lets a test close a page's board sockets and refuse new ones, as a server without the extension would.
-COUNT_SOCKETS = """
-const Real = window.WebSocket;
-window.__sockets = [];
-window.WebSocket = class extends Real {
-  constructor(url, ...rest) {
-    super(String(url).includes('/mesonb/') && window.__refuse ? String(url).replace('/session/', '/nowhere/') : url, ...rest);
-    if (String(url).includes('/mesonb/')) window.__sockets.push(this);
-  }
-};
-"""
+    notebook.until(lambda: acks(notebook) == acked + 1, ACK_WITHIN_S, "the pause is acknowledged by comm")
+    assert still_busy(notebook, "asleep") and notebook.board()["transport"] == "comm"
+    notebook.until(lambda: not still_busy(notebook, "asleep"), 30, "the cell has ended")
