@@ -17,7 +17,7 @@ from mesonb.core.master import MasterCore
 #: At least so many steps lie between two checkpoints, so many checkpoints are aimed at, and this is all they may take.
 #: Writing one costs as much as five thousand steps at 1,000 agents, reading it half of that.
 EVERY = 1000
-CHECKPOINTS = 300
+CHECKPOINTS = 400
 CHECKPOINTS_BYTES = 200_000_000
 
 
@@ -64,7 +64,8 @@ class Moments:
         if near is None or not place * self.every <= near_steps <= steps:
             near, near_steps = self._kept[place].restore(), place * self.every
         for number in range(near_steps, steps):
-            again(near, self.log.steps[number], number + 1)
+            step = self.log.steps[number]
+            near.step(step.call, step.now_us)  # what follows was compared when this was opened
         return near
 
     def _keep(self, core: MasterCore) -> None:

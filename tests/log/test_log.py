@@ -272,6 +272,12 @@ def test_a_checkpoint_from_a_stranger_runs_nothing() -> None:
     packed = base64.b85encode(zlib.compress(pickle.dumps(Evil()))).decode()
     with pytest.raises(LogError, match="builtins.eval.*do not trust"):
         Checkpoint.from_text(packed).restore()
+    borrowed = (
+        b"cmesonb.core.log\npartial\n(cmesonb.core.log\ncalls\ntR."  # what a core's module imports is no part of a core
+    )
+    packed = base64.b85encode(zlib.compress(borrowed)).decode()
+    with pytest.raises(LogError, match="mesonb.core.log.partial, which is no class of a master"):
+        Checkpoint.from_text(packed).restore()
     packed = base64.b85encode(zlib.compress(pickle.dumps(5))).decode()
     with pytest.raises(LogError, match="holds a int"):
         Checkpoint.from_text(packed).restore()
