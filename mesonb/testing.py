@@ -223,7 +223,7 @@ def _of_role(core: MasterCore, dice: Random) -> calls.Call:
 
 
 _MAKERS: list[Callable[[MasterCore, Random], calls.Call]] = [
-    _accept, _accept, _accept, _decline, _update, _update, _update, _joined, _joined,
+    *[_accept] * 8, *[_subscribe] * 3, _decline, _update, _update, _update, _joined, _joined,
     lambda core, dice: calls.AgentLost(_some(dice, core.agents, AGENTS), dice.choice(("", "power"))),
     lambda _, dice: calls.Subscribe(dice.choice((*FRAMEWORKS, "")), dice.choice((*ROLES, ""))),
     _subscribe, _of_role, _accept_all, _upkeep, _away, _away,

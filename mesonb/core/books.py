@@ -10,13 +10,15 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from random import Random
 
 from mesonb.core.calls import REFUSE_US, TaskInfo
 from mesonb.core.order import Client, Order
 from mesonb.core.records import Agent, Filter, Framework, Offer, Reserved, Role, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources, less, shared_part
+from mesonb.core.settings import Settings, Wrong
+
+__all__ = ["Books", "Settings", "Wrong"]
 
 #: A filter never lasts longer: 365 days, as in Apache Mesos.
 MAX_REFUSE_US = 365 * 86_400 * 1_000_000
@@ -24,30 +26,6 @@ MAX_REFUSE_US = 365 * 86_400 * 1_000_000
 ENDED_KEPT = 10_000
 #: When an offer ends that never does.
 NEVER_US = 2**62
-
-
-class Wrong(Exception):
-    """A call that makes no sense. Raised before anything was changed; ``step`` answers ``Rejected``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a master is made with; part of every recording."""
-
-    seed: int = 0
-    offer_timeout_us: int = 30_000_000  #: an unanswered offer is rescinded after this; 0: never, as in Apache Mesos
-    offer_size: Resources | None = None  #: the most that one offer holds; None is all that is free
-    epoch: int = 1  #: which leader of this cluster this is; part of every offer's id
-    #: Apache Mesos's own pacing: all agents are allocated at once, every so often. 0: whenever something changed.
-    allocation_interval_us: int = 0
-    allocate_on_recovery: bool = True  #: with an interval: also when something came back. Apache Mesos: False
-    grace_us: int | None = None  #: guarantees are met by revocation, after this time; None: never
-    agent_order: str = "changed"  #: "changed": as they changed; "joined": as they joined; "shuffled": by the dice
-    min_allocatable: tuple[Resources, ...] = ()  #: an offer holds at least one of these
-    not_shared: tuple[str, ...] = ()  #: resources that count for nobody's share
-    gpus_on_request: bool = False  #: agents with gpus are offered only to frameworks that say they can use "gpus"
-    agent_timeout_us: int = 75_000_000  #: an agent that is unreachable for so long is lost; Apache Mesos: 75 s to notice
-    failover_timeout_us: int = 600_000_000  #: a framework that is disconnected for so long is unregistered
 
 
 class Books:
@@ -69,6 +47,7 @@ class Books:
         self.away: dict[str, int] = {}  #: frameworks that are disconnected, and when they are given up
         self.incarnations: dict[str, int] = {}  #: how often each name has ever registered
         self.total = NOTHING
+        self.optimistic = settings.concurrency == "optimistic"
         self.order = Order(frozenset(settings.not_shared))
         self.by_bit: dict[int, Framework] = {}  #: each framework has a bit of its own while it is here
         self.active = 0  #: the frameworks that want offers, one bit each
@@ -174,7 +153,9 @@ class Books:
     def open_offer(self, agent: Agent, framework: Framework, resources: Resources) -> Offer:
         """Move resources from free into a new offer; offered counts as allocated."""
         free = agent.free
-        if resources is free:
+        if self.optimistic:
+            agent.offered |= framework.client.bits
+        elif resources is free:
             agent.free = NOTHING
         else:
             assert resources and resources <= free, f"{resources} granted of {free} on {agent.name}"
@@ -183,10 +164,14 @@ class Books:
         name, timeout_us = f"{self._offer_prefix}{number}", self.settings.offer_timeout_us
         ends_us = self.now_us + timeout_us if timeout_us else NEVER_US
         offer = Offer(name, framework.name, agent.name, resources, self.now_us, ends_us)
-        if agent.reserved_free:
+        if agent.reserved_free and not self.optimistic:
             offer.reserved = self._use_reserved(agent, framework, resources)
         self.offers[name] = agent.offers[name] = framework.offers[name] = offer
-        self.order.allot(framework.client, resources)
+        if self.optimistic:
+            offer.changes = agent.changes
+            self.order.charge(framework.client, NOTHING, counted=True)
+        else:
+            self.order.allot(framework.client, resources)
         if timeout_us:
             self.unanswered.append(offer)
         return offer
@@ -195,7 +180,11 @@ class Books:
         """Move what an offer holds back to free."""
         agent, framework = self.agents[offer.agent], self.frameworks[offer.framework]
         del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
-        self._give_back(agent, framework, offer.resources, offer.reserved)
+        if self.optimistic:
+            agent.offered &= ~framework.client.bits
+            self.dirty[agent.name] = None
+        else:
+            self._give_back(agent, framework, offer.resources, offer.reserved)
         self._forget_answered_at_times()
 
     def _forget_answered_at_times(self) -> None:
@@ -266,7 +255,7 @@ class Books:
         self, agent: Agent, framework: Framework, offers: list[Offer], left: Resources, launches: tuple[TaskInfo, ...]
     ) -> None:
         """Turn offers of one agent into tasks, and what is ``left`` of them into free resources."""
-        paid = not agent.reserved and all(not offer.reserved for offer in offers)
+        paid = not self.optimistic and not agent.reserved and all(not offer.reserved for offer in offers)
         for offer in offers:
             if paid:  # what the tasks need stays on the framework's account
                 del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
@@ -283,6 +272,7 @@ class Books:
         name, needs = launch.task, launch.needs
         task = Task(name, framework.name, agent.name, needs, TaskState.STAGING, self.now_us)
         self.tasks[name] = agent.tasks[name] = framework.tasks[name] = task
+        agent.changes += 1
         if not paid:
             agent.free -= needs
             task.reserved = self._use_reserved(agent, framework, needs)
@@ -295,6 +285,7 @@ class Books:
         agent, framework = self.agents[task.agent], self.frameworks[task.framework]
         del self.tasks[task.id], agent.tasks[task.id], framework.tasks[task.id]
         self.end_unseen(task.id, state)
+        agent.changes += 1
         self._give_back(agent, framework, task.needs, task.reserved)
         self._run(framework, task.needs, -1)
         count(framework, state.value)

@@ -101,6 +101,8 @@ def first_why(core: Limits, framework: Framework, agent: Agent) -> Why | None:
     else:
         part = agent.free
     bit = framework.client.bits
+    if agent.offered & bit:
+        return Why.OWN_OFFER
     if agent.filtered & bit and part <= framework.filters[agent.name].refused:
         return Why.FILTER
     if agent.tried & bit and agent.tried_us == core.now_us and core.on_recovery:

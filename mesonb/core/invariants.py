@@ -2,19 +2,19 @@
 
 from mesonb.core.books import Books, add_up, each, outermost
 from mesonb.core.order import Client
-from mesonb.core.records import TERMINAL, TaskState
+from mesonb.core.records import TERMINAL, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources
 
 
 def check(core: Books) -> None:
     """Assert that every resource is in exactly one place and every total is the sum of its parts."""
     for agent in core.agents.values():
-        held = add_up(offer.resources for offer in agent.offers.values()) + add_up(
+        held = _offered(core, agent.offers) + add_up(
             t.needs for t in agent.tasks.values()
         )
         assert agent.free + held == agent.total, f"{agent.name}: {agent.free} free + {held} held is not {agent.total}"
     for framework in core.frameworks.values():
-        held = add_up(offer.resources for offer in framework.offers.values())
+        held = _offered(core, framework.offers)
         held += add_up(task.needs for task in framework.tasks.values())
         assert framework.allocated == held, f"{framework.name}: {framework.allocated} in the books, {held} held"
         held = add_up(task.needs for task in framework.tasks.values())
@@ -32,6 +32,11 @@ def check(core: Books) -> None:
     _check_filters(core)
     _check_order(core)
     _check_reservations(core)
+
+
+def _offered(core: Books, offers: dict[str, Offer]) -> Resources:
+    """What offers hold: in the optimistic mode nothing, since the same is offered to several."""
+    return NOTHING if core.optimistic else add_up(offer.resources for offer in offers.values())
 
 
 def _check_indexes(core: Books) -> None:
@@ -70,7 +75,8 @@ def _check_filters(core: Books) -> None:
     for framework in core.frameworks.values():
         assert not framework.filters.keys() - core.agents.keys()
         for name, refusal in framework.filters.items():
-            assert name in core.ends[refusal.until_us, framework.name]
+            end = (refusal.until_us, framework.name)
+            assert name in core.ends.get(end, ()) or (*end, name) in core.after_batch
     assert {(until_us, name) for until_us, _, name in core.timers} >= core.ends.keys()
 
 

@@ -81,7 +81,7 @@ class Limits(Books):
         if agent.blocked_of is not free:
             agent.blocked, agent.blocked_of = 0, free
         tried = agent.tried if agent.tried_us == self.now_us and self.on_recovery else 0
-        return self.active & ~(agent.blocked | tried)
+        return self.active & ~(agent.blocked | tried | agent.offered)
 
     def portion(self, agent: Agent, framework: Framework, *, guaranteed: bool = False) -> Resources:
         """Return what of the agent may be offered to the framework: all that is free, less, or nothing."""
@@ -101,7 +101,7 @@ class Limits(Books):
     def _try_again(self, agent: Agent) -> None:
         """Look at an agent again in the next instant, if some of those tried in this one would have it."""
         if agent.tried_us == self.now_us and self.on_recovery and not agent.closed:
-            for bit in each(agent.tried & self.active & ~agent.blocked):
+            for bit in each(agent.tried & self.active & ~(agent.blocked | agent.offered)):
                 if self.portion(agent, self.by_bit[bit]):
                     self.again[agent.name] = None
                     return

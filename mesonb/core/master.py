@@ -18,7 +18,7 @@ from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
-from mesonb.core.resources import Resources
+from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.units import show_duration
 from mesonb.core.upkeep import Upkeep
 
@@ -201,6 +201,8 @@ class MasterCore(Upkeep):
     def _accept(self, call: calls.Accept) -> list[Event]:
         framework, offers, held, needed = self._checked(call)
         agent = self.agents[offers[0].agent]
+        if self.optimistic:
+            return self._settle(call, framework, offers, agent)
         left = held - needed
         count(framework, "accepted" if call.launches else "declined", len(offers))
         self.spend_offers(agent, framework, offers, left, call.launches)
@@ -212,6 +214,27 @@ class MasterCore(Upkeep):
             for launch in call.launches:
                 self.limit_time(self.tasks[launch.task], agent.max_task_us)
         return [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in call.launches]
+
+    def _settle(self, call: calls.Accept, framework: Framework, offers: list[Offer], agent: Agent) -> list[Event]:
+        """Launch what has not been taken since it was offered; the rest is lost to a conflict, and says so."""
+        moved = self.settings.conflict == "sequence" and any(offer.changes != agent.changes for offer in offers)
+        fits, free = [], NOTHING if moved else agent.free
+        for launch in call.launches:
+            if launch.needs <= free:
+                free -= launch.needs
+                fits.append(launch)
+        if self.settings.settle == "all" and len(fits) < len(call.launches):
+            fits = []
+        count(framework, "accepted" if call.launches else "declined", len(offers))
+        self.spend_offers(agent, framework, offers, NOTHING, tuple(fits))
+        if not call.launches:
+            self.add_filter(framework, agent.name, add_up(offer.resources for offer in offers), call.refuse_us)
+        out: list[Event] = [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in fits]
+        for launch in [launch for launch in call.launches if launch not in fits]:
+            count(framework, "conflicts")
+            self.end_unseen(launch.task, TaskState.LOST)
+            out.append(events.Updated(framework.name, launch.task, TaskState.LOST, f"conflict: others took what it needs of {agent.name}"))
+        return out
 
     def _accept_all(self, call: calls.AcceptAll) -> list[Event]:
         """Check every part before any is carried out: then none can fail."""

@@ -77,6 +77,7 @@ class Offer:
     made_us: int
     expires_us: int
     reserved: Reserved | None = None  #: which part of it comes from reservations
+    changes: int = 0  #: optimistic: its agent's, when it was made
 
 
 @dataclass(slots=True)
@@ -107,6 +108,8 @@ class Agent:
     tasks: dict[str, Task] = field(default_factory=dict)
     tried_us: int = -1  #: the instant that ``tried`` speaks of
     tried: int = 0  #: frameworks offered this agent in that instant, one bit each
+    offered: int = 0  #: optimistic: frameworks that hold an offer of it, one bit each
+    changes: int = 0  #: how many tasks have started or ended here
     filtered: int = 0  #: frameworks with a filter on this agent, one bit each
     blocked: int = 0  #: those of them known to refuse ``blocked_of``
     blocked_of: Resources | None = None  #: what was free when ``blocked`` was begun

@@ -12,6 +12,7 @@ from enum import Enum
 from mesonb.core import events
 from mesonb.core.resources import Resources
 from mesonb.core.resources import show as shown
+from mesonb.core.units import show_duration
 
 
 def told(event: events.Event) -> str:
@@ -27,6 +28,10 @@ def told(event: events.Event) -> str:
             return f"update  {event.task} {event.state.value}" + _because(event.because)
         case events.Rescinded():
             return f"rescind {event.offer} from {event.framework}" + _because(event.because)
+        case events.Revoked():
+            return f"revoke  {event.task} of {event.framework}, killed at {show_duration(event.kill_us)}" + _because(
+                event.because
+            )
         case events.AgentGone():
             return f"gone    {event.agent}, {event.framework} is told" + _because(event.because)
         case events.Subscribed():

@@ -3,7 +3,15 @@
 import pytest
 
 from mesonb.core.calls import (
-    Accept, AcceptAll, AgentJoined, Drain, Reconcile, Subscribe, TaskInfo, TaskUpdate, Undrain,
+    Accept,
+    AcceptAll,
+    AgentJoined,
+    Drain,
+    Reconcile,
+    Subscribe,
+    TaskInfo,
+    TaskUpdate,
+    Undrain,
 )  # fmt: skip
 from mesonb.core.events import Kill, Launch, OfferMade, Rejected, Rescinded, Revoked, Updated
 from mesonb.core.records import TaskState
