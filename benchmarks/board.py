@@ -154,7 +154,7 @@ def report(kind: str, bench: Bench) -> dict[str, float]:
             f"{state:<8} {found['fps']:>8.1f} {found['control_ms']:>12.1f} {found['panels_cpu']:>18.1f} "
             f"{found['kernel_cpu']:>10.1f} {found['browser_cpu']:>11.1f}"
         )
-    assert all(found["fps"] > 2 for found in figures.values()), "frames came in every state"
+    assert all(found["fps"] > 0.5 for found in figures.values()), "frames came in every state"
     assert all(found["control_ms"] < 1500 for found in figures.values()), "controls were answered in every state"
     return {f"fps_{state}_vs_idle": round(figures[state]["fps"] / figures["idle"]["fps"], 3) for state in BUSY}
 
