@@ -28,7 +28,7 @@ logger = logging.getLogger("mesonb")
 
 NAME = "mesonb-hub"
 #: What a peer may be.
-KINDS = ("agent", "leader")
+KINDS = ("agent", "leader", "standby", "kernel")
 #: How often everybody is asked whether it is there. ``dask.config``: mesonb.ping.
 PING = "1s"
 #: An agent that has not answered so many pings is silent.
@@ -130,7 +130,7 @@ class Hub(SchedulerPlugin):
                 "install the same mesonb everywhere, and start the cluster again"
             )
             return {"refused": "VersionMismatch", "because": because}
-        wanted = ("name", "id", "who") if introduction.get("kind") == "leader" else ("name",)
+        wanted = ("name",) if introduction.get("kind") in ("agent", "kernel") else ("name", "id", "who")
         if introduction.get("kind") not in KINDS or not all(isinstance(introduction.get(part), str) for part in wanted):
             return {
                 "refused": "ClusterError",
@@ -150,25 +150,40 @@ class Hub(SchedulerPlugin):
             self._leave(before)
             before.comm.abort()
         if line.kind == "leader" and (old := self.leader):
-            self._leave(old)
+            del self.lines[old.name]
+            self.leader = None
             old.comm.abort()
 
     def _enter(self, line: Line) -> dict[str, Any]:
         self.lines[line.name] = line
         if line.kind == "leader":
-            self.epoch += 1
-            self.leader = line
-            for other in list(self.lines.values()):
-                self._announce(other)
+            self._crown(line)
+        elif line.kind == "standby":
+            self._crown_a_standby()
         else:
             self._agents[line.about.get("address", "")] = line.name
             self._announce(line)
         agents = [other.name for other in self.lines.values() if other.kind == "agent"]
         return {"epoch": self.epoch, "agents": agents, "workers": len(self.scheduler.workers)}
 
+    def _crown(self, line: Line) -> None:
+        """Let a master lead from now on."""
+        self.epoch += 1
+        self.leader = line
+        for other in list(self.lines.values()):
+            self._announce(other)
+
+    def _crown_a_standby(self) -> None:
+        """Let whoever has stood by for longest lead, if nobody does."""
+        waiting = next((line for line in self.lines.values() if line.kind == "standby"), None)
+        if waiting and not self.leader:
+            waiting.kind = "leader"
+            waiting.say(("lead", self.epoch + 1))
+            self._crown(waiting)
+
     def _announce(self, line: Line) -> None:
-        """Tell an agent who leads."""
-        if self.leader and line.kind == "agent":
+        """Tell an agent, or another kernel, who leads."""
+        if self.leader and line.kind in ("agent", "kernel"):
             line.say(("leader", self.epoch, self.leader.about["id"]))
 
     def _heard(self, line: Line) -> None:
@@ -205,6 +220,7 @@ class Hub(SchedulerPlugin):
         del self.lines[line.name]
         if line is self.leader:
             self.leader = None
+            self._crown_a_standby()
         elif self.leader:
             self.leader.say(("cut", line.name))
 
@@ -216,6 +232,11 @@ class Hub(SchedulerPlugin):
         if name and self.leader and not replaced:
             self.leader.say(("gone", name))
 
+    def _depose(self, line: Line) -> None:
+        """Let go of a leader that does not answer, since another stands by."""
+        self._leave(line)
+        line.comm.abort()
+
     # -- time -----------------------------------------------------------------------------------------------------
 
     async def _ping(self) -> None:
@@ -224,6 +245,8 @@ class Hub(SchedulerPlugin):
                 line.ping()
                 if line.missed == MISSED_MOST and self.leader and line.kind == "agent":
                     self.leader.say(("silent", line.name))
+            if self.leader and self._silent(self.leader) and any(line.kind == "standby" for line in self.lines.values()):
+                self._depose(self.leader)
             if self.leader:
                 self._led_s = time.monotonic()
             elif self.idle_s is not None and time.monotonic() - self._led_s > self.idle_s:

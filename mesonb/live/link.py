@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from distributed import Client
+from distributed.security import Security
 
 from mesonb.errors import BadValue, MasterExists, MesonbError, Unreachable
 from mesonb.live.agent import Agent
@@ -34,13 +35,19 @@ class Link:
     peer: Peer | None = None
     client: Any = None
 
-    def __init__(self, address: str, security: Any, leader_id: str, on_message: Callable[[str, Message], None]) -> None:
-        self.address, self.security, self.leader_id = address, security, leader_id
+    def __init__(
+        self, address: str, security: Any, leader_id: str, on_message: Callable[[str, Message], None], kind: str = "leader",
+    ) -> None:  # fmt: skip
+        self.address, self.security, self.leader_id = address, security or Security(), leader_id  # type: ignore[no-untyped-call]
         self._on_message = on_message
+        self.kind = kind  #: "leader", or "standby" until the hub says otherwise
         self.epoch = 0
 
-    async def attach(self) -> None:
-        """Connect, check, lead; then let every worker become an agent."""
+    async def attach(self, *, ours: bool) -> None:
+        """Lead. A cluster that is not ours is looked at first, and its workers become agents."""
+        if ours:  # it has been told apart by its versions, and has hub and agents
+            await self.lead()
+            return
         await self._connect()
         await self._check_versions()
         await self.client.register_plugin(Hub())
@@ -51,8 +58,8 @@ class Link:
         """Ask the hub for the lead; MasterExists if somebody else has it."""
         try:
             self.peer = await dial(
-                self.address, self.client.security.get_connection_args("client"),
-                {"kind": "leader", "name": self.leader_id, "id": self.leader_id, "who": _who()}, self._on_message, REACH_S,
+                self.address, (self.client or self).security.get_connection_args("client"),
+                {"kind": self.kind, "name": self.leader_id, "id": self.leader_id, "who": _who()}, self._on_message, REACH_S,
             )  # fmt: skip
         except MasterExists as error:
             raise MasterExists(
@@ -60,6 +67,10 @@ class Link:
                 "master.close(); mb.Master(name='mine') starts a local cluster of your own"
             ) from None
         self.epoch = self.peer.welcome["epoch"]
+
+    def crowned(self, epoch: int) -> None:
+        """Note that the hub lets this master lead, which has stood by."""
+        self.kind, self.epoch = "leader", epoch
 
     def send(self, to: str, *messages: Message) -> None:
         """Send messages to a peer; lost when the link is cut, so whoever needs an answer asks again."""
@@ -83,10 +94,10 @@ class Link:
             await asyncio.sleep(0.2)
         return False
 
-    async def expected(self) -> int:
-        """Count the Dask workers, each of which becomes an agent."""
-        identity = await self.client.scheduler.identity(n_workers=-1)
-        return len(identity["workers"])
+    @property
+    def expected(self) -> int:
+        """How many Dask workers there were, each of which becomes an agent."""
+        return int(self.peer.welcome["workers"]) if self.peer else 0
 
     async def close(self) -> None:
         """Give up the lead."""

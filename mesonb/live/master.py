@@ -16,13 +16,14 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
-from mesonb.core.books import Settings
+from mesonb.core.log import Log
+from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
-from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
@@ -32,6 +33,7 @@ from mesonb.live.hearing import Hearing
 from mesonb.live.link import Link, address_of
 from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
+from mesonb.session import settings_from
 
 #: How long a cluster may take to be looked at and given its plugins.
 ATTACH_S = 60
@@ -50,8 +52,10 @@ class Master(Hearing):
     """A master of real agents: ``Master()`` for a local cluster, ``Master(client_or_address)`` for any Dask cluster.
 
     ``agents`` is a number of equal agents or a list of their resources, for a local cluster only; ``name`` tells several
-    local clusters apart. An agent that does not answer is lost after ``agent_timeout``; a framework whose kernel is gone
-    is waited for, while its tasks run on, for ``failover_timeout``.
+    local clusters apart. ``rules`` are the master's settings (``core.settings.Settings``) as people write them: an agent
+    that does not answer is lost after ``agent_timeout``; a framework whose kernel is gone is waited for, while its tasks
+    run on, for ``failover_timeout``. With ``standby`` it leads as soon as nobody else does; frameworks may be registered
+    before.
     """
 
     kind = "master"
@@ -75,8 +79,7 @@ class Master(Hearing):
 
     def __init__(
         self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
-        allocator: Allocator | None = None, offer_size: Resources | None = None, offer_timeout: float | str = "30s",
-        agent_timeout: float | str = "75s", failover_timeout: float | str = "10min", seed: int = 0,
+        standby: bool = False, allocator: Allocator | None = None, **rules: Any,
     ) -> None:  # fmt: skip
         if hasattr(self, "core"):
             return  # the same one again
@@ -91,16 +94,12 @@ class Master(Hearing):
         self._thread = LoopThread("mesonb-master")
         self._loop = self._thread.loop
         try:
-            self._reach(cluster, agents, name)
-            settings = Settings(
-                seed, parse_duration(offer_timeout), offer_size, self._link.epoch,
-                agent_timeout_us=parse_duration(agent_timeout), failover_timeout_us=parse_duration(failover_timeout),
-            )  # fmt: skip
-            super().__init__(settings, allocator)
+            self._reach(cluster, agents, name, "standby" if standby else "leader")
+            super().__init__(settings_from({**rules, "epoch": self._link.epoch}), allocator)
             self._prepare()
             self._thread.call(self._start)
-            expected = self.local.agents if self.local else self._thread.wait_for(self._link.expected(), ATTACH_S)
-            self._roster.wait_for(expected)
+            if not standby:
+                self._roster.wait_for(self.local.agents if self.local else self._link.expected)
         except BaseException:
             self._unreach()
             raise
@@ -109,14 +108,14 @@ class Master(Hearing):
         Master._open[self._key] = self
         atexit.register(self._abandon)
 
-    def _reach(self, cluster: Any, agents: int | Sequence[Resources] | None, name: str) -> None:
+    def _reach(self, cluster: Any, agents: int | Sequence[Resources] | None, name: str, kind: str) -> None:
         """Attach to the cluster; a local one that ends just now is waited for, and another one started."""
         for last in (False, True):
             self.local = find_or_start(sizes(agents), name) if cluster is None else None
             address, security = (self.local.address, None) if self.local else address_of(cluster)
-            self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard)
+            self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard, kind)
             try:
-                self._thread.wait_for(self._link.attach(), ATTACH_S)
+                self._thread.wait_for(self._link.attach(ours=self.local is not None), ATTACH_S)
             except Unreachable:
                 if last or not self.local or not self.local.gone_within(GONE_S):
                     raise
@@ -203,6 +202,8 @@ class Master(Hearing):
     def __repr__(self) -> str:
         if self.closed:
             return f"<{self.id}, closed>"
+        if not self.leads:
+            return f"<{self.id} of {self._link.address}: stands by>"
         return f"<{self.id} of {self._link.address}: {len(self.core.agents)} agents, {len(self.core.tasks)} tasks>"
 
     # -- the loop -------------------------------------------------------------------------------------------------
@@ -210,6 +211,20 @@ class Master(Hearing):
     def _start(self) -> None:
         self._reading = asyncio.ensure_future(self._stay_linked())
         self._looking = asyncio.ensure_future(self._look_around())
+        if self.leads:
+            self._turn()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the master that leads, and not one that stands by."""
+        return self._link.kind == "leader"
+
+    def _crowned(self, epoch: int) -> None:
+        """Lead, after having stood by: with new books, and what was posted meanwhile."""
+        self._link.crowned(epoch)
+        with self.lock:
+            self.core = MasterCore(replace(self.core.settings, epoch=epoch), self.core.allocator)
+            self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
         self._turn()
 
     def _turn(self) -> None:
@@ -288,6 +303,9 @@ class Master(Hearing):
 
     def _heard(self, whom: str, message: Message) -> None:
         """Put what the hub or an agent says into the inbox, behind what was posted before."""
+        if message[0] == "lead" and not whom:
+            self._crowned(message[1])
+            return
         self._inbox.append(((whom, *message), b""))
         if not self._awake:
             self._awake = True

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from distributed import Client
 
 import mesonb as mb
 from mesonb.core.invariants import check
@@ -75,7 +76,8 @@ def test_a_link_that_is_cut_is_restored_and_tasks_run_on(master, queue):
 def test_an_agent_whose_link_is_cut_is_unreachable_and_comes_back_with_its_tasks(master, queue):
     run = queue.submit(rest, None, 0.5)
     wait_for(lambda: run.task and run.task.running, 10, "a running task")
-    master._link.client.run_on_scheduler(cut_agents)
+    with Client(master._link.address, set_as_default=False) as client:
+        client.run_on_scheduler(cut_agents)
     assert run.result(20) is None
     assert run.losses == 0
     steps = [type(step.call).__name__ for step in master.log.steps]

@@ -137,3 +137,57 @@ def test_a_stopped_agent_is_unreachable_then_back_then_given_up(quick, tmp_path)
     assert not lab.results
     with quick.lock:
         check(quick.core)
+
+
+def test_a_master_that_stands_by_takes_over_with_what_was_registered_there(tmp_path):
+    path = str(tmp_path / "a")
+    other, said = kernel(f"""
+        import mesonb as mb
+        from tests.live.test_recovery import Waiters
+        master = mb.Master(agents=2, name="standby")
+        master.register(Waiters([(1, {path!r})]), name="lab")
+        print("registered", flush=True)
+        input()
+    """)
+    assert said == "registered"
+    begun(tmp_path, 1)
+    with mb.Master(agents=2, name="standby", standby=True) as second:
+        assert "stands by" in repr(second)
+        lab = second.register(Waiters(), name="lab")
+        assert not second.core.agents
+        other.kill()
+        other.wait()
+        wait_for(lambda: len(second.core.agents) == 2, 10, "the agents to join the second")
+        assert second.leads
+        assert second.core.settings.epoch == 2
+        wait_for(lambda: "lab/task-1" in lab.tasks, 10, "the task to be handed over")
+        (tmp_path / "a").touch()
+        assert wait_for(lambda: lab.results, 10, "its result") == {1: 1}
+    second.close(cluster=True)
+
+
+def test_a_leader_that_hangs_is_deposed_and_is_not_believed_when_it_is_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_MESONB__PING", "200ms")
+    other, said = kernel("""
+        import mesonb as mb
+        master = mb.Master(agents=1, name="hangs")
+        print("leads", flush=True)
+        input()
+        master.wait_until(lambda: master.complaints)
+        print(master.complaints[0].error, flush=True)
+        input()
+    """)
+    try:
+        assert said == "leads"
+        with mb.Master(agents=1, name="hangs", standby=True) as second:
+            os.kill(other.pid, signal.SIGSTOP)
+            wait_for(lambda: second.leads and second.core.agents, 20, "the second to lead")
+            os.kill(other.pid, signal.SIGCONT)
+            print(file=other.stdin, flush=True)
+            assert "another master leads" in other.stdout.readline()
+            queue = second.register(mb.Queue(needs=SMALL), name="queue")
+            assert queue.submit(double, 4).result(20) == 8
+    finally:
+        other.kill()
+        other.wait()
+    second.close(cluster=True)
