@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mesonb.core import calls, events
 from mesonb.core.books import Settings
+from mesonb.core.explain import explain
 from mesonb.core.invariants import check
 from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
@@ -39,6 +40,10 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "reserve": ("Reserve", ("agent", "role")),
     "unreserve": ("Unreserve", ("agent", "role")),
     "allocator": ("SetAllocator", ("name",)),
+    "unreachable": ("AgentUnreachable", ("agent", "because")),
+    "disconnect": ("Disconnect", ("framework",)),
+    "drain": ("Drain", ("agent", "because")),
+    "undrain": ("Undrain", ("agent",)),
     "pause": ("Pause", ()),
     "resume": ("Resume", ()),
 }
@@ -137,6 +142,32 @@ class Scenario:
 
     _do_launch = _do_accept
 
+    def _do_gang(self, words: list[str]) -> list[str]:
+        """Accept on several agents together or nowhere: each part reads as an accept, with ``and`` between them."""
+        parts, part = [], list[str]()
+        for word in [*words, "and"]:
+            if word != "and":
+                part.append(word)
+            else:
+                offers, by, options, launches = self._reply(part)
+                tasks = tuple(launch(by, label, given) for label, given in launches)
+                parts.append(filled(calls.Accept, options, framework=by, offers=offers, launches=tasks))
+                part = []
+        return self._send(calls.AcceptAll(parts[0].framework, tuple(parts)))
+
+    def _do_back(self, words: list[str]) -> list[str]:
+        """Let an agent answer again; it says which tasks it still runs."""
+        if not words:
+            raise BadValue("which agent, and what does it run? Write: back agent-1 F1/t1 F1/t2")
+        running = [self.core.tasks[task] for task in words[1:] if task in self.core.tasks]
+        known = tuple(calls.RunningTask(task.id, task.framework, task.needs) for task in running)
+        return self._send(calls.AgentBack(words[0], known))
+
+    def _do_reconcile(self, words: list[str]) -> list[str]:
+        if not words:
+            raise BadValue("whose tasks? Write: reconcile F1, or: reconcile F1 F1/t1")
+        return self._send(calls.Reconcile(words[0], tuple(words[1:])))
+
     def _do_decline(self, words: list[str]) -> list[str]:
         if any(word.endswith(":") for word in words):
             raise BadValue("a decline launches nothing; write accept")
@@ -191,6 +222,15 @@ class Scenario:
 
     def _do_show(self, words: list[str]) -> list[str]:
         return show(self.core, words)
+
+    def _do_explain(self, words: list[str]) -> list[str]:
+        """Say why: of a framework, a role, a task, an offer or an agent; of a framework on one agent where two are named."""
+        if not 1 <= len(words) <= 2:
+            raise BadValue("explain whom? Write: explain F1, or: explain F1 agent-2")
+        said = explain(self.core, *words)
+        if said is None:
+            raise BadValue(f"nothing here is called {words[0]!r}")
+        return repr(said).splitlines()
 
     # -- calls and what follows ---------------------------------------------------------------------------------------
 
