@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,9 +65,11 @@ class Lab:
         assert self.process.poll() is None, (self.home / "jupyter.log").read_text()
         found = self.runtime / f"jpserver-{self.process.pid}.json"
         try:
-            return json.loads(found.read_text())
-        except (OSError, ValueError):
+            info = json.loads(found.read_text())
+            socket.create_connection(("127.0.0.1", info["port"]), timeout=1).close()
+        except (OSError, ValueError):  # no file yet, half a file, or nobody listens yet
             return None
+        return info
 
     def close(self) -> None:
         """Stop the server and the kernels it started."""

@@ -44,12 +44,11 @@ def jupyter(tmp_path_factory):
 def _started(process, info, log):
     assert process.poll() is None, log.read_text()
     try:
-        at = json.loads(info.read_text())["port"]
-    except (OSError, ValueError):
+        at = {"port": json.loads(info.read_text())["port"], "runtime": str(info.parent)}
+        made = call(at, "api/kernels", method="POST", body="{}")
+    except (OSError, ValueError):  # no file yet, half a file, or nobody listens yet
         return None
-    runtime = str(info.parent)
-    made = call({"port": at, "runtime": runtime}, "api/kernels", method="POST", body="{}")
-    return {"port": at, "runtime": runtime, "kernel": json.loads(made.body)["id"]}
+    return {**at, "kernel": json.loads(made.body)["id"]}
 
 
 def call(jupyter, path, token=TOKEN, **options):
