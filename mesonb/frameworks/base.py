@@ -75,13 +75,15 @@ class TaskHandle:
 
     def result(self) -> Any:
         """Return what the function returned; raise what it raised, or TaskGone where there is neither."""
-        if self.finished and not (self.outcome and self.outcome.error):
-            return self.outcome.value if self.outcome else None
+        if self.finished and self.outcome and not self.outcome.error:
+            return self.outcome.value
         if self.finished and self.outcome:
             raise TaskFailed(f"{self.id} finished, but {self.outcome.traceback}") from self.outcome.error
         if self.failed:
             outcome = self.outcome or Outcome()
             raise TaskFailed(f"{self.id} failed: {self.because}\n{outcome.traceback}".rstrip()) from outcome.error
+        if self.finished:  # it ended while no master led, or while this framework was away
+            raise TaskGone(f"{self.id} finished, and its result was told to nobody; run it again")
         raise TaskGone(f"{self.id} is {self.state.value}" + (f": {self.because}" if self.because else ""))
 
     def __repr__(self) -> str:
