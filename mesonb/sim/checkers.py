@@ -43,7 +43,12 @@ class Checkers:
         elif isinstance(call, calls.AgentJoined | calls.AgentBack):
             self._adopt(core, call)
         for event in followed:
-            self._follow(event)
+            if isinstance(call, calls.Reconcile):
+                self._agree(event)
+            else:
+                self._follow(event)
+        if isinstance(call, calls.AgentJoined | calls.AgentBack):
+            self._believe(core, call)
         self._compare(
             core,
             dict.fromkeys(_names((call, *followed), "agent")),
@@ -101,6 +106,20 @@ class Checkers:
                 self._close(event.offer)
             case _:
                 pass
+
+    def _believe(self, core: MasterCore, call: calls.AgentJoined | calls.AgentBack) -> None:
+        """Note the states of which nobody was told, because their framework is not here."""
+        for found in call.tasks:
+            if found.task in self.live:
+                self.states[found.task] = core.tasks[found.task].state
+            elif found.state.terminal and core.ended.get(found.task) is found.state:
+                self.states.setdefault(found.task, found.state)
+
+    def _agree(self, event: events.Event) -> None:
+        """An answer about a task's state is what was told before; of an unknown task, that it is lost."""
+        if isinstance(event, events.Updated):
+            told = self.states.get(event.task, TaskState.LOST)
+            assert event.state is told, f"{event.task} is {told.value}, and is said to be {event.state.value}"
 
     def _adopt(self, core: MasterCore, call: calls.AgentJoined | calls.AgentBack) -> None:
         """Enter the tasks that an agent said it runs and the master believes; one that had ended must not live again."""

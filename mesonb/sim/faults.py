@@ -31,7 +31,12 @@ class Faults:
     master_failover: float = 0.005  #: a new master knows only what agents and frameworks tell it
     new_weight: float = 0.01  #: an operator gives a role another weight
     pause: float = 0.005  #: an operator stops the cycles for a while
-    revocation: float = 0.01  #: a role is given, or loses, a guarantee that may need resources back, staging tasks' too
+    revocation: float = (
+        0.01  #: a role is given a guarantee for a while, which may need resources back, staging tasks' too
+    )
+    new_limit: float = 0.005  #: a role may have no more than so much for a while
+    drain: float = 0.005  #: an agent is emptied, and used again later
+    new_allocator: float = 0.003  #: another allocation module decides from now on
     # for each framework, every second
     scheduler_failover: float = 0.002  #: its scheduler is dead for a while, then a standby registers under its name
     cell_rerun: float = 0.002  #: its cell is run again: new code under the same name, at once

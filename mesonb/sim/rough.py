@@ -8,7 +8,7 @@ ignores what it was told before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,10 +36,10 @@ MAY_REPEAT = (calls.Accept, calls.Decline, calls.KillTask)
 class RoughSimulation(Simulation):
     """A simulation in which the chance given decides what happens to every message."""
 
-    def __init__(self, chance: Chance, agent_timeout_us: int, failover_timeout_us: int, **settings: Any) -> None:
+    def __init__(self, chance: Chance, timing: Mapping[str, int | None], **settings: Any) -> None:
         self.chance = chance
         self.checkers = Checkers()
-        self.masters: list[tuple[MasterCore, Log]] = []  #: those that were before this one
+        self.past: list[Log] = []  #: what the masters before this one recorded
         self.machines: dict[str, Resources] = {}  #: every agent that was ever there
         self.down: dict[str, int] = {}  #: dead agents, and which of their deaths this is
         self.silent: set[str] = set()  #: agents that neither hear nor are heard (membership only)
@@ -50,9 +50,7 @@ class RoughSimulation(Simulation):
         self._unheard: dict[str, calls.TaskUpdate] = {}  #: the last word of a task that no master has heard yet
         self._link_us: dict[str, int] = {}  #: when the last message on a framework's link to the master arrives
         super().__init__(**settings)
-        self.core.settings = self.log.settings = replace(
-            self.core.settings, agent_timeout_us=agent_timeout_us, failover_timeout_us=failover_timeout_us
-        )
+        self.core.settings = self.log.settings = replace(self.core.settings, **timing)
 
     # -- agents -------------------------------------------------------------------------------------------------------
 
@@ -93,7 +91,7 @@ class RoughSimulation(Simulation):
     def fail_over(self) -> None:
         """Let another master lead. It knows nothing; what was on its way from or to the one before is void."""
         settings = replace(self.core.settings, epoch=self.core.settings.epoch + 1)
-        self.masters.append((self.core, self.log))
+        self.past.append(self.log)
         with self.lock:
             self.core = MasterCore(settings, type(self.core.allocator)())
             self.log = Log(settings, type(self.core.allocator).__name__, self.core)
@@ -106,12 +104,6 @@ class RoughSimulation(Simulation):
         """Let a scheduler find the new master."""
         if not driver.superseded:
             self.post([calls.Subscribe(driver.name, driver.role)])
-
-    def reconcile(self, driver: Driver, believed: Sequence[str]) -> None:
-        """Tell a scheduler which of the tasks that it believed to run no agent has told the new master of."""
-        for task in believed:
-            if task in driver.tasks and task not in self.core.tasks:
-                self._mail_to(driver.name, events.Updated(driver.name, task, TaskState.LOST, "no agent knows it"))
 
     def _step(self, call: calls.Call) -> list[events.Event]:
         followed = super()._step(call)

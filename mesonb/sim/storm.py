@@ -16,6 +16,7 @@ from functools import partial
 from random import Random
 
 from mesonb.core.allocator import Allocator
+from mesonb.core.allocators import MODULES
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.core.units import SECOND_US, parse_duration, show_duration
@@ -31,8 +32,6 @@ CALM = "2h"
 BUSY = 0.5
 MOST_CHORES = 20_000
 MEAN_CHORE_S = 20.0
-#: Faults that the record names and the core has no calls for yet.
-NOT_YET = ("revocation",)
 ROLES = ("*", "lab", "eng", "ops")
 
 
@@ -99,10 +98,14 @@ class _Storm:
         self.until_us = until_us
         self.chance = Chance(faults or Faults().swarm(dice), seed)
         totals = [dice.choice(_MACHINES) for _ in range(agents)]
+        self.modules = MODULES | ({type(allocator).__name__: type(allocator)} if allocator else {})
         self.rough = RoughSimulation(
             self.chance,
-            agent_timeout_us=dice.choice((10, 30)) * SECOND_US,
-            failover_timeout_us=dice.choice((5, 600)) * SECOND_US,
+            {
+                "agent_timeout_us": dice.choice((10, 30)) * SECOND_US,
+                "failover_timeout_us": dice.choice((5, 600)) * SECOND_US,
+                "grace_us": dice.choice((0, 5 * SECOND_US, None)),
+            },
             agents=totals,
             seed=seed,
             allocator=allocator,
@@ -162,8 +165,8 @@ class _Storm:
     def _replayed(self) -> str:
         """Replay what each master recorded, and return one digest of all."""
         seal = hashlib.sha256()
-        for core, log in [*self.rough.masters, (self.rough.core, self.rough.log)]:
-            log.replay(MasterCore(log.settings, type(core.allocator)()))
+        for log in [*self.rough.past, self.rough.log]:
+            log.replay(MasterCore(log.settings, self.modules[log.allocator]()))
             seal.update(log.digest().encode())
         return seal.hexdigest()
 

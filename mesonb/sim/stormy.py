@@ -126,8 +126,10 @@ class Stormy(Framework):
         number = self.flying.pop(task.id, None)
         if number is None:
             self.ledger.wrong.append(f"{task.id} ended, and this scheduler never knew it")
-        elif task.finished:
+        elif task.finished and task.outcome:
             self.ledger.done.add(number)
+            if task.result() != number:
+                self.ledger.wrong.append(f"{task.id} finished, and its result is {task.result()!r}, not {number}")
         else:
             self.todo.append(number)
             if self.quiet:

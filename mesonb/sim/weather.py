@@ -10,7 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 from mesonb.core import calls
-from mesonb.core.resources import Resources
+from mesonb.core.allocators import MODULES
+from mesonb.core.resources import NOTHING, Resources
+from mesonb.frameworks.driver import Driver
 from mesonb.sim.faults import Faults
 from mesonb.sim.rough import RoughSimulation
 from mesonb.sim.stormy import Ledger, Stormy
@@ -20,6 +22,8 @@ SECOND_US = 1_000_000
 AGENT_AWAY_S = 60.0
 SCHEDULER_AWAY_S = 20.0
 PAUSE_S = 10.0
+ROLE_S = 60.0
+GRACE_S = 20.0
 JUMP_S = 90.0
 #: How long an agent may be silent before the master finds that it does not answer.
 UNANSWERED_S = 5.0
@@ -175,9 +179,31 @@ class Weather:
         if self.chance.strikes("new_weight"):
             role = self.chance.dice.choice(self.ledgers).role
             self.rough.weights[role] = self.chance.dice.choice((0.5, 1, 2, 10))
+        if self.chance.strikes("new_allocator"):
+            self.rough.post([calls.SetAllocator(self.chance.dice.choice(sorted(MODULES)))])
+        self._to_roles()
+        if self.chance.strikes("drain") and self.rough.core.agents:
+            name = self.chance.dice.choice(list(self.rough.core.agents))
+            self.rough.post([calls.Drain(name, self.chance.while_us(GRACE_S))])
+            self._later(AGENT_AWAY_S, partial(self._undrain, name))
         if self.chance.strikes("pause") and not self.rough.core.paused:
             self.rough.pause()
             self._later(PAUSE_S, self.rough.resume)
+
+    def _to_roles(self) -> None:
+        """Give a role a guarantee or a limit of up to half the cluster, for a while."""
+        dice, total = self.chance.dice, self.rough.core.total
+        for fault, make in (("revocation", calls.SetGuarantee), ("new_limit", calls.SetLimit)):
+            if self.chance.strikes(fault):
+                role = dice.choice(self.ledgers).role
+                some = Resources.of({name: dice.randrange(1 + n // 2) for name, n in total.amounts.items()})
+                self.rough.post([make(role, some)])
+                self._later(ROLE_S, partial(self.rough.post, [make(role, NOTHING)]))
+
+    def _undrain(self, name: str) -> None:
+        agent = self.rough.core.agents.get(name)
+        if agent and agent.closed:
+            self.rough.post([calls.Undrain(name)])
 
     def _fail_over(self) -> None:
         """Another master leads: agents and schedulers find it one after another; what none of them knows is lost."""
@@ -187,7 +213,12 @@ class Weather:
             self._later(FOUND_S, partial(rough.greet, name))
         for driver in rough.drivers.values():
             self._later(FOUND_S, partial(rough.subscribe_again, driver))
-            rough.engine.after(int(RECONCILED_S * SECOND_US), partial(rough.reconcile, driver, list(driver.tasks)))
+            rough.engine.after(int(RECONCILED_S * SECOND_US), partial(self._reconcile, driver, tuple(driver.tasks)))
+
+    def _reconcile(self, driver: Driver, believed: tuple[str, ...]) -> None:
+        """Ask what became of the tasks that a scheduler believed to run when the master failed."""
+        if asked := [task for task in believed if task in driver.tasks]:
+            self.rough.send(driver, [calls.Reconcile(driver.name, tuple(asked))])
 
 
 class _Once:
