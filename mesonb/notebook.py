@@ -27,6 +27,7 @@ def install() -> None:
     Session.__repr__ = describe  # type: ignore[method-assign, assignment]
     Session._repr_mimebundle_ = show  # type: ignore[attr-defined]
     Session.watch = watch  # type: ignore[attr-defined]
+    Session.export = export  # type: ignore[attr-defined]
     Session.begun = staticmethod(serve)
 
 
@@ -71,6 +72,13 @@ def watch(session: Session, panel: str = "board") -> Session | Chart:
     if panel not in PANELS:
         raise BadValue(f"no panel is called {panel!r}; there are {', '.join(PANELS)}")
     return session if panel == "board" else Chart(session, panel)
+
+
+def export(session: Session, path: str, title: str = "") -> str:
+    """Write what a session did to one HTML file that plays it with no kernel, and return its path."""
+    from mesonb.panels.export import write_player
+
+    return str(write_player(session, path, title))
 
 
 class Chart:

@@ -27,7 +27,7 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "mesonb.live": SHELL,
     "mesonb.panels": (
         "mesonb.session", "mesonb.errors", "mesonb.core.snapshot", "mesonb.core.units",
-        "mesonb.core.calls", "mesonb.core.events", "mesonb.core.log", "mesonb.core.telling",  # what happened, and its words
+        "mesonb.core.resources", "mesonb.core.calls", "mesonb.core.events", "mesonb.core.log", "mesonb.core.telling",  # plain data
     ),
 }
 

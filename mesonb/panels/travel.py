@@ -73,7 +73,7 @@ class Travel:
         self._played_s = 0.0  #: when the last refresh was, while it plays
         self.slider = Slider(
             title="seconds since the start", start=0, end=length_s, value=0, step=length_s / STOPS, sizing_mode="stretch_width",
-            format="0,0.000", show_value=True,
+            format="0,0.000", bar_color="#56B4E9",
         )  # fmt: skip
         self.play = Toggle(label="Play", width=70)
         self.speed = Select(title="", value="1", options=SPEEDS, width=80)

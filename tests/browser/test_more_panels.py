@@ -1,0 +1,183 @@
+"""Charts in a real browser: each is drawn, in light and dark, with nothing fetched from elsewhere; recordings are travelled."""
+
+import pytest
+
+import mesonb as mb
+from mesonb.panels.apps import PANELS
+from mesonb.panels.export import write_player
+from mesonb.panels.server import PanelServer
+from mesonb.sim import normal
+from tests.browser.lab import Notebook, browser_page
+from tests.helpers import wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+
+def train(rate):
+    return rate
+
+
+class Descent(mb.Framework):
+    """Reports iterations, and has a mistake in it."""
+
+    def on_registered(self, tasks):
+        self.iteration = 0
+        self.descend()
+
+    def descend(self):
+        self.iteration += 1
+        self.progress(iteration=self.iteration, total=60, loss=1 / self.iteration)
+        self.call_later("1s", self.descend)
+
+    def on_offers(self, offers):
+        raise ValueError("a mistake in a cell")
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Three roles on five agents; one agent is lost, two tasks are killed."""
+    sim = mb.Simulation(agents=5, seed=1, latency="20ms")
+    sim.runs_for(train, normal("8s", "3s"), execute=False)
+    for name, role in (("sweep", "research"), ("etl", "ops"), ("lab", "ops")):
+        sim.register(mb.Queue(needs=mb.Resources(cpus=1, mem="2GB")), name=name, role=role).map(train, range(60))
+    sim.register(Descent(), name="descent", role="science")
+    sim.run("20s")
+    sim.lose_agent("agent-3")
+    for task in list(sim.drivers["lab"].tasks)[:2]:
+        sim.drivers["lab"].kill(task)
+    sim.run("20s")
+    return sim
+
+
+@pytest.fixture(scope="module")
+def panels(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        server = PanelServer("our-kernel", base_url="/user/x/").start()
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def chart(chromium_path, panels):
+    """Open a chart of a session as the relay would: with the token. Complaints of the page fail the test."""
+    heard = []
+    with browser_page(chromium_path, extra_http_headers={"Authorization": f"token {panels.token}"}) as page:
+        own = f"//127.0.0.1:{panels.connection.port}/"
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda asked: None if own in asked.url or asked.url.startswith(("data:", "blob:")) else heard.append(asked.url))
+
+        def opened(name, session, theme="light"):
+            page.goto(f"http:{own.rstrip('/')}{panels.prefix}/{name}?session={session.id}&theme={theme}")
+            page.wait_for_function("window.Bokeh?.documents?.[0]?.is_idle", timeout=30_000)
+            return page
+
+        yield opened
+    assert not heard
+
+
+#: What is to be read on each chart.
+READ = {
+    "timeline": ["sweep", "killed", "4 lost"],
+    "offers": ["sent", "accepted", "median answer"],
+    "frameworks": ["research", "a mistake in a cell"],
+    "allocation": ["next at", "In order of whose turn it is"],
+    "iterations": ["of 60", "each takes"],
+    "events": ["what followed", "TaskUpdate"],
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PANELS)
+def test_a_chart_is_drawn(chart, run, name, theme, tmp_path):
+    page = chart(name, run, theme)
+    for words in READ[name]:
+        page.get_by_text(words).first.wait_for(timeout=10_000)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}[theme]
+    if name not in ("frameworks", "events"):
+        assert page.locator("canvas").count() >= 1
+        assert len(page.screenshot(path=tmp_path / f"{name}-{theme}.png")) > 15_000, "something is drawn, not a blank page"
+
+
+def test_a_chart_goes_on_by_itself(chart, run):
+    page = chart("events", run)
+    run.pause()
+    page.get_by_text("pause", exact=True).first.wait_for(timeout=15_000)
+    page.get_by_placeholder("only what has this").fill("agent-3 ")
+    page.get_by_text("pause", exact=True).first.wait_for(state="hidden", timeout=15_000)
+    run.resume()
+
+
+def test_a_recording_is_travelled_by_its_buttons(chart, run):
+    replay = mb.replay(run.log)
+    page = chart("timeline", replay)
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("after call 0 of").wait_for(timeout=15_000)
+    page.get_by_role("button", name="+ call").click()
+    page.get_by_text("after call 1 of").wait_for(timeout=15_000)
+    page.get_by_role("button", name="+ cycle").click()
+    page.get_by_text("after call 1 of").wait_for(state="hidden", timeout=15_000)
+    assert replay.core.offers
+    page.get_by_role("button", name="Play").click()
+    before = replay.now_us()
+    until(page, lambda: replay.now_us() > before + 1_000_000, "a second has been played")
+
+
+def until(page, condition, what):
+    """Wait for a condition while the page goes on."""
+    return wait_for(lambda: (page.wait_for_timeout(20), condition())[1], 20, what)
+
+
+def test_an_exported_run_plays_with_no_kernel_and_no_network(chromium_path, run, tmp_path):
+    path = write_player(run, tmp_path / "run.html")
+    with browser_page(chromium_path) as page:
+        heard = []
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("console", lambda message: heard.append(message.text))
+        page.context.set_offline(True)
+        page.goto(f"{path.as_uri()}#t=10")
+        assert float(page.evaluate("document.body.dataset.at")) == 10_000
+        assert "sweep" in page.inner_text("#frameworks") and page.locator("#lines li").count() == 10
+        page.select_option("#speed", "10")
+        page.get_by_role("button", name="Play").click()
+        until(page, lambda: float(page.evaluate("document.body.dataset.at")) > 15_000, "five seconds have been played")
+        page.get_by_role("button", name="Pause").click()
+        page.locator("#at").fill("20500")
+        box = page.locator("#tasks").bounding_box()
+        page.mouse.move(box["x"] + 120, box["y"] + 6)
+        assert "launched at" in page.inner_text("#told")
+        assert not heard
+
+
+LIVE = """
+import time
+import mesonb as mb
+
+master = mb.Master(agents=[mb.Resources(cpus=2, mem="1GB")] * 2, name="charts")
+
+def work(seconds):
+    time.sleep(seconds)
+
+queue = master.register(mb.Queue(needs=mb.Resources(cpus=1, mem="100MB")), name="sweep", role="research")
+queue.map(work, [0.2] * 2000)
+master.watch("timeline")
+"""
+
+
+@pytest.mark.live
+def test_a_chart_in_a_cell_follows_a_live_master_while_the_kernel_is_busy(page, lab):
+    notebook = Notebook(page, lab, "charts", [LIVE, "time.sleep(8)", "master.close(cluster=True)"])
+    try:
+        notebook.run_to_end(0)
+        inside = page.frame_locator("iframe[title^='Timeline of']")
+        inside.get_by_text("finished").wait_for(timeout=30_000)
+        notebook.run(1)
+        notebook.until_status("busy", 5)
+        before = inside.get_by_text("finished").inner_text()
+        notebook.until(lambda: inside.get_by_text("finished").inner_text() != before, 5, "more tasks on the chart")
+        assert notebook.counter(1) is None, "the cell runs yet"
+        notebook.until(lambda: notebook.counter(1) is not None, 15, "the cell has ended")
+    finally:
+        notebook.run_to_end(2)
