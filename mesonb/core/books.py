@@ -153,10 +153,10 @@ class Books:
     def open_offer(self, agent: Agent, framework: Framework, resources: Resources) -> Offer:
         """Move resources from free into a new offer; offered counts as allocated."""
         free = agent.free
-        if self.optimistic:
-            agent.offered |= framework.client.bits
-        elif resources is free:
+        if resources is free and not self.optimistic:
             agent.free = NOTHING
+        elif self.optimistic:
+            agent.offered |= framework.client.bits
         else:
             assert resources and resources <= free, f"{resources} granted of {free} on {agent.name}"
             agent.free = free - resources
@@ -164,7 +164,7 @@ class Books:
         name, timeout_us = f"{self._offer_prefix}{number}", self.settings.offer_timeout_us
         ends_us = self.now_us + timeout_us if timeout_us else NEVER_US
         offer = Offer(name, framework.name, agent.name, resources, self.now_us, ends_us)
-        if agent.reserved_free and not self.optimistic:
+        if self.bounded and agent.reserved_free and not self.optimistic:
             offer.reserved = self._use_reserved(agent, framework, resources)
         self.offers[name] = agent.offers[name] = framework.offers[name] = offer
         if self.optimistic:

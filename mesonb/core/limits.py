@@ -57,6 +57,8 @@ class Limits(Books):
             client = self.order.first(wanted)
             assert client is not None, "an active framework stands in no line"
             framework = self.by_bit[client.bits]
+            if not (self.bounded or framework.terms or agent.filtered & client.bits):
+                return Grant(agent, framework, agent.free)  # what portion() would say, and nearly always the case
             part = self.portion(agent, framework, guaranteed=guaranteed)
             if part._amounts:
                 return Grant(agent, framework, part)
