@@ -50,13 +50,10 @@ class ExtendedLab(Lab):
 
 
 class BareLab(ExtendedLab):
-    """One where the Jupyter server's half is not switched on."""
+    """One where the Jupyter server's half is switched off, wherever it was switched on."""
 
-    def _prepare(self) -> None:
-        super()._prepare()
-        (self.home / "config" / "jupyter_server_config.d" / "mesonb.json").write_text(
-            json.dumps({"ServerApp": {"jpserver_extensions": {"mesonb.panels.jupyter": False}}})
-        )
+    def _command(self, base_url: str) -> list[str]:
+        return [*super()._command(base_url), "--ServerApp.jpserver_extensions={'mesonb.panels.jupyter': False}"]
 
 
 class NotebookSeven(ExtendedLab):
@@ -194,7 +191,7 @@ def test_two_pages_show_one_simulation_and_steer_it(lab, page) -> None:
 
 
 def test_a_call_that_holds_the_interpreter_is_named_and_nothing_vanishes(lab, page) -> None:
-    notebook = opened(page, lab, "held", ONE, "sum(range(500_000_000))")
+    notebook = opened(page, lab, "held", ONE, "sum(range(300_000_000))")
     notebook.run_to_end(0)
     notebook.until(lambda: page.evaluate(FRAMES) > 0, 20, "the board")
     notebook.run(1)
@@ -241,6 +238,7 @@ def test_without_a_notebook_or_a_kernel_the_reason_is_shown(lab, page) -> None:
     assert "no kernel" in page.locator(".mesonb-status button").get_attribute("title")
 
 
+@pytest.mark.slow
 def test_a_server_without_its_half_is_named_with_the_remedy(chromium_path, tmp_path) -> None:
     lab = BareLab(tmp_path)
     try:
