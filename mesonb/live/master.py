@@ -322,6 +322,8 @@ class Master(Hearing):
         """Read what the hub sends; find it again when the link is cut, or give the agents up."""
         while True:
             await self._link.read()
+            if self.closed:
+                return
             self._all_out_of_sight()
             self._turn()
             if not await self._link.relink():
