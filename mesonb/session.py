@@ -12,9 +12,10 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import fields
 from itertools import count
 from threading import RLock
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
 from mesonb.core import calls, events
@@ -106,7 +107,9 @@ class Amounts(MutableMapping[str, Resources]):
 
     def _said(self) -> dict[str, Resources]:
         with self._session.lock:
-            return {name: said for name, role in self._session.core.roles.items() if (said := getattr(role, self._what))}
+            return {
+                name: said for name, role in self._session.core.roles.items() if (said := getattr(role, self._what))
+            }
 
     def __getitem__(self, role: str) -> Resources:
         return self._said()[role]
@@ -196,7 +199,9 @@ class Session(ABC):
             with self.lock:
                 self.core.handed[name] = allocator
         elif not isinstance(allocator, Allocator | str):
-            raise BadValue(f"{allocator!r} is not an allocator; give mb.DRF(), or an object of your subclass of mb.Allocator")
+            raise BadValue(
+                f"{allocator!r} is not an allocator; give mb.DRF(), or an object of your subclass of mb.Allocator"
+            )
         self.post([calls.SetAllocator(name)])
 
     def snapshot(self) -> Snapshot:
@@ -210,7 +215,9 @@ class Session(ABC):
             found = explain(self.core, name, agent)
             if found is None or (agent and agent not in self.core.agents):
                 names = [*self.core.frameworks, *self.core.roles, *list(self.core.agents)[:10]]
-                raise NotThere(f"nothing here is called {agent if found else name!r}; there are: {', '.join(names) or 'none yet'}")
+                raise NotThere(
+                    f"nothing here is called {agent if found else name!r}; there are: {', '.join(names) or 'none yet'}"
+                )
         return found
 
     def framework(self, name: str) -> Framework:
@@ -269,6 +276,22 @@ def _mean_share(row: FrameworkRow, before: Mapping[str, int], span_us: int, tota
     """Return the largest fraction of any resource that its tasks held, averaged over a span."""
     areas = {name: area - before.get(name, 0) for name, area in row.held_us.items()}
     return max((area / (span_us * n) for name, area in areas.items() if (n := total.amounts.get(name))), default=0.0)
+
+
+def settings_from(rules: Mapping[str, Any]) -> Settings:
+    """Read a master's settings as people write them: times as "30s", names without their unit.
+
+    >>> settings_from({"offer_timeout": "10s", "allocate_on_recovery": False}).offer_timeout_us
+    10000000
+    """
+    known = {field.name.removesuffix("_us"): field.name for field in fields(Settings)}
+    read: dict[str, Any] = {}
+    for name, value in rules.items():
+        if name not in known:
+            raise BadValue(f"a master has no setting {name!r}; it has {', '.join(sorted(known))}")
+        is_time = known[name].endswith("_us") and value is not None
+        read[known[name]] = parse_duration(value) if is_time else value
+    return Settings(**read)
 
 
 def _default_name(framework: Framework) -> str:

@@ -12,14 +12,13 @@ from typing import Any
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
-from mesonb.core.books import Settings
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import take
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, Outcome, TaskHandle
 from mesonb.frameworks.driver import Driver
-from mesonb.session import Session
+from mesonb.session import Session, settings_from
 from mesonb.sim.agents import Duration, PretendAgents
 from mesonb.sim.engine import Engine
 from mesonb.sim.progress import SLICE, Progress
@@ -36,16 +35,17 @@ CHART_STEPS = 20
 class Simulation(Session):
     """A pretend cluster. ``agents`` is a number of equal ones, a list of their resources, or a mix: resources to number.
 
-    ``latency`` is how long a message takes, each way, on the links between master, agents and frameworks.
+    ``latency`` is how long a message takes, each way, on the links between master, agents and frameworks; ``rules`` are the
+    master's settings (``core.settings.Settings``) as people write them: ``offer_timeout="10s"``, ``allocation_interval="1s"``.
     """
 
     kind = "simulation"
 
     def __init__(
         self, agents: int | Iterable[Resources] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
-        allocator: Allocator | None = None, offer_size: Resources | None = None, offer_timeout: float | str = "30s",
+        allocator: Allocator | None = None, **rules: Any,
     ) -> None:  # fmt: skip
-        super().__init__(Settings(seed, parse_duration(offer_timeout), offer_size), allocator)
+        super().__init__(settings_from({"seed": seed, **rules}), allocator)
         self.seed = seed
         self.latency_us = parse_duration(latency)
         self.engine = Engine(self.latency_us)
