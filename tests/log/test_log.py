@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mesonb as mb
-from mesonb.core import calls, codec, events, log
+from mesonb.core import calls, checkpoint, codec, events, log
 from mesonb.core.books import Settings
 from mesonb.core.checkpoint import Checkpoint
 from mesonb.core.invariants import check
@@ -305,3 +305,29 @@ def test_a_trimmed_log_with_allocators_of_ones_own_is_opened_with_them(tmp_path)
     with pytest.raises(LogError, match="allocator of its own"):
         loaded.replay()
     assert take(mb.replay(loaded, allocator=LastFirst()).core) == take(sim.core)
+
+
+def test_allocators_handed_over_travel_in_memory_and_leave_their_place_in_a_file() -> None:
+    class Mine(mb.Allocator):
+        def cycle(self, view):
+            yield from ()
+
+    core = MasterCore()
+    core.handed = {"Mine": Mine(), "Other": Mine()}
+    twin = Checkpoint.of(core).restore()
+    assert [type(module) for module in twin.handed.values()] == [Mine, Mine]
+    elsewhere = Checkpoint.from_text(Checkpoint.of(core).text()).restore()
+    assert list(elsewhere.handed) == ["Mine", "Other"]
+    assert type(elsewhere.allocator) is type(core.allocator)
+    with pytest.raises(NotImplementedError):
+        checkpoint._at_place(0)  # it only stands for a place in the bytes
+
+
+def test_damage_in_a_compressed_recording_is_an_error(recorded, tmp_path) -> None:
+    path = tmp_path / "run.log.gz"
+    recorded.save(path)
+    packed = bytearray(path.read_bytes())
+    packed[len(packed) // 2 : len(packed) // 2 + 40] = bytes(40)
+    path.write_bytes(packed)
+    with pytest.raises(LogError, match="damaged|cannot be read"):
+        Log.load(path)

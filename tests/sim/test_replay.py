@@ -43,6 +43,12 @@ def test_any_moment_is_what_a_replay_from_the_start_gives(sim, monkeypatch) -> N
         assert take(core) == pictures[steps]
 
 
+def test_a_moment_by_its_time(sim) -> None:
+    moments = Moments(sim.log)
+    assert moments.at(30_000_000).now_us == sim.log.steps[moments.step_at(30_000_000) - 1].now_us
+    assert moments.at(-1).now_us == 0
+
+
 def test_forward_and_back(sim) -> None:
     replay = mb.replay(sim.log)
     replay.step_to(100)

@@ -162,3 +162,41 @@ def test_the_clock_counts_from_the_start() -> None:
         "offer-3  a -> F   cpus=1",
         "2 min",
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("fly", "'fly' is no command of a sorter; there are: activate"),
+        ("client a", "a client called a is here already"),
+        ("client weight=2", "which client"),
+        ("weight a", "write: weight PATH 2"),
+        ("allocate b cpus=1", "no client is called b; there are: a"),
+        ("release a cpus=1", "a holds nothing; it cannot release"),
+    ],
+)
+def test_what_is_no_command_of_a_sorter_is_explained(command, says) -> None:
+    with pytest.raises(BadValue, match=f"case:4: {says}"):
+        transcripts.parse(f"sorter\ntotal cpus=4\nclient a weight=2\n{command}", "case").run()
+
+
+def test_a_sorter_with_nobody_in_it() -> None:
+    told = answers("sorter\nclient a\ndeactivate a\nsort\nshow a\nremove a\nsort")
+    assert told == [["nobody", "a  0  0 allocations  nothing  inactive", "nobody"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("back", "which agent, and what does it run"),
+        ("reconcile", "whose tasks"),
+        ("explain", "explain whom"),
+        ("explain nobody", "nothing here is called 'nobody'"),
+        ("update F/t running from agent-3", "rejected"),
+    ],
+)
+def test_further_commands_are_explained(command, says) -> None:
+    try:
+        assert answers(command)[0][0].startswith(says)
+    except BadValue as error:
+        assert says in str(error)  # noqa: PT017 - one of the two, as the table says
