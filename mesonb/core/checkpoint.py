@@ -10,7 +10,6 @@ recording gives the allocator, and it begins anew there.
 from __future__ import annotations
 
 import base64
-import copyreg
 import io
 import pickle
 import zlib
@@ -33,7 +32,7 @@ _PLAIN = {
     "fractions": ("Fraction",),
     "random": ("Random",),
 }
-_NEW = getattr(copyreg, "__newobj__")  # noqa: B009 - pickle knows it by name, and typeshed does not
+_NEW = object().__reduce_ex__(2)[0]  # what pickle itself makes an object with, before its state is set
 _FAST = 1  # zlib's level: a checkpoint shrinks fivefold in the time that it took to write
 
 
