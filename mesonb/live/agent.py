@@ -20,6 +20,7 @@ from typing import Any
 
 import dask
 import distributed
+import psutil
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from mesonb.core.resources import Resources
@@ -27,6 +28,8 @@ from mesonb.errors import MesonbError
 from mesonb.live.child import FAILED, STARTED
 from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
+from mesonb.live.isolation import DEFAULT, choose
+from mesonb.live.usage import EVERY_S, Usage
 from mesonb.live.versions import ours
 
 logger = logging.getLogger("mesonb")
@@ -81,12 +84,16 @@ class Agent(WorkerPlugin):
         self._peer: Peer | None = None
         modules = dask.config.get("mesonb.preload", PRELOAD)
         folder = Path(worker.local_directory) / "mesonb"  # Dask removes it when this worker is dead
-        self.executors = Executors(folder, round(self.total.cpus), modules, self._said, self._died)
+        isolation = choose(dask.config.get("mesonb.isolation", DEFAULT))  # before the first process starts
+        self.executors = Executors(folder, round(self.total.cpus), modules, self._said, self._died, isolation)
+        self._usage = Usage()
         self._staying = asyncio.ensure_future(self._stay())
+        self._looking = asyncio.ensure_future(self._look())
 
     async def teardown(self, worker: Any) -> None:
         """Leave, with everything that runs."""
         self._staying.cancel()
+        self._looking.cancel()
         if self._peer:
             await self._peer.close()
         self.executors.close()
@@ -106,6 +113,19 @@ class Agent(WorkerPlugin):
                 logger.warning("%s is not at the hub: %s", self.agent, error)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, REDIAL_MOST_S)
+
+    async def _look(self) -> None:
+        """Report once a second what tasks use, and what the agent itself costs; looked at on another thread."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            running = {
+                task.id: pid
+                for number, pid in self.executors.warden.running.items()
+                if (task := self._by_number.get(number))
+            }
+            used = await self._loop.run_in_executor(None, self._usage.look, running)
+            amounts = {task: one.amounts for task, one in used.items()}
+            self._send_to(LEADER, ("used", amounts, self._usage.overhead.amounts))
 
     # -- what it is told --------------------------------------------------------------------------------------------
 
@@ -148,6 +168,9 @@ class Agent(WorkerPlugin):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "group": os.getpgrp(),
+            "isolation": [
+                (module.name, module.applied, module.says) for module in self.executors.warden.isolation.report
+            ],
             "versions": ours(),
         }
 
@@ -156,7 +179,7 @@ class Agent(WorkerPlugin):
             self.executors.learn(digest, function)
         self._count += 1
         self.tasks[task] = self._by_number[self._count] = Task(self._count, task, digest, arguments, about)
-        self.executors.run(self._count, digest, arguments)
+        self.executors.run(self._count, digest, arguments, Resources.of(about[2]))
 
     def _kill(self, name: str) -> None:
         task = self.tasks.get(name)
@@ -191,7 +214,8 @@ class Agent(WorkerPlugin):
                 self._loop.call_later(RUNNING_HELD_S, self._report_running)
             self._held.append(task)
         elif kind == FAILED:
-            self._ended(task, "failed", pickle.loads(content)[0], content)
+            because = self.executors.warden.why_failed(number, pickle.loads(content)[0])
+            self._ended(task, "failed", because, content)
         else:
             self._ended(task, "finished", "", content)
 
@@ -225,10 +249,10 @@ def declared() -> Resources | None:
 
 
 def whole_of(worker: Any) -> Resources:
-    """Take a worker of any other cluster as large as Dask takes it."""
+    """Take a worker of any other cluster as large as Dask takes it, without what the worker itself holds."""
     threads = worker.state.nthreads
     memory = getattr(worker.memory_manager, "memory_limit", None) or distributed.system.MEMORY_LIMIT
-    return Resources(cpus=threads, mem=int(memory))
+    return Resources(cpus=threads, mem=max(0, int(memory) - psutil.Process().memory_info().rss))
 
 
 assert sys.platform != "win32", "executors need fork; on Windows use a Simulation, or a cluster on Linux"

@@ -2,7 +2,9 @@
 
 Whoever is idle takes the next packet, so no task waits behind a running one. A packet is one datagram: the task's
 number on this agent, the digest of its function, and its pickled arguments, or the path of a file that holds them. A
-function comes from a file named by its digest, is unpickled once, and kept. Nothing here may import Dask.
+function comes from a file named by its digest, is unpickled once, and kept. With each start a child says what it weighs,
+so that what earlier tasks left in it is not charged to this one; and if that, or what the task asked for, is not as it
+was the last time, it waits until its agent has set the limits anew. Nothing here may import Dask.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +24,23 @@ from typing import Any
 
 import cloudpickle
 
-#: A packet: the task's number, the digest of its function, whether the rest is a path.
-PACKET = struct.Struct("<Q16s?")
+from mesonb.live.processes import weight
+
+#: A packet: the task's number, the digest of its function, whether the rest is a path, and a number that stands for its limits.
+PACKET = struct.Struct("<Q16s?Q")
 #: What a child says: a kind, the task's number, how many bytes follow.
 SAID = struct.Struct("<BQQ")
-STARTED, DONE, FAILED = 1, 2, 3
+STARTED, DONE, FAILED, WAITING = 1, 2, 3, 4
+#: What a child that waits is told.
+GO = b"g"
 #: No packet is larger; larger arguments go through a file.
 PACKET_MOST = 64_000
 FUNCTIONS_KEPT = 32
+#: After a shorter task a child does not weigh itself again, and after any it leaves if it holds so much more than at birth.
+LOOK_AFTER_S = 0.002
+WORN_BYTES = 256_000_000
+#: Its agent has to know of a change as large as this before the next task begins.
+CHANGE_BYTES = 1_000_000
 
 
 class Child:
@@ -37,6 +49,10 @@ class Child:
     def __init__(self, tasks: socket.socket, own: socket.socket, folder: str, *, spare: bool) -> None:
         self._tasks, self._own, self._folder, self._spare = tasks, own, Path(folder), spare
         self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
+        self._weighs = self._at_birth = self._weigh()
+        self._limits = 0  #: which are in force: none
+        self._changed = False  #: whether it weighs something else than its agent knows
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the process lasts
         os.dup2(self._printed.fileno(), 1)
         os.dup2(self._printed.fileno(), 2)
@@ -56,10 +72,15 @@ class Child:
                 packet = self._next()
             if not packet:
                 return
-            number, digest, in_file = PACKET.unpack_from(packet)
-            self._own.sendall(known + SAID.pack(STARTED, number, 0))
+            number, digest, in_file, limits = PACKET.unpack_from(packet)
+            if not self._begin(known, number, limits):
+                return
+            began_s = time.monotonic()
             kind, content = self._run_one(digest, packet[PACKET.size :], in_file)
             known = SAID.pack(kind, number, len(content)) + content
+            if time.monotonic() - began_s > LOOK_AFTER_S and self._worn():
+                self._own.sendall(known)
+                return
 
     def _next(self) -> bytes:
         """Wait for a packet; nothing when there will be none, or when a spare child has waited long enough."""
@@ -69,6 +90,26 @@ class Child:
             except BlockingIOError:  # the socket's own timeout
                 if self._spare:
                     return b""
+
+    def _begin(self, known: bytes, number: int, limits: int) -> bool:
+        """Say that a task begins; where its limits are new, wait for them. False if there is no agent any more."""
+        fresh = limits and (limits != self._limits or self._changed)
+        self._own.sendall(known + SAID.pack(WAITING if fresh else STARTED, number, len(self._weighs)) + self._weighs)
+        self._limits, self._changed = limits, False
+        return not fresh or self._own.recv(len(GO)) == GO
+
+    def _worn(self) -> bool:
+        """Weigh itself, and tell whether tasks have left so much behind that a fresh child is better."""
+        before, self._weighs = self._weighs, self._weigh()
+        if not self._weighs:
+            return False
+        held = weight(self._weighs).held_bytes
+        self._changed = self._changed or abs(held - weight(before).held_bytes) > CHANGE_BYTES
+        return held - weight(self._at_birth).held_bytes > WORN_BYTES
+
+    def _weigh(self) -> bytes:
+        """Return what Linux says of this process's memory; nothing elsewhere."""
+        return os.pread(self._statm, 200, 0) if self._statm >= 0 else b""
 
     def _run_one(self, digest: bytes, content: bytes, in_file: bool) -> tuple[int, bytes]:
         try:

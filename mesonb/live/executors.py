@@ -20,7 +20,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mesonb.live.child import DONE, FAILED, PACKET, PACKET_MOST, SAID, STARTED
+from mesonb.core.resources import NOTHING, Resources
+from mesonb.live.child import DONE, FAILED, GO, PACKET, PACKET_MOST, SAID, STARTED, WAITING
+from mesonb.live.isolation import Isolation
+from mesonb.live.processes import weight
+from mesonb.live.warden import Warden
 from mesonb.live.zygote import BORN, NEWS, SPARE, WARM
 
 #: A task waits so long for an idle child before one more is forked.
@@ -50,6 +54,7 @@ class Executors:
     def __init__(
         self, folder: Path, warm: int, modules: Sequence[str],
         on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str], None],
+        isolation: Isolation | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder  #: of functions, and of arguments too large for a packet
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -57,6 +62,7 @@ class Executors:
         self.children: set[Running] = set()
         self._loop = asyncio.get_running_loop()
         self._on_said, self._on_died = on_said, on_died
+        self.warden = Warden(isolation or Isolation([]), _kill)
         self._queue: deque[tuple[int, bytes]] = deque()  #: not in the pipe yet
         self._in_pipe: dict[int, float] = {}  #: not taken yet, and since when they wait
         self._running: dict[int, Running] = {}
@@ -71,14 +77,15 @@ class Executors:
 
     # -- tasks ----------------------------------------------------------------------------------------------------
 
-    def run(self, number: int, digest: bytes, arguments: bytes) -> None:
+    def run(self, number: int, digest: bytes, arguments: bytes, needs: Resources = NOTHING) -> None:
         """Queue a task; its function was given to ``learn`` before."""
+        limits = self.warden.expect(number, needs)
         in_file = len(arguments) > PACKET_MOST - PACKET.size
         if in_file:
             path = self.folder / f"arguments-{number}"
             path.write_bytes(arguments)
             arguments = os.fsencode(path)
-        self._queue.append((number, PACKET.pack(number, digest, in_file) + arguments))
+        self._queue.append((number, PACKET.pack(number, digest, in_file, limits) + arguments))
         self._feed()
 
     def learn(self, digest: bytes, function: bytes) -> None:
@@ -100,6 +107,7 @@ class Executors:
             self._doomed.add(number)
             return False
         self._queue = deque(item for item in self._queue if item[0] != number)
+        self.warden.forget(number)
         return True
 
     def close(self) -> None:
@@ -116,6 +124,7 @@ class Executors:
         self._pipe.close()
         self._zygote.kill()
         self._zygote.wait()
+        self.warden.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _feed(self) -> None:
@@ -199,10 +208,12 @@ class Executors:
         for child in self.children:
             self._loop.remove_reader(child.socket)
             child.socket.close()
+            self.warden.died(child.pid, child.task, "")
         self.children, self._running, self._in_pipe = set(), {}, {}
         self._doomed.clear()
         self._unborn.clear()
         for number in gone:
+            self.warden.forget(number)
             self._on_died(number, "the process that its child was forked from has died")
         self._start_zygote(self._modules)
         for _ in range(self.warm):
@@ -212,6 +223,7 @@ class Executors:
     def _born(self, pid: int) -> None:
         child = self._unborn.popleft()
         child.pid = pid
+        self.warden.born(pid)
         self.children.add(child)
         self._loop.add_reader(child.socket, self._hear, child)
 
@@ -223,16 +235,16 @@ class Executors:
         self.children.discard(child)
         self._loop.remove_reader(child.socket)
         child.socket.close()
+        because = self.warden.died(pid, child.task, _how_it_ended(status))
         if child.task is not None:
             number, child.task = child.task, None
             del self._running[number]
-            self._on_died(number, _how_it_ended(status))
+            self._on_died(number, because)
         if not self._closed and len(self.children) + len(self._unborn) < self.warm:
             self._fork(WARM)
 
     def _end(self, child: Running) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        _kill(child.pid)
 
     # -- what children say ------------------------------------------------------------------------------------------
 
@@ -264,18 +276,31 @@ class Executors:
             self._feed()
 
     def _said(self, child: Running, kind: int, number: int, content: bytes) -> None:
-        if kind == STARTED:
+        if kind in {STARTED, WAITING}:
             self._in_pipe.pop(number, None)
             child.task = number
             self._running[number] = child
+            self.warden.begun(number, child.pid, weight(content) if content else None)
             if number in self._doomed:
                 self._doomed.discard(number)
                 self._end(child)
                 return
+            if kind == WAITING:
+                kind = STARTED
+                with contextlib.suppress(OSError):  # dead already: the zygote says so
+                    child.socket.send(GO)
         elif kind in {DONE, FAILED}:
             child.task = None
             del self._running[number]
         self._on_said(number, kind, content)
+        if kind != STARTED:
+            self.warden.over(number)
+
+
+def _kill(pid: int) -> None:
+    """Kill a child, with the group that it leads."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _how_it_ended(status: int) -> str:

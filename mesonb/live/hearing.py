@@ -21,13 +21,14 @@ from mesonb.frameworks.driver import Complaint
 from mesonb.live.cargo import Cargo
 from mesonb.live.comms import HUB, Message
 from mesonb.live.inheritance import Inheritance, Mail
+from mesonb.live.isolation import Module
 from mesonb.live.link import Link
 from mesonb.live.roster import Roster
 from mesonb.session import Session
 
 
 class Hearing(Session):
-    """The half of a master that speaks with hub and agents; everything here runs on its loop."""
+    """The half of a master that speaks with hub and agents; what is no property runs on its loop."""
 
     _link: Link
     cargo: dict[str, Cargo]  #: what was packed and not launched yet, by task
@@ -44,6 +45,16 @@ class Hearing(Session):
     def _take(self, call: calls.Call, content: bytes = b"") -> None:
         """Step the core, and see to what follows."""
 
+    @property
+    def used(self) -> dict[str, dict[str, Resources]]:
+        """What is really used, at the last look: by agent, then by task; an agent's own part is under ""."""
+        return dict(self._roster.used)
+
+    @property
+    def isolation(self) -> dict[str, list[Module]]:
+        """Which isolation modules each agent applies, and what is in the way of others that were asked for."""
+        return dict(self._roster.isolation)
+
     # -- from the hub and the agents --------------------------------------------------------------------------------
 
     def _from_hub(self, message: Message) -> None:
@@ -54,6 +65,10 @@ class Hearing(Session):
                 self._join(agent, about, table)
             case (_, "cargo", functions, tasks):
                 self.inheritance.bring(functions, tasks)
+            case (agent, "used", tasks, itself) if agent in self.core.agents:
+                self._roster.note_use(agent, tasks, itself)
+            case (_, "used", _, _):
+                pass  # it has left meanwhile
             case ("", "handled", tasks):
                 self._acknowledge(tasks)
             case ("", "cut", agent):

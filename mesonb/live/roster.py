@@ -8,8 +8,10 @@ import sys
 import threading
 from typing import Any
 
+from mesonb.core.resources import Resources
 from mesonb.errors import ClusterError, VersionMismatch
 from mesonb.live.cargo import Cargo
+from mesonb.live.isolation import Module
 from mesonb.live.versions import check_versions
 
 #: How long the agents of a cluster may take to join.
@@ -24,6 +26,8 @@ class Roster:
         self._ids: dict[str, str] = {}  #: tells an agent from the next of its name
         self._functions: dict[str, set[bytes]] = {}  #: which functions each agent has, by digest
         self._refused: dict[str, VersionMismatch] = {}
+        self.isolation: dict[str, list[Module]] = {}  #: what became of the modules that each agent was to apply
+        self.used: dict[str, dict[str, Resources]] = {}  #: what each agent's tasks use, by task; "" is the agent itself
         self._changed = threading.Condition()
 
     def admit(self, agent: str, about: dict[str, Any]) -> None:
@@ -36,6 +40,7 @@ class Roster:
                 self._changed.notify_all()
             raise
         self._ids[agent] = about["id"]
+        self.isolation[agent] = [Module(*line) for line in about.get("isolation", ())]
         if warning := _about_stop_button(agent, about):
             self.warnings.append(warning)
 
@@ -52,6 +57,12 @@ class Roster:
     def strike(self, agent: str) -> None:
         """Forget an agent that is gone; should it come back, it has no functions."""
         self._functions.pop(agent, None)
+        self.used.pop(agent, None)
+        self.isolation.pop(agent, None)
+
+    def note_use(self, agent: str, tasks: dict[str, dict[str, int]], itself: dict[str, int]) -> None:
+        """Take down what an agent says is really used."""
+        self.used[agent] = {task: Resources.of(amounts) for task, amounts in {"": itself, **tasks}.items()}
 
     def function_for(self, agent: str, cargo: Cargo) -> bytes | None:
         """Return a function that an agent lacks, or nothing: each is sent once."""
