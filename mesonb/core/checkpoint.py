@@ -32,7 +32,7 @@ _PLAIN = {
     "fractions": ("Fraction",),
     "random": ("Random",),
 }
-_NEW = object().__reduce_ex__(2)[0]  # what pickle itself makes an object with, before its state is set
+_NEW: Callable[..., Any] = object().__reduce_ex__(2)[0]  # type: ignore[assignment]  # what pickle itself makes an object with, before its state is set
 _FAST = 1  # zlib's level: a checkpoint shrinks fivefold in the time that it took to write
 
 
