@@ -6,7 +6,7 @@ What needs Dask or widgets is imported when it is first asked for, so ``import m
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mesonb import notebook
+from mesonb import notebook, parallel
 from mesonb.core.allocator import DRF, Allocator
 from mesonb.core.allocators import FIFO, Lottery, RoundRobin, StrictPriority, WeightedRandom
 from mesonb.core.log import Log
@@ -21,15 +21,17 @@ from mesonb.sim.what_if import what_if
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
+    from mesonb.live.remote import connect
 
 __version__ = "0.1.0"
 __all__ = [
     "DRF", "FIFO", "Allocator", "Framework", "Log", "Lottery", "Master", "MesonbError", "Queue", "Resources", "RoundRobin",
-    "Simulation", "StrictPriority", "WeightedRandom", "compare", "replay", "what_if",
+    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "replay", "what_if",
 ]  # fmt: skip
 
+parallel.install()  # joblib.parallel_config("mesonb"), should joblib ever be imported
 notebook.install()  # how a session looks as the last line of a cell
-_ON_DEMAND = {"Master": "mesonb.live.master"}
+_ON_DEMAND = {"Master": "mesonb.live.master", "connect": "mesonb.live.remote"}
 
 
 def __getattr__(name: str) -> Any:

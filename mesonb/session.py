@@ -31,6 +31,8 @@ from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.frameworks.futures import Share, width_of
+from mesonb.frameworks.queue import Queue
 
 F = TypeVar("F", bound=Framework)
 #: How many moments of shares are kept for charts, and how far apart they are at least.
@@ -164,6 +166,8 @@ class Session(ABC):
         name = name or _default_name(framework)
         if not re.fullmatch(r"[\w.-]+", name):
             raise BadValue(f"{name!r} cannot be a name: use letters, digits, '-', '_' and '.'")
+        if re.search(r"\.\d+$", name):
+            raise BadValue(f"{name!r} cannot be a name: a number after a dot counts registrations; write {name[::-1].replace('.', '-', 1)[::-1]!r}")
         if framework.needs is not None:
             self.check_needs(framework.needs)
         driver = self._driver(framework, name, role)
@@ -174,6 +178,12 @@ class Session(ABC):
         self.drivers[name] = driver
         self.post([calls.Subscribe(name, role, *framework.terms())])
         return framework
+
+    def futures(self, name: str = "futures", *, needs: Resources | None = None, role: str = "*") -> Share:
+        """Return a ``concurrent.futures.Executor`` whose tasks run in a share, each holding ``needs`` (one cpu)."""
+        queue = self.register(Queue(needs), name, role)
+        width = width_of(queue.needs or Resources(cpus=1), [row.total for row in self.snapshot().agents])
+        return Share(queue, width, lambda: self.unregister(queue))
 
     def unregister(self, framework: Framework | str) -> None:
         """Let a framework leave; its tasks are killed."""

@@ -123,7 +123,7 @@ class Driver:
     def _subscribed(self, event: events.Subscribed) -> None:
         self._prefix = _prefix(self.name, event.epoch, event.incarnation)
         for task in event.tasks:
-            if handle := self.inherited.get(task) or self.recall(task):
+            if handle := self.tasks.get(task) or self.inherited.get(task) or self.recall(task):
                 self.tasks[task] = handle
         self.inherited = {}
         self._call("on_registered", list(self.tasks.values()))

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from mesonb.core.resources import Resources
@@ -72,7 +72,8 @@ class Queue(Framework):
         self._waiting: deque[Run] = deque()
         self._runs: dict[str, Run] = {}  #: by the id of the task that runs it now
         self._quiet = False  #: asked for no offers
-        self._lock = Lock()  #: submit is called from a cell, the callbacks from a thread of their own
+        #: submit is called from a cell, the callbacks from a thread of their own, and by whoever a result is handed to
+        self._lock = RLock()
 
     def submit(self, function: Callable[..., Any], *args: Any, needs: Resources | None = None, **kwargs: Any) -> Run:
         """Run ``function(*args, **kwargs)`` when there is room."""
@@ -91,9 +92,10 @@ class Queue(Framework):
     # -- callbacks ------------------------------------------------------------------------------------------------
 
     def on_registered(self, tasks: Sequence[TaskHandle]) -> None:
-        """Kill what the predecessor left: nobody waits for it any more."""
+        """Kill what a predecessor left: nobody waits for it any more."""
         for task in tasks:
-            self.kill(task)
+            if task.id not in self._runs:  # a new master may only be told again of what is ours
+                self.kill(task)
 
     def on_offers(self, offers: Sequence[OfferHandle]) -> None:
         """Launch the first that waits while it fits; give back the rest."""

@@ -142,6 +142,8 @@ class Agent(WorkerPlugin):
                 self._send_to(HUB, ("pong",))
             case ("leader", _, leader_id):
                 self._join(leader_id)
+            case ("hand over", tasks):
+                self._hand_over(tasks)
             case ("drop", tasks):
                 self._drop(tasks)
             case _:
@@ -151,12 +153,12 @@ class Agent(WorkerPlugin):
         """Introduce itself to a leader, with what runs here; one that is new here is handed the cargo of that before."""
         if leader_id != self.leader_id:
             self.leader_id = leader_id
-            self._hand_over()
+            self._hand_over(list(self.tasks))
         self._send_to(LEADER, ("join", self._introduction(), [(t.id, t.state, *t.about) for t in self.tasks.values()]))
         self._send_to(LEADER, *[task.update for task in self.tasks.values() if task.update])
 
-    def _hand_over(self) -> None:
-        tasks = self.tasks.values()
+    def _hand_over(self, names: list[str]) -> None:
+        tasks = [self.tasks[name] for name in names if name in self.tasks]
         if tasks:
             functions = {digest: self.executors.function(digest) for digest in {task.digest for task in tasks}}
             self._send_to(LEADER, ("cargo", functions, [(task.id, task.digest, task.arguments) for task in tasks]))
@@ -168,9 +170,7 @@ class Agent(WorkerPlugin):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "group": os.getpgrp(),
-            "isolation": [
-                (module.name, module.applied, module.says) for module in self.executors.warden.isolation.report
-            ],
+            "isolation": [(module.name, module.applied, module.says) for module in self.executors.warden.isolation.report],
             "versions": ours(),
         }
 

@@ -72,6 +72,12 @@ def find_or_start(agents: Sequence[Resources], name: str = "") -> Local:
         return _running(file) or _start(file, agents)
 
 
+def running_clusters(name: str = "") -> list[Local]:
+    """List the local clusters of this user that run; of this name, where one is given."""
+    files = sorted(folder().glob(f"mesonb-{name + '-' if name else ''}*.json"))
+    return [local for file in files if (local := _running(file))]
+
+
 def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
     """Read what ``agents=`` says; nothing is the machine divided evenly."""
     if agents is None or isinstance(agents, int):

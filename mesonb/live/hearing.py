@@ -20,6 +20,7 @@ from mesonb.errors import VersionMismatch
 from mesonb.frameworks.driver import Complaint
 from mesonb.live.cargo import Cargo
 from mesonb.live.comms import HUB, Message
+from mesonb.live.guests import Guests
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.isolation import Module
 from mesonb.live.link import Link
@@ -33,6 +34,7 @@ class Hearing(Session):
     _link: Link
     cargo: dict[str, Cargo]  #: what was packed and not launched yet, by task
     _own_complaints: Any
+    guests: Guests
 
     def _prepare_hearing(self) -> None:
         self.cargo = {}
@@ -71,8 +73,17 @@ class Hearing(Session):
                 pass  # it has left meanwhile
             case ("", "handled", tasks):
                 self._acknowledge(tasks)
-            case ("", "cut", agent):
-                self._lost_sight(agent, f"the link to {agent} is cut")
+            case (kernel, "handled", name, tasks):
+                self.guests.handled(kernel, name, tasks)
+            case (kernel, "post", sent, cargo):
+                self.guests.post(kernel, sent, cargo)
+            case (kernel, "greet"):
+                self._link.send(kernel, ("welcome", self.now_us()))
+            case (kernel, "ask", verb, arguments):
+                self.guests.answer(kernel, verb, arguments)
+            case ("", "cut", peer):
+                self.guests.gone(peer)
+                self._lost_sight(peer, f"the link to {peer} is cut")
             case ("", "silent", agent):
                 self._lost_sight(agent, f"{agent} does not answer")
             case ("", "gone", agent):

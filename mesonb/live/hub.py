@@ -160,9 +160,9 @@ class Hub(SchedulerPlugin):
             self._crown(line)
         elif line.kind == "standby":
             self._crown_a_standby()
-        else:
+        elif line.kind == "agent":
             self._agents[line.about.get("address", "")] = line.name
-            self._announce(line)
+        self._announce(line)
         agents = [other.name for other in self.lines.values() if other.kind == "agent"]
         return {"epoch": self.epoch, "agents": agents, "workers": len(self.scheduler.workers)}
 

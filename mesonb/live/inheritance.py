@@ -45,9 +45,9 @@ class Inheritance:
 
     def recall(self, task: str) -> TaskHandle | None:
         """Return the handle of a task, once; what cannot be read in this kernel says so where it is used."""
-        known = self._known.pop(task, None)
-        if known is None:
+        if task not in self._known or task not in self._cargo:
             return None
+        known = self._known.pop(task)
         digest, arguments = self._cargo.pop(task)
         agent, found = known
         try:
@@ -63,6 +63,22 @@ class Inheritance:
         ended = [(event, content) for event, content in mail if isinstance(event, events.Updated) and event.state.terminal]
         if ended:
             self._kept.setdefault(framework, []).extend(ended)
+
+    def expect(self, tasks: dict[str, tuple[str, RunningTask]]) -> None:
+        """Note tasks, each with its agent, whose cargo is about to be handed over."""
+        self._known |= tasks
+
+    def hand_on(self, tasks: Collection[str]) -> tuple[dict[bytes, bytes], list[Any], list[tuple[str, RunningTask]]]:
+        """Give away, for another kernel to ``take_on``, what is known of some tasks."""
+        ours = [task for task in tasks if task in self._known and task in self._cargo]
+        cargo = [(task, *self._cargo.pop(task)) for task in ours]
+        functions = {digest: self._functions[digest] for _, digest, _ in cargo}
+        return functions, cargo, [self._known.pop(task) for task in ours]
+
+    def take_on(self, functions: dict[bytes, bytes], cargo: list[Any], known: list[tuple[str, RunningTask]]) -> None:
+        """Take what a master hands on."""
+        self.bring(functions, cargo)
+        self._known |= {task.task: (agent, task) for agent, task in known}
 
     def claim(self, framework: str) -> list[Mail]:
         """Hand over what was kept for a framework."""

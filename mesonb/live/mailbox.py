@@ -24,6 +24,7 @@ from mesonb.live.inheritance import Mail
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
+    from mesonb.live.remote import Remote
 
 #: A callback that takes longer is complained about, once, while it still runs.
 SLOW_S = 1.0
@@ -36,7 +37,7 @@ class Mailbox:
 
     driver: Driver
 
-    def __init__(self, master: Master, name: str) -> None:
+    def __init__(self, master: Master | Remote, name: str) -> None:
         self.now_us = master.now_us
         self.post = master.post
         self._master = master
@@ -123,7 +124,7 @@ class Mailbox:
         """Let the agents forget what ended, now that the framework knows."""
         ended = [event.task for event, _ in mail if isinstance(event, events.Updated) and event.state.terminal]
         if ended:
-            self._master.handled(ended)
+            self._master.handled(self.driver.name, ended)
 
     @staticmethod
     def _outcome(event: events.Event, content: bytes) -> Outcome | None:

@@ -29,6 +29,7 @@ from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.cluster import Local, find_or_start, sizes
 from mesonb.live.comms import Message
+from mesonb.live.guests import Guest, Guests
 from mesonb.live.hearing import Hearing
 from mesonb.live.link import Link, address_of
 from mesonb.live.loop import LoopThread
@@ -130,8 +131,9 @@ class Master(Hearing):
     def _prepare(self) -> None:
         self.closed = False
         self._prepare_hearing()
-        self._boxes: dict[str, Mailbox] = {}
-        self._registering: dict[str, deque[Mailbox]] = {}
+        self.guests = Guests(self)
+        self._boxes: dict[str, Mailbox | Guest] = {}
+        self._registering: dict[str, deque[Mailbox | Guest]] = {}
         self._own_complaints: deque[Complaint] = deque(maxlen=100)
         self._timer: asyncio.TimerHandle | None = None
         self._sulks_until = 0.0
@@ -155,9 +157,13 @@ class Master(Hearing):
         mailbox = Mailbox(self, name)
         driver = Driver(framework, name, role, mailbox, self.core.settings.seed)
         driver.recall = self.inheritance.recall
-        self._registering.setdefault(name, deque()).append(mailbox)
+        self.expect(name, mailbox)
         mailbox.start(driver)
         return driver
+
+    def expect(self, name: str, box: Mailbox | Guest) -> None:
+        """Note where the mail of a registration goes, once it is made."""
+        self._registering.setdefault(name, deque()).append(box)
 
     @property
     def complaints(self) -> list[Complaint]:
@@ -311,7 +317,7 @@ class Master(Hearing):
             self._awake = True
             self._loop.call_soon(self._turn)
 
-    def handled(self, tasks: list[str]) -> None:
+    def handled(self, _: str, tasks: list[str]) -> None:
         """Note that a framework has handled the last updates of these tasks; callable from any thread."""
         self._inbox.append((("", "handled", tasks), b""))
         if not self._awake:

@@ -1,0 +1,246 @@
+"""Remote: a master as another kernel sees it: ``connect()`` finds it, frameworks are registered and run here.
+
+Calls go to the leader through the hub, and mail comes back; callbacks run on threads of this kernel, each framework with
+its own mailbox, as they do beside the master. When another master takes the lead, the frameworks are registered there
+again. When this kernel ends without ``close()``, its tasks run on until the failover timeout; register the same name
+again, from any kernel, and they are handed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Self
+
+from distributed.security import Security
+
+from mesonb.core import calls
+from mesonb.core.explain import Explanation
+from mesonb.core.resources import Resources
+from mesonb.core.snapshot import Snapshot
+from mesonb.errors import BadValue, ClusterError, NotThere, Unreachable
+from mesonb.frameworks.base import Framework
+from mesonb.frameworks.driver import Driver
+from mesonb.live.cargo import Cargo
+from mesonb.live.cluster import running_clusters
+from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
+from mesonb.live.inheritance import Inheritance, Mail
+from mesonb.live.link import address_of
+from mesonb.live.loop import LoopThread
+from mesonb.live.mailbox import Mailbox
+from mesonb.session import Session
+
+#: How long an answer of the master may take.
+ANSWER_S = 5.0
+#: A picture of the cluster that is younger is not asked for again.
+FRESH_S = 0.1
+_REDIAL_S = 0.2
+
+
+class Remote(Session):
+    """The verbs of a master that another kernel holds. What only the master has (its log, its allocator) is not here."""
+
+    kind = "remote"
+
+    def __init__(self, address: str, security: Any = None) -> None:
+        self.closed = False
+        self.address = address
+        self._security = security or Security()  # type: ignore[no-untyped-call]
+        self._name = f"kernel-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._ahead_us = 0  #: the master's clock less this kernel's
+        self._leader_id = ""
+        self._led = threading.Event()
+        self.cargo: dict[str, Cargo] = {}
+        self.inheritance = Inheritance()
+        self._outbox: deque[Message] = deque()
+        self._boxes: dict[str, Mailbox] = {}
+        self._answers: deque[asyncio.Future[Any]] = deque()
+        self._picture: Snapshot | None = None
+        self._pictured_s = 0.0
+        self._thread = LoopThread("mesonb-remote")
+        try:
+            self._peer: Peer = self._thread.wait_for(self._dial(), ANSWER_S)
+            super().__init__()
+            self._thread.call(self._start)
+            if not self._led.wait(ANSWER_S):
+                raise Unreachable(f"nobody leads the cluster at {address}; write mb.Master() to lead it from here")
+        except BaseException:
+            self._thread.stop()
+            raise
+
+    # -- Session --------------------------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        """The master's time, in microseconds."""
+        return time.monotonic_ns() // 1000 + self._ahead_us
+
+    def post(self, sent: Sequence[calls.Call]) -> None:
+        """Send calls to the master, in order; callable from any thread."""
+        launched = [task.task for call in sent if isinstance(call, calls.Accept) for task in call.launches]
+        cargo = {task: self.cargo.pop(task) for task in launched}
+        self._say(("post", list(sent), cargo))
+
+    def handled(self, name: str, tasks: list[str]) -> None:
+        """Tell the master that a framework has handled how these tasks ended."""
+        self._say(("handled", name, tasks))
+
+    def snapshot(self) -> Snapshot:
+        """Ask the master for a picture of the cluster; one that is fresh is not asked for again."""
+        if self._picture is None or time.monotonic() - self._pictured_s > FRESH_S:
+            picture = self._picture = self._thread.wait_for(self._ask("snapshot"), ANSWER_S)
+            self._pictured_s = time.monotonic()
+            self.core.steps = picture.steps  # by which panels tell whether anything has changed
+        return self._picture
+
+    def explain(self, name: str, agent: str = "") -> Explanation:
+        """Ask the master why."""
+        answer: Explanation = self._thread.wait_for(self._ask("explain", name, agent), ANSWER_S)
+        return answer
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough."""
+        if not any(needs <= row.total for row in self.snapshot().agents):
+            super().check_needs(needs)
+
+    def close(self) -> None:
+        """Give back: the frameworks of this kernel leave, and their tasks are ended."""
+        if self.closed:
+            return
+        self.post([calls.Unregister(name) for name in self._boxes])
+        for box in self._boxes.values():
+            box.stop()
+        with contextlib.suppress(Exception):
+            self._thread.wait_for(self._ask("now_us"), ANSWER_S)  # an answer means that all before it was taken
+        self.closed = True
+        with contextlib.suppress(Exception):
+            self._thread.wait_for(self._peer.close(), ANSWER_S)
+        self._thread.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self.id} of {self.address}: {'closed' if self.closed else f'{len(self._boxes)} frameworks here'}>"
+
+    def _driver(self, framework: Framework, name: str, role: str) -> Driver:
+        if self.closed:
+            raise BadValue("this connection is closed; write mb.connect() for a new one")
+        mailbox = Mailbox(self, name)
+        driver = Driver(framework, name, role, mailbox)
+        driver.recall = self.inheritance.recall
+        if before := self._boxes.get(name):
+            before.stop()
+        self._boxes[name] = mailbox
+        mailbox.start(driver)
+        return driver
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    async def _dial(self) -> Peer:
+        introduction = {"kind": "kernel", "name": self._name, "who": f"process {os.getpid()} on {socket.gethostname()}"}
+        return await dial(self.address, self._security.get_connection_args("client"), introduction, self._heard)
+
+    def _start(self) -> None:
+        self._reading = asyncio.ensure_future(self._stay())
+
+    async def _stay(self) -> None:
+        """Read until this is closed; dial again when the link is cut."""
+        while not self.closed:
+            await self._peer.read()
+            self._leader_id = ""
+            while not self.closed:
+                await asyncio.sleep(_REDIAL_S)
+                with contextlib.suppress(ClusterError):
+                    self._peer = await self._dial()
+                    break
+
+    def _say(self, message: Message) -> None:
+        self._outbox.append(message)
+        self._thread.call(self._flush)
+
+    def _flush(self) -> None:
+        while self._outbox:
+            self._peer.send(LEADER, self._outbox.popleft())
+
+    async def _ask(self, verb: str, *arguments: Any) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers.append(answer)
+        self._flush()
+        self._peer.send(LEADER, ("ask", verb, arguments))
+        return await answer
+
+    def _heard(self, _: str, message: Message) -> None:
+        match message:
+            case ("mail", name, mail, left):
+                self._mail(name, mail, left)
+            case ("answer", well, content):
+                self._answered(well, content)
+            case ("welcome", now_us):
+                self._ahead_us = now_us - time.monotonic_ns() // 1000
+                self._led.set()
+            case ("leader", _, leader_id):
+                self._leads(leader_id)
+            case ("ping",):
+                self._peer.send(HUB, ("pong",))
+            case _:
+                raise ValueError("no such message")
+
+    def _answered(self, well: bool, content: Any) -> None:
+        answer = self._answers.popleft()
+        if not answer.done():
+            if well:
+                answer.set_result(content)
+            else:
+                answer.set_exception(content)
+
+    def _mail(self, name: str, mail: list[Mail], left: tuple[Any, ...]) -> None:
+        self.inheritance.take_on(*left)
+        if box := self._boxes.get(name):
+            box.deliver(mail)
+
+    def _leads(self, leader_id: str) -> None:
+        """Greet a leader, and register with it again what is registered here."""
+        if leader_id == self._leader_id:
+            return
+        self._leader_id = leader_id
+        self._peer.send(LEADER, ("greet",))
+        again = [
+            calls.Subscribe(name, box.driver.role, *box.driver.framework.terms()) for name, box in self._boxes.items()
+        ]
+        if again:
+            self._peer.send(LEADER, ("post", again, {}))
+
+
+def connect(cluster: Any = None, *, name: str = "") -> Remote:
+    """Join the master that another kernel of this user holds, or that leads the Dask cluster given.
+
+    ``name`` is that of ``mb.Master(name=...)``, where there are several.
+    """
+    if cluster is not None:
+        return Remote(*address_of(cluster))
+    found = [local.address for local in running_clusters(name)]
+    led = [remote for address in found if (remote := _led(address))]
+    if len(led) == 1:
+        return led[0]
+    for remote in led:
+        remote.close()
+    if not led:
+        raise NotThere("no master of yours leads a local cluster; write mb.Master() in one kernel, or mb.connect('tcp://...')")
+    addresses = ", ".join(remote.address for remote in led)
+    raise BadValue(f"several masters of yours are there, at {addresses}; say which: mb.connect('tcp://...') or name=")
+
+
+def _led(address: str) -> Remote | None:
+    with contextlib.suppress(ClusterError, TimeoutError):
+        return Remote(address)
+    return None

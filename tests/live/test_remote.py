@@ -1,0 +1,130 @@
+"""Frameworks in another kernel: found, registered, offered, killed with it or outliving it, and given back."""
+
+import pytest
+
+import mesonb as mb
+from mesonb.core.invariants import check
+from mesonb.errors import BadValue, NotThere
+from tests.helpers import wait_for
+from tests.live.conftest import SMALL
+from tests.live.tasks import double, rest
+from tests.live.test_cluster import _lead_if_free, kernel
+from tests.live.test_recovery import Waiters, begun
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def remote(master):
+    """Return what another kernel sees of the master; here it is another thread, which the hub cannot tell."""
+    with mb.connect(name="tests") as made:
+        yield made
+
+
+def test_a_framework_runs_in_another_kernel_and_closing_gives_back(master):
+    other, said = kernel("""
+        import os
+        import mesonb as mb
+        from tests.live.tasks import double, rest
+        cluster = mb.connect(name="tests")
+        lab = cluster.register(mb.Queue(needs=mb.Resources(cpus=0.5)), name="lab", role="guests")
+        print([run.result(20) for run in lab.map(double, range(20))], flush=True)
+        waits = lab.submit(rest)
+        cluster.wait_until(lambda: waits.task and waits.task.running)
+        input()
+        cluster.close()
+        print("closed", flush=True)
+        input()
+    """)
+    try:
+        assert said == str([2 * n for n in range(20)])
+        assert master.core.frameworks["lab"].role == "guests"
+        wait_for(lambda: len(master.core.frameworks["lab"].tasks) == 1, 20, "its long task")
+        print(file=other.stdin, flush=True)
+        assert other.stdout.readline() == "closed\n"
+        wait_for(lambda: "lab" not in master.core.frameworks, 10, "the framework to have left")
+        with master.lock:
+            check(master.core)
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_the_verbs_work_there(master, remote):
+    remote.weights["lab"] = 3
+    wait_for(lambda: dict(master.weights).get("lab") == 3, 5, "the weight to be set")
+    assert remote.weights["lab"] == 3
+    remote.pause()
+    wait_for(lambda: remote.snapshot().paused, 5, "the pause")
+    remote.resume()
+    lab = remote.register(mb.Queue(needs=SMALL), name="lab")
+    assert lab.submit(double, 4).result(20) == 8
+    assert remote.snapshot().agent_count == 2
+    assert "lab" in str(remote.explain("lab"))
+    with pytest.raises(NotThere, match="nobody"):
+        remote.explain("nobody")
+    with pytest.raises(BadValue, match="no agent is large enough"):
+        lab.submit(double, 4, needs=mb.Resources(cpus=30))
+    assert abs(remote.now_us() - master.now_us()) < 1_000_000
+
+
+def test_a_kernel_dies_and_its_framework_is_taken_over_from_another(master, tmp_path):
+    paths = [str(tmp_path / name) for name in "ab"]
+    other, _ = kernel(f"""
+        import mesonb as mb
+        from tests.live.test_recovery import Waiters
+        cluster = mb.connect(name="tests")
+        cluster.register(Waiters(enumerate({paths!r})), name="guest")
+        print("registered", flush=True)
+        input()
+    """)
+    begun(tmp_path, 2)
+    other.kill()
+    other.wait()
+    wait_for(lambda: "guest" in master.core.away, 10, "the framework to be disconnected")
+    (tmp_path / "a").touch()  # ends while nobody is there to be told
+    wait_for(master.inheritance.kept_tasks, 10, "its result to be kept")
+    with mb.connect(name="tests") as cluster:
+        guest = cluster.register(Waiters(), name="guest")
+        wait_for(lambda: guest.results == {0: 0}, 10, "what ended meanwhile")
+        assert [task.args for task in guest.found] == [(1, paths[1])]
+        (tmp_path / "b").touch()
+        wait_for(lambda: guest.results == {0: 0, 1: 1}, 10, "what ran on")
+    wait_for(lambda: not master._unacknowledged, 10, "everything to be acknowledged")
+
+
+def test_whoever_lost_a_name_speaks_for_it_no_more(master, remote):
+    stale = remote.register(mb.Queue(needs=SMALL), name="taken")
+    assert stale.submit(double, 1).result(20) == 2
+    fresh = master.register(mb.Queue(needs=SMALL), name="taken")
+    assert fresh.submit(double, 2).result(20) == 4
+    stale.kill("taken/task-1")
+    remote.close()  # leaves under a name that is another's now
+    assert fresh.submit(double, 3).result(20) == 6
+    master.unregister(fresh)
+
+
+def test_another_master_takes_the_lead_and_the_framework_goes_on(tmp_path):
+    first, said = kernel(
+        "import mesonb as mb; master = mb.Master(agents=2, name='moves'); print('leads', flush=True); input()"
+    )
+    assert said == "leads"
+    with mb.connect(name="moves") as cluster:
+        lab = cluster.register(mb.Queue(needs=SMALL), name="lab")
+        run = lab.submit(rest, None, 3)
+        wait_for(lambda: run.task and run.task.running, 20, "the task to run")
+        first.kill()
+        first.wait()
+        with wait_for(lambda: _lead_if_free(agents=2, name="moves"), 10, "the next master") as second:
+            wait_for(
+                lambda: "lab" in second.core.frameworks and "lab" not in second.core.away, 10, "lab to register again"
+            )
+            assert run.result(20) is None
+            assert run.losses == 0
+            assert lab.submit(double, 2).result(20) == 4
+    second.close(cluster=True)
+
+
+def test_nobody_leads():
+    with pytest.raises(NotThere, match=r"write mb.Master\(\) in one kernel"):
+        mb.connect(name="nobody")
