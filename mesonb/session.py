@@ -167,6 +167,9 @@ class Session(ABC):
         if not re.fullmatch(r"[\w.-]+", name):
             raise BadValue(f"{name!r} cannot be a name: use letters, digits, '-', '_' and '.'")
         if re.search(r"\.\d+$", name):
+            better = re.sub(r"\.(\d+)$", r"-\1", name)
+            raise BadValue(f"{name!r} cannot be a name: a number after a dot counts registrations; write {better!r}")
+        if re.search(r"\.\d+$", name):
             raise BadValue(f"{name!r} cannot be a name: a number after a dot counts registrations; write {name[::-1].replace('.', '-', 1)[::-1]!r}")
         if framework.needs is not None:
             self.check_needs(framework.needs)

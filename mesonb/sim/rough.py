@@ -36,7 +36,7 @@ MAY_REPEAT = (calls.Accept, calls.Decline, calls.KillTask)
 class RoughSimulation(Simulation):
     """A simulation in which the chance given decides what happens to every message."""
 
-    def __init__(self, chance: Chance, timing: Mapping[str, int | None], **settings: Any) -> None:
+    def __init__(self, chance: Chance, timing: Mapping[str, Any], **settings: Any) -> None:
         self.chance = chance
         self.checkers = Checkers()
         self.past: list[Log] = []  #: what the masters before this one recorded

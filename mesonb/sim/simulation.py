@@ -280,9 +280,14 @@ class _SimShell:
         self._sim.engine.at(due_us, self.driver.wake)
 
     def wait(self, future: Future[Any], timeout_us: int | None) -> None:
-        """Let virtual time pass until the future is done."""
+        """Let virtual time pass until the future is done; TimeoutError if it is not in time."""
         limit_us = 365 * 86_400 * 1_000_000 if timeout_us is None else timeout_us
-        if not self._sim._advance(future.done, limit_us) and timeout_us is None:
-            raise BadValue(
-                "this result never comes: nothing is left to happen in the simulation; are there agents, and room?"
+        if self._sim._advance(future.done, limit_us):
+            return
+        if timeout_us is not None:
+            raise TimeoutError(
+                f"no result within {show_duration(timeout_us)}; it is {show_duration(self.now_us())} now"
             )
+        raise BadValue(
+            "this result never comes: nothing is left to happen in the simulation; are there agents, and room?"
+        )

@@ -185,3 +185,19 @@ def test_frameworks_that_ignore_small_offers_are_not_offered_the_same_at_every_t
     simulation.register(mb.Framework(), name="idle")
     simulation.run("11s")
     assert simulation.core.frameworks["idle"].counts["offers_made"] < 20
+
+
+def test_no_name_begins_like_the_tasks_of_anothers_second_registration():
+    """`sweep.2/task-1` is a task of sweep's second registration; a framework called sweep.2 would never get its own launched."""
+    simulation = mb.Simulation(agents=1)
+    with pytest.raises(BadValue, match=r"'sweep\.2' cannot be a name: .*write 'sweep-2'"):
+        simulation.register(mb.Framework(), name="sweep.2")
+
+
+def test_a_result_that_is_late_in_virtual_time_is_late_at_once():
+    simulation = mb.Simulation(agents=1)
+    simulation.runs_for(work := lambda: 1, "1h")
+    run = simulation.register(mb.Queue()).submit(work)
+    with pytest.raises(TimeoutError, match="no result within 1 min"):
+        run.result("1min")
+    assert run.result("2h") == 1
