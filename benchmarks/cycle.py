@@ -185,6 +185,30 @@ def cpp_tree(world: World, rounds: int) -> tuple[float, list[str]] | None:
     return int(out[0]) / 1e9, [world.frameworks[int(i)] for i in out[1:]]
 
 
+def compiled(world: World, rounds: int) -> tuple[float, float, list[str]] | None:
+    """Let the numba kernel decide the same; return its time, that with its arrays filled, and the owners."""
+    try:
+        from mesonb.fast import drf
+    except ImportError:
+        return None
+    line, core = drf.one_line(world.core), world.core
+    agents = [agent for agent in core.agents.values() if agent.free]
+    assert line is not None
+    filled = drf.arrays(core, agents, line)
+    assert filled is not None
+    drf.kernel(*filled)  # compiled now
+    times, wholes = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        owners = drf.kernel(*filled)
+        times.append(time.perf_counter() - start)
+    for _ in range(min(rounds, 2)):
+        start = time.perf_counter()
+        drf.decide(core, agents, line)
+        wholes.append(time.perf_counter() - start)
+    return min(times), min(wholes), [core.by_bit[line[i].bits].name if not line[i].seats else line[i].path for i in owners]
+
+
 def naive(world: World, agents: int) -> tuple[float, list[str]]:
     """Allocate some agents by looking at every framework for each; return the time that all would take."""
     core, total = world.core, world.core.total.amounts
@@ -228,10 +252,12 @@ def main() -> None:
         gc.collect()
         gc.freeze()
     peer = cpp_tree(world, asked.rounds)
+    kernel = compiled(world, asked.rounds)
     naive_s, plain = naive(world, min(asked.agents, 1_000))
     full_s, owners = full(world, asked.rounds)
     assert owners[: len(plain)] == plain, "naive Python grants differently"
     assert peer is None or owners == peer[1], "the C++ tree grants differently"
+    assert kernel is None or owners == kernel[2], "the numba kernel grants differently"
     filtered_s = filtered(World(asked.agents, asked.frameworks), asked.rounds)
     dirty_s, lifecycle_s = dirty(world, asked.rounds)
     explain_s, pair_s = explained(world, asked.rounds)
@@ -247,6 +273,11 @@ def main() -> None:
     if peer:
         print(f"  {'C++ tournament tree':30} {peer[0] * 1000:10.2f} ms")
         ratios["full_vs_cpp_tree"] = full_s / peer[0]
+        if kernel:
+            print(f"  {'numba kernel':30} {kernel[0] * 1000:10.2f} ms, {kernel[1] * 1000:.0f} ms with its arrays filled")
+            ratios["numba_vs_cpp_tree"] = kernel[0] / peer[0]
+        else:
+            print("  numba kernel: not measured, numba is not installed (pip install 'mesonb[fast]')")
     else:
         print("  C++ tournament tree: not measured, there is no g++ here")
     values = {"lifecycle_us": lifecycle_s * 1e6, "full_ms": full_s * 1000}

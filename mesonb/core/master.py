@@ -116,7 +116,7 @@ class MasterCore(Upkeep):
     def _cycle(self) -> list[Event]:
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
         batch = self.begin_cycle()
-        if type(self.allocator).__module__.startswith("mesonb.core."):
+        if type(self.allocator).__module__.startswith(("mesonb.core.", "mesonb.fast.")):
             made = [self._offer(grant) for grant in self.allocator.cycle(View(self))]
         else:
             made = self._guarded_cycle(self.allocator)
