@@ -6,8 +6,11 @@ still. Callbacks take no virtual time; messages take ``latency`` each way. Same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 from mesonb.core import calls, events
@@ -51,6 +54,8 @@ class Simulation(Session):
         self.engine = Engine(self.latency_us)
         self.agents = PretendAgents(self.engine, self.latency_us, self._report, seed)
         self._mail: dict[Driver, list[tuple[events.Event, Outcome | None]]] = {}
+        self._passing: int | None = None  #: the thread on which time passes
+        self._outside: deque[Sequence[calls.Call]] = deque()  #: posted from other threads meanwhile
         self._ticks: list[int] = []  #: when ticks are planned, the next one last
         self._joined = 0
         self._chart_at = 0  #: after how many steps the charts get their next row
@@ -69,7 +74,7 @@ class Simulation(Session):
     def run(self, time: float | str | None = None, *, until: float | str | None = None) -> Simulation:
         """Let virtual time pass: so much of it, or until a time since the start."""
         end_us = self._end_us(time, until)
-        with Progress(self.engine.now_us, end_us) as progress:
+        with self._time_passes(), Progress(self.engine.now_us, end_us) as progress:
             while self.engine.run(end_us, SLICE):
                 self._look(progress)
             self._look(progress)
@@ -89,8 +94,9 @@ class Simulation(Session):
     def step(self) -> Steps:
         """Let time pass until one more call reaches the master; return it with what followed, as a small table."""
         before = self.core.steps
-        while self.core.steps == before and self.engine.next_us is not None:
-            self.engine.step()
+        with self._time_passes():
+            while self.core.steps == before and self.engine.next_us is not None:
+                self.engine.step()
         self._raise_trouble()
         return Steps(self.log.steps[-(self.core.steps - before) :] if self.core.steps > before else [])
 
@@ -121,7 +127,14 @@ class Simulation(Session):
         return self.engine.now_us
 
     def post(self, sent: Sequence[calls.Call]) -> None:
-        """Step the core at once: a cell that sets a weight finds it set."""
+        """Step the core at once: a cell that sets a weight finds it set.
+
+        While time passes on another thread (a panel's button, pressed while a cell runs), between two of its events.
+        """
+        with self.lock:
+            if self._passing not in (None, get_ident()):
+                self._outside.append(sent)
+                return
         for call in sent:
             for event in self._step(call):
                 self._deliver(event)
@@ -137,7 +150,7 @@ class Simulation(Session):
     def _advance(self, condition: Callable[[], bool], limit_us: int) -> bool:
         """Let time pass until the condition holds, nothing is due any more, or the limit is reached."""
         end_us = self.engine.now_us + limit_us
-        with Progress(self.engine.now_us, None) as progress:
+        with self._time_passes(), Progress(self.engine.now_us, None) as progress:
             while True:
                 for _ in range(SLICE):
                     if condition():
@@ -149,7 +162,23 @@ class Simulation(Session):
                     self.engine.step()
                 self._look(progress)
 
+    @contextmanager
+    def _time_passes(self) -> Iterator[None]:
+        """Mark the thread on which time passes; what others post meanwhile waits for ``_take_outside``."""
+        before, self._passing = self._passing, get_ident()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._passing = before
+            self._take_outside()
+
+    def _take_outside(self) -> None:
+        while self._outside:
+            self.post(self._outside.popleft())
+
     def _look(self, progress: Progress) -> None:
+        self._take_outside()
         progress.look(self.engine.now_us)
         self._raise_trouble()
 

@@ -1,6 +1,7 @@
 """Frameworks, in virtual time: what their callbacks are given, what their replies become, and what goes wrong."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -295,3 +296,23 @@ def test_an_iterative_framework_ends_with_the_error_of_a_task(sim):
     framework = sim.register(Doomed(2))
     with pytest.raises(TaskFailed, match="1 was too much"):
         framework.wait()
+
+
+def test_what_another_thread_posts_while_time_passes_comes_between_two_events(sim):
+    seen = []
+
+    class Presses(mb.Framework):
+        """Presses a button on another thread, as a panel does, from within an event."""
+
+        def on_offers(self, offers):
+            if not seen:
+                steps = sim.core.steps
+                button = threading.Thread(target=sim.pause)
+                button.start()
+                button.join()
+                seen.append(sim.core.steps == steps and not sim.core.paused)
+
+    sim.register(Presses())
+    sim.run("1min")
+    assert seen == [True]
+    assert sim.core.paused
