@@ -17,6 +17,7 @@ from mesonb.frameworks.queue import Queue
 from mesonb.sim.compare import compare
 from mesonb.sim.replay import replay
 from mesonb.sim.simulation import Simulation
+from mesonb.sim.sweep import sweep
 from mesonb.sim.what_if import what_if
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "DRF", "FIFO", "Allocator", "Framework", "Log", "Lottery", "Master", "MesonbError", "Queue", "Resources", "RoundRobin",
-    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "replay", "what_if",
+    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "replay", "sweep", "what_if",
 ]  # fmt: skip
 
 parallel.install()  # joblib.parallel_config("mesonb"), should joblib ever be imported
