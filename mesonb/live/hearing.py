@@ -24,11 +24,11 @@ from mesonb.live.guests import Guests
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.isolation import Module
 from mesonb.live.link import Link
+from mesonb.live.private import Clusters
 from mesonb.live.roster import Roster
-from mesonb.session import Session
 
 
-class Hearing(Session):
+class Hearing(Clusters):
     """The half of a master that speaks with hub and agents; what is no property runs on its loop."""
 
     _link: Link

@@ -138,6 +138,11 @@ class Master(Hearing):
         self._timer: asyncio.TimerHandle | None = None
         self._sulks_until = 0.0
 
+    @property
+    def address(self) -> str:  # type: ignore[override]  # it is where the link goes
+        """The address of the Dask scheduler whose workers are the agents."""
+        return self._link.address
+
     # -- Session --------------------------------------------------------------------------------------------------
 
     def now_us(self) -> int:

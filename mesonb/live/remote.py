@@ -35,7 +35,7 @@ from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of
 from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
-from mesonb.session import Session
+from mesonb.live.private import Clusters
 
 #: How long an answer of the master may take.
 ANSWER_S = 5.0
@@ -44,7 +44,7 @@ FRESH_S = 0.1
 _REDIAL_S = 0.2
 
 
-class Remote(Session):
+class Remote(Clusters):
     """The verbs of a master that another kernel holds. What only the master has (its log, its allocator) is not here."""
 
     kind = "remote"

@@ -1,6 +1,7 @@
 """Existing work inside a share: concurrent.futures, Dask collections, joblib and scikit-learn, unmodified."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 import mesonb as mb
 from mesonb.errors import BadValue
 from tests.helpers import ROOT, wait_for
-from tests.live.tasks import double, explode, rest
+from tests.live.tasks import double, explode, lineage, rest
 from tests.live.test_tasks import gone, pids
 
 pytestmark = pytest.mark.live
@@ -104,3 +105,21 @@ def test_joblib_knows_the_backend_whichever_is_imported_first(first):
     """
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert "there is no master here; write master = mb.Master()" in said.stdout, said.stderr
+
+
+def test_a_private_dask_cluster_grows_computes_and_gives_back(master):
+    """Its workers are tasks: a p2p shuffle, which needs real Dask workers, and a kill, which Dask sees as one that left."""
+    array = pytest.importorskip("dask.array")
+    with master.dask("private", needs=mb.Resources(cpus=1, mem="300MB"), workers=2) as cluster, cluster.get_client() as client:
+        client.wait_for_workers(2, timeout=30)
+        assert len(master.core.frameworks["private"].tasks) == 2
+        assert client.submit(double, 21).result(20) == 42
+        assert int(array.arange(1000, chunks=100).rechunk(250, method="p2p").sum().compute()) == 499_500
+        worker, *_ = client.submit(lineage).result(20)
+        assert worker != os.getpid()
+        lab = master.framework("private")
+        lab.kill(next(iter(lab.tasks)))
+        wait_for(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == 1, 20, "Dask to see that a worker left")
+        cluster.scale(0)
+        wait_for(lambda: not master.core.frameworks["private"].tasks, 20, "the share to be given back")
+    wait_for(lambda: "private" not in master.core.frameworks, 10, "the framework to have left")

@@ -1,0 +1,105 @@
+"""A private Dask cluster inside a share: its workers are tasks, each on an offer that was accepted for it.
+
+All of Dask is there: p2p shuffle, spill, dashboard, ``scale`` and ``adapt``, which ask for offers and give them back. Its
+scheduler lives in this kernel and ends with it; the workers then leave by themselves. A worker that is killed, for one by
+revocation, is to Dask a worker that left; one that is lost with its agent is started again elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from distributed import Scheduler, Worker
+from distributed.core import Status
+from distributed.deploy.spec import ProcessInterface, SpecCluster
+
+from mesonb.core.resources import Resources
+from mesonb.frameworks.queue import Queue, Run
+from mesonb.session import Session
+
+#: What a worker takes that nobody said more of.
+WORKER = Resources(cpus=1, mem="500MB")
+
+
+def work(address: str, name: str, nthreads: int, memory_bytes: int) -> None:
+    """Be a Dask worker until its scheduler lets it go; this is the task."""
+
+    async def live() -> None:
+        with tempfile.TemporaryDirectory(prefix="mesonb-dask-") as folder:
+            async with Worker(
+                address, name=name, nthreads=nthreads, memory_limit=memory_bytes, dashboard=False, local_directory=folder
+            ) as worker:  # fmt: skip
+                await worker.finished()
+
+    asyncio.run(live())
+
+
+class ShareWorker(ProcessInterface):
+    """One worker, as the cluster sees it: asked for, there, or gone."""
+
+    def __init__(self, scheduler: str, *, name: Any, queue: Queue) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._scheduler, self._name, self._queue = scheduler, str(name), queue
+        self._run: Run | None = None
+
+    async def start(self) -> None:
+        """Ask for it; it comes when there is an offer, so nobody waits here."""
+        needs = self._queue.needs or WORKER
+        nthreads, memory_bytes = max(1, round(needs.cpus)), needs.amounts.get("mem", 0)
+        loop = asyncio.get_running_loop()
+        self._run = self._queue.submit(work, self._scheduler, self._name, nthreads, memory_bytes)
+        self._run._future.add_done_callback(lambda _: _quietly(loop, self._gone))
+        await super().start()  # type: ignore[no-untyped-call]
+
+    async def close(self) -> None:
+        """Give it back."""
+        if self._run:
+            self._run.cancel()
+        await super().close()  # type: ignore[no-untyped-call]
+
+    def _gone(self) -> None:
+        self.status = Status.closed
+        self._event_finished.set()
+
+
+class PrivateCluster(SpecCluster):
+    """A Dask cluster whose workers come and go with offers; ``session.dask`` makes one."""
+
+    def __init__(self, queue: Queue, leave: Callable[[], None], workers: int, host: str | None) -> None:
+        self._leave = leave
+        scheduler = {"cls": Scheduler, "options": {"host": host, "port": 0, "dashboard_address": ":0"}}
+        worker = {"cls": ShareWorker, "options": {"queue": queue}}
+        super().__init__(scheduler=scheduler, worker=worker, name=queue.name)  # type: ignore[no-untyped-call]
+        self.scale(workers)  # type: ignore[no-untyped-call]
+
+    async def _close(self) -> None:
+        await super()._close()  # type: ignore[no-untyped-call]
+        self._leave()
+
+
+class Clusters(Session):
+    """A session on real agents, which can host Dask clusters."""
+
+    address: str  #: of the Dask scheduler whose workers are the agents
+
+    def dask(
+        self, name: str = "dask", *, needs: Resources | None = None, workers: int = 0, role: str = "*", host: str | None = None
+    ) -> PrivateCluster:  # fmt: skip
+        """Start a private Dask cluster in a share; each worker takes ``needs``, and ``scale`` or ``adapt`` ask for more.
+
+        ``host`` is where agents reach this kernel; by default a cluster on this machine is reached at loopback.
+        """
+        queue = self.register(Queue(needs or WORKER), name, role)
+        if host is None and "127.0.0.1" in self.address:
+            host = "127.0.0.1"
+        return PrivateCluster(queue, lambda: self.unregister(queue), workers, host)
+
+
+def _quietly(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call a function on a loop, unless that has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
