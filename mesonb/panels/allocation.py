@@ -12,6 +12,7 @@ from bokeh.models.annotations import Span
 from mesonb.core.units import show_duration
 from mesonb.panels.allocation_view import Basin, Shore, Turn, basins, because, turns, water_level
 from mesonb.panels.app import HATCH, Look, Panel, ink_on, table, write
+from mesonb.panels.why import Why
 from mesonb.panels.window import present_us
 from mesonb.session import Session
 
@@ -32,11 +33,12 @@ class Allocation(Panel):
         self.basins, self.shores = ColumnDataSource(), ColumnDataSource()
         self.told, self.order = look.div(), look.div()
         self.water = Span(dimension="width", location=0, line_color="#56B4E9", line_width=2, line_dash="dashed")
+        self.why = Why(look, self.ask)
         self.chart = self._chart()
 
     def parts(self) -> Sequence[Any]:
-        """The picture, then the order in words."""
-        return self.told, self.chart, self.order
+        """The picture, what is asked of it, then the order in words."""
+        return self.told, self.chart, self.why.names, *self.why.parts, self.order
 
     def draw(self, session: Session) -> None:
         """Fill the basins."""
@@ -48,6 +50,8 @@ class Allocation(Panel):
         self.chart.y_range.end = 1.25 * max([basin.level for basin in found] + [shore.level for shore in shores] + [0.01])
         ordered, name = turns(snapshot), type(session.core.allocator).__name__
         write(self.told, self._next(ordered, name, show_duration(present_us(session, 0) - session.log.began_us)))
+        self.why.offer([turn.framework for turn in ordered] + [shore.role for shore in shores])
+        self.why.draw(session)
         write(self.order, table(HEADS, self._rows(ordered), text=(1, 2, 5, 6), caption="In order of whose turn it is"))
 
     def _chart(self) -> Any:
@@ -70,6 +74,7 @@ class Allocation(Panel):
         chart.add_tools(HoverTool(renderers=[full], tooltips=[
             ("framework", "@framework"), ("role", "@role"), ("share of its tasks", "@share{0.000}"), ("level", "@level{0.000}"),
         ]))  # fmt: skip
+        self.why.answers_clicks(chart, full, "framework")
         chart.xgrid.grid_line_color = None
         return chart
 

@@ -50,6 +50,14 @@ if (!/[?&]theme=/.test(location.search)) {
   } catch { /* a page of another origin around it: light */ }
 }
 </script>
+<script>
+// In a cell, be as high as what is drawn; in a tab (fill=1) the tab says how high.
+if (window.frameElement && !/[?&]fill=1/.test(location.search)) setInterval(() => {
+  const drawn = document.querySelector('[data-root-id] > *');
+  const height = `${Math.min(Math.ceil(drawn?.getBoundingClientRect().bottom ?? 0) + 4, 900)}px`;
+  if (drawn && frameElement.style.height !== height) frameElement.style.height = height;
+}, 500);
+</script>
 <style>
   :root { color-scheme: COLOR_SCHEME; }
   html, body { margin: 0; padding: 0; overflow-x: hidden; background: BACKGROUND; color: INK; font: 13px/1.4 system-ui, sans-serif; }

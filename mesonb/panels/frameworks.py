@@ -11,6 +11,7 @@ from mesonb.core.units import show_duration
 from mesonb.panels.app import Look, Panel, table, write
 from mesonb.panels.feed import complaints_of
 from mesonb.panels.frameworks_view import ENDINGS, LastHeld, Row, rows
+from mesonb.panels.why import Why
 from mesonb.panels.window import present_us
 from mesonb.session import Session
 
@@ -29,10 +30,11 @@ class Frameworks(Panel):
         super().__init__(look)
         self.held = LastHeld()
         self.table, self.complaints = look.div(), look.div()
+        self.why = Why(look, self.ask)
 
     def parts(self) -> Sequence[Any]:
-        """The table, and below it what went wrong."""
-        return self.table, self.complaints
+        """The table, below it what went wrong, and why one gets no more."""
+        return self.table, self.complaints, self.why.names, *self.why.parts
 
     def begin(self, skipped: int) -> None:
         """Begin with nobody."""
@@ -46,6 +48,8 @@ class Frameworks(Panel):
         """Fill the table."""
         found = rows(session.snapshot(), self.held, queued(session), present_us(session, 0))
         write(self.table, table(HEADS, [self._told(row) for row in found], text=TEXT))
+        self.why.offer([row.framework for row in found] + [row.role for row in found])
+        self.why.draw(session)
         write(self.complaints, self._complained(complaints_of(session)))
 
     def _told(self, row: Row) -> list[str]:

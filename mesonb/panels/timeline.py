@@ -16,7 +16,8 @@ from bokeh.models.widgets import TextInput
 from mesonb.core.log import Step
 from mesonb.core.units import show_duration
 from mesonb.panels.app import HATCH, Look, Panel, ink_on, write
-from mesonb.panels.timeline_view import BARS_DRAWN, Drawing, Gantt, Piece, drawing
+from mesonb.panels.timeline_view import BARS_DRAWN, Bar, Drawing, Gantt, Piece, drawing
+from mesonb.panels.why import Why
 from mesonb.panels.window import Window, present_us
 from mesonb.session import Session
 
@@ -40,12 +41,13 @@ class Timeline(Panel):
         self.window = Window(look, self.ask)
         self.only = TextInput(placeholder="only agents, frameworks, tasks named …", width=300)
         look.widgets(self.only)
+        self.why = Why(look, self.ask)
         self.chart = self._chart()
         self.only.on_change("value", lambda _name, _old, _new: self.ask())
 
     def parts(self) -> Sequence[Any]:
-        """Controls, legend, chart."""
-        return row(self.window.buttons, self.only), self.legend, self.chart
+        """Controls, legend, chart, and the story of the bar that was clicked."""
+        return row(self.window.buttons, self.only), self.legend, self.chart, *self.why.parts
 
     def begin(self, skipped: int) -> None:
         """Begin with no bars."""
@@ -62,6 +64,7 @@ class Timeline(Panel):
         shown = drawing(self.gantt, from_us, until_us, self.only.value.strip(), session.log.began_us)
         self.bars.data, self.marks.data = self._columns(shown.pieces), mark_columns(shown.marks)
         self._label(shown)
+        self.why.draw(session, story(self.gantt.find(self.why.chosen), session.log.began_us))
         write(self.legend, self.look.legend(_frameworks(session), SIGNS + _said(shown, self.gantt)))
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -86,6 +89,7 @@ class Timeline(Panel):
         chart.add_tools(HoverTool(renderers=[bars], tooltips=TOLD))
         chart.ygrid.grid_line_color = None
         self.window.govern(chart)
+        self.why.answers_clicks(chart, bars, "task")
         return chart
 
     def _columns(self, pieces: Sequence[Piece]) -> dict[str, Any]:
@@ -144,6 +148,22 @@ def mark_columns(marks: Sequence[Piece]) -> dict[str, Any]:
 def _lasted(piece: Piece) -> str:
     bar = piece.bar
     return show_duration(bar.ended_us - bar.begun_us) if bar.ended_us is not None else "still lives"
+
+
+def story(bar: Bar | None, origin_us: int) -> str:
+    """Tell a task's life in a sentence.
+
+    >>> story(Bar("t", "f", "agent-1", 2_000_000, running_us=3_000_000, ended_us=5_000_000, state="killed", because="asked"), 0)
+    'launched at 2 s on agent-1, ran from 3 s, killed at 5 s: asked'
+    """
+    if bar is None:
+        return ""
+    parts = [f"launched at {show_duration(bar.begun_us - origin_us)} on {bar.agent}"]
+    if bar.running_us is not None:
+        parts.append(f"ran from {show_duration(bar.running_us - origin_us)}")
+    if bar.ended_us is not None:
+        parts.append(f"{bar.state} at {show_duration(bar.ended_us - origin_us)}" + (f": {bar.because}" if bar.because else ""))
+    return ", ".join(parts)
 
 
 def _said(shown: Drawing, gantt: Gantt) -> str:

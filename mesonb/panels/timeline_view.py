@@ -117,6 +117,10 @@ class Gantt:
         self.ended.append(bar)
         self.endings[bar.state] += 1
 
+    def find(self, task: str) -> Bar | None:
+        """Return the bar of a task, if it is kept."""
+        return self.live.get(task) or next((bar for bar in reversed(self.ended) if bar.task == task), None) if task else None
+
     def bars(self) -> Iterator[Bar]:
         """Yield every bar that is kept, those that ended first."""
         yield from self.ended
