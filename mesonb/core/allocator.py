@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mesonb.core.records import Agent, Framework, Grant
+from mesonb.core.resources import NOTHING
 
 __all__ = ["DRF", "Allocator", "Grant", "View"]
 
@@ -41,7 +42,7 @@ class DRF(Allocator):
                 while grant := view.next_in_line(agent, guaranteed=True):
                     yield grant
         for agent in view.agents_with_room():
-            while grant := view.next_in_line(agent):
+            while agent.free is not NOTHING and (grant := view.next_in_line(agent)):
                 yield grant
 
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from random import Random
 
 from mesonb.core.calls import REFUSE_US, TaskInfo
+from mesonb.core.events import OfferMade
 from mesonb.core.order import Client, Order
-from mesonb.core.records import Agent, Filter, Framework, Offer, Reserved, Role, Task, TaskState
+from mesonb.core.records import Agent, Filter, Framework, Grant, Offer, Reserved, Role, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources, less, shared_part
 from mesonb.core.settings import Settings, Wrong
 
@@ -24,7 +25,7 @@ __all__ = ["Books", "Settings", "Wrong"]
 MAX_REFUSE_US = 365 * 86_400 * 1_000_000
 #: How many ended tasks are remembered, so that an id is not used again and a late repeat is known as one.
 ENDED_KEPT = 10_000
-#: When an offer ends that never does.
+#: How long an offer lasts that never ends.
 NEVER_US = 2**62
 
 
@@ -67,6 +68,7 @@ class Books:
         self._agents_joined = 0
         self._offers_made = 0
         self._timers_made = 0
+        self._offers_last_us = settings.offer_timeout_us or NEVER_US
         self._offer_prefix = "offer-" if settings.epoch == 1 else f"offer-{settings.epoch}."
 
     @property
@@ -150,31 +152,34 @@ class Books:
 
     # -- offers ---------------------------------------------------------------------------------------------------
 
-    def open_offer(self, agent: Agent, framework: Framework, resources: Resources) -> Offer:
-        """Move resources from free into a new offer; offered counts as allocated."""
-        free = agent.free
-        if resources is free and not self.optimistic:
-            agent.free = NOTHING
-        elif self.optimistic:
-            agent.offered |= framework.client.bits
-        else:
-            assert resources and resources <= free, f"{resources} granted of {free} on {agent.name}"
-            agent.free = free - resources
+    def open_offer(self, grant: Grant) -> OfferMade:
+        """Move resources from free into a new offer; offered counts as allocated. A hundred thousand times a second."""
+        agent, framework, resources = grant.agent, grant.framework, grant.resources
+        free, now_us, bit = agent.free, self.now_us, framework.client.bits
         self._offers_made = number = self._offers_made + 1
-        name, timeout_us = f"{self._offer_prefix}{number}", self.settings.offer_timeout_us
-        ends_us = self.now_us + timeout_us if timeout_us else NEVER_US
-        offer = Offer(name, framework.name, agent.name, resources, self.now_us, ends_us)
-        if self.bounded and agent.reserved_free and not self.optimistic:
-            offer.reserved = self._use_reserved(agent, framework, resources)
+        name, ends_us = f"{self._offer_prefix}{number}", now_us + self._offers_last_us
+        offer = Offer(name, framework.name, agent.name, resources, now_us, ends_us)
         self.offers[name] = agent.offers[name] = framework.offers[name] = offer
         if self.optimistic:
+            agent.offered |= bit
             offer.changes = agent.changes
             self.order.charge(framework.client, NOTHING, counted=True)
         else:
             self.order.allot(framework.client, resources)
-        if timeout_us:
+            if resources is free:
+                agent.free = NOTHING
+            else:
+                assert resources and resources <= free, f"{resources} granted of {free} on {agent.name}"
+                agent.free = free - resources
+            if self.bounded and agent.reserved_free:
+                offer.reserved = self._use_reserved(agent, framework, resources)
+        if agent.tried_us == now_us:
+            agent.tried |= bit
+        else:
+            agent.tried_us, agent.tried = now_us, bit
+        if ends_us < NEVER_US:
             self.unanswered.append(offer)
-        return offer
+        return OfferMade(framework.name, name, agent.name, resources, ends_us, agent.max_task_us)
 
     def close_offer(self, offer: Offer) -> None:
         """Move what an offer holds back to free."""

@@ -82,8 +82,8 @@ def _check_filters(core: Books) -> None:
 
 def _check_order(core: Books) -> None:
     """The order holds every framework once, in lines that are sorted, and knows what each place holds."""
-    waiting = list(core.order.walk())
-    assert {id(client) for client in waiting} == {id(framework.client) for framework in core.frameworks.values()}
+    waiting = {client.bits: client for client in core.order.walk()}
+    assert waiting == {framework.client.bits: framework.client for framework in core.frameworks.values()}
     _check_place(core, core.order.root)
 
 

@@ -117,7 +117,7 @@ class MasterCore(Upkeep):
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
         batch = self.begin_cycle()
         if type(self.allocator).__module__.startswith(("mesonb.core.", "mesonb.fast.")):
-            made = [self._offer(grant) for grant in self.allocator.cycle(View(self))]
+            made: list[Event] = [self.open_offer(grant) for grant in self.allocator.cycle(View(self))]
         else:
             made = self._guarded_cycle(self.allocator)
         self.end_cycle(batch=batch)
@@ -129,11 +129,11 @@ class MasterCore(Upkeep):
         try:
             for grant in allocator.cycle(View(self)):
                 self._check_grant(grant)
-                made.append(self._offer(grant))
+                made.append(self.open_offer(grant))
         except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise stops nobody
             self.allocator = DRF()
             because = f"{type(allocator).__name__} failed, so DRF allocates now: {type(error).__name__}: {error}"
-            made += [*(self._offer(grant) for grant in self.allocator.cycle(View(self))), events.Rejected(calls.Tick(), because)]
+            made += [*(self.open_offer(grant) for grant in self.allocator.cycle(View(self))), events.Rejected(calls.Tick(), because)]
         return made
 
     def _check_grant(self, grant: Grant) -> None:
@@ -143,15 +143,6 @@ class MasterCore(Upkeep):
         parts = (self.portion(agent, framework, guaranteed=guaranteed) for guaranteed in (False, True))
         if not grant.resources or not any(grant.resources <= part for part in parts):
             raise Wrong(f"it granted {framework.name} {grant.resources} of {agent.name}, of which it may not have that")
-
-    def _offer(self, grant: Grant) -> Event:
-        agent, framework = grant.agent, grant.framework
-        offer = self.open_offer(agent, framework, grant.resources)
-        if agent.tried_us == self.now_us:
-            agent.tried |= framework.client.bits
-        else:
-            agent.tried_us, agent.tried = self.now_us, framework.client.bits
-        return events.OfferMade(framework.name, offer.id, agent.name, offer.resources, offer.expires_us, agent.max_task_us)
 
     # -- frameworks -----------------------------------------------------------------------------------------------
 

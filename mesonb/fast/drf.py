@@ -106,7 +106,7 @@ def _plain(core: Pacing) -> bool:
     return not (core.bounded or core.optimistic or any(framework.terms for framework in core.frameworks.values()))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]  # numba ships no types
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba ships no types
 def kernel(rows: Ints, free: Ints, held: Ints, scale: Ints, counts: Ints, bits: Ints, allowed: NDArray[np.uint64]) -> Ints:
     """Give each agent to the first of the order that may have it, and move that one back."""
     clients, resources = held.shape
@@ -136,7 +136,7 @@ def kernel(rows: Ints, free: Ints, held: Ints, scale: Ints, counts: Ints, bits: 
     return owners
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]  # as above
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # as above
 def _end_of_those_before(order: Ints, low: int, c: int, share: NDArray[np.float64], counts: Ints) -> int:
     """Return the place of the last client, from ``low`` on, that comes before this one."""
     high = len(order)
@@ -149,7 +149,7 @@ def _end_of_those_before(order: Ints, low: int, c: int, share: NDArray[np.float6
     return low - 1
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]  # as above
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]  # as above
 def _before(one: int, other: int, share: NDArray[np.float64], counts: Ints) -> bool:
     if share[one] != share[other]:
         return bool(share[one] < share[other])
@@ -158,7 +158,7 @@ def _before(one: int, other: int, share: NDArray[np.float64], counts: Ints) -> b
     return one < other
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]  # as above
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # as above
 def _sink_back(order: Ints, i: int, share: NDArray[np.float64], counts: Ints) -> None:
     """Insert the i-th client where it belongs among those before it."""
     c = order[i]
