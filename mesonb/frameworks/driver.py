@@ -96,10 +96,12 @@ class Driver:
                 self.offers[offer.id] = offer
                 fresh.append(offer)
             else:
-                self._answer_offers(fresh)
-                fresh = []
+                if fresh:
+                    self._answer_offers(fresh)
+                    fresh = []
                 self._take(event, outcome)
-        self._answer_offers(fresh)
+        if fresh:
+            self._answer_offers(fresh)
 
     def _take(self, event: events.Event, outcome: Outcome | None) -> None:
         match event:

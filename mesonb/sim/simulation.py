@@ -218,6 +218,8 @@ class Simulation(Session):
         return followed
 
     def _plan_tick(self) -> None:
+        if self._ticks and self._ticks[-1] <= self.engine.now_us:
+            return  # nothing can be due sooner
         due_us = self.core.next_deadline()
         if due_us is not None and (not self._ticks or due_us < self._ticks[-1]):
             self._ticks.append(due_us)  # each is sooner than all that were planned before, so the last is the next
