@@ -63,8 +63,8 @@ class Link:
             )  # fmt: skip
         except MasterExists as error:
             raise MasterExists(
-                f"{error} leads the Dask cluster at {self.address} already; use the master there, or close it there with "
-                "master.close(); mb.Master(name='mine') starts a local cluster of your own"
+                f"{error} leads the Dask cluster at {self.address} already; mb.connect({self.address!r}) uses it from here, "
+                "mb.Master(..., standby=True) waits to follow it, mb.Master(name='mine') starts a local cluster of your own"
             ) from None
         self.epoch = self.peer.welcome["epoch"]
 

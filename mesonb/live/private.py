@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +24,11 @@ from mesonb.session import Session
 
 #: What a worker takes that nobody said more of.
 WORKER = Resources(cpus=1, mem="500MB")
+#: A worker that is given back may take so long to leave by itself.
+LEAVE_S = 1.0
 
 
-def work(address: str, name: str, nthreads: int, memory_bytes: int) -> None:
+def work(address: str, name: Any, nthreads: int, memory_bytes: int) -> None:
     """Be a Dask worker until its scheduler lets it go; this is the task."""
 
     async def live() -> None:
@@ -43,7 +46,7 @@ class ShareWorker(ProcessInterface):
 
     def __init__(self, scheduler: str, *, name: Any, queue: Queue) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._scheduler, self._name, self._queue = scheduler, str(name), queue
+        self._scheduler, self._name, self._queue = scheduler, name, queue
         self._run: Run | None = None
 
     async def start(self) -> None:
@@ -56,7 +59,10 @@ class ShareWorker(ProcessInterface):
         await super().start()  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
-        """Give it back."""
+        """Give it back: Dask has told it to leave; one that does not is killed."""
+        if self._run and self._run.task:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._event_finished.wait(), LEAVE_S)
         if self._run:
             self._run.cancel()
         await super().close()  # type: ignore[no-untyped-call]
@@ -73,7 +79,9 @@ class PrivateCluster(SpecCluster):
         self._leave = leave
         scheduler = {"cls": Scheduler, "options": {"host": host, "port": 0, "dashboard_address": ":0"}}
         worker = {"cls": ShareWorker, "options": {"queue": queue}}
-        super().__init__(scheduler=scheduler, worker=worker, name=queue.name)  # type: ignore[no-untyped-call]
+        super().__init__(  # type: ignore[no-untyped-call]
+            scheduler=scheduler, worker=worker, name=queue.name, silence_logs=logging.WARNING
+        )
         self.scale(workers)  # type: ignore[no-untyped-call]
 
     async def _close(self) -> None:
