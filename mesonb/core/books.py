@@ -293,7 +293,7 @@ class Books:
         agent.changes += 1
         self._give_back(agent, framework, task.needs, task.reserved)
         self._run(framework, task.needs, -1)
-        count(framework, state.value)
+        count(framework, state._value_)
         self.forget_if_gone(framework)
 
     def end_unseen(self, task: str, state: TaskState) -> None:

@@ -12,6 +12,7 @@ from mesonb.core.calls import (
     AgentUnreachable,
     Disconnect,
     KillTask,
+    Reconcile,
     Revive,
     RunningTask,
     Subscribe,
@@ -145,6 +146,14 @@ def test_a_disconnected_framework_keeps_its_tasks_and_gets_no_offers() -> None:
     out = core.tell(Subscribe("f"), at_us=2)
     assert told(out, events.Subscribed)[0].tasks == ("f/t",)
     assert told(out, events.OfferMade)
+
+
+def test_what_nobody_knows_when_a_framework_asks_is_lost_for_good() -> None:
+    core = running()
+    asked = core.tell(Reconcile("f", ("f/t", "f/never")))
+    assert states(asked) == [("f/t", TaskState.RUNNING), ("f/never", TaskState.LOST)]
+    old = RunningTask("f/never", "f", CPU, epoch=1)
+    assert told(core.tell(AgentJoined("b", FOUR, tasks=(old,))), events.Kill)
 
 
 @pytest.mark.parametrize("call", [Unregister("lab"), Subscribe("lab")])
