@@ -219,6 +219,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one storm or many, and print each in order of seeds; 1 if any failed."""
+    if min(args.runs, args.processes) < 1:
+        raise BadValue(f"--runs {args.runs} --processes {args.processes}: both are 1 or more")
     one = partial(_told, agents=args.agents, until=args.until)
     seeds = range(args.seed, args.seed + args.runs)
     failed = 0

@@ -81,6 +81,10 @@ def test_a_probability_is_a_probability():
         Faults(lost=2)
     with pytest.raises(BadValue, match="0 is too few"):
         storm(1, agents=0)
+    parser = argparse.ArgumentParser()
+    storms.add_arguments(parser)
+    with pytest.raises(BadValue, match="--runs 0 --processes 1: both are 1 or more"):
+        storms.run(parser.parse_args(["--runs", "0"]))
 
 
 def test_the_checkers_see_what_is_wrong():
