@@ -10,7 +10,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.models.annotations import Span
 
 from mesonb.core.units import show_duration
-from mesonb.panels.allocation_view import Basin, Shore, Turn, basins, because, turns, water_level
+from mesonb.panels.allocation_view import Basin, Bound, Shore, Turn, basins, because, bounds, turns, water_level
 from mesonb.panels.app import HATCH, Look, Panel, ink_on, table, write
 from mesonb.panels.why import Why
 from mesonb.panels.window import present_us
@@ -30,7 +30,7 @@ class Allocation(Panel):
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.basins, self.shores = ColumnDataSource(), ColumnDataSource()
+        self.basins, self.shores, self.bounds = ColumnDataSource(), ColumnDataSource(), ColumnDataSource()
         self.told, self.order = look.div(), look.div()
         self.water = Span(dimension="width", location=0, line_color="#56B4E9", line_width=2, line_dash="dashed")
         self.why = Why(look, self.ask)
@@ -44,10 +44,13 @@ class Allocation(Panel):
         """Fill the basins."""
         snapshot = session.snapshot()
         found, shores = basins(snapshot)
-        self.basins.data, self.shores.data = self._basin_columns(found), shore_columns(shores)
+        said = bounds(shores, {"guarantee": session.guarantees, "limit": session.limits}, snapshot.total)
+        top = 1.25 * max(0.01, *(thing.level for things in (found, shores, said) for thing in things), 0.0)
+        self.basins.data, self.bounds.data = self._basin_columns(found), bound_columns(said)
+        self.shores.data = shore_columns(shores, top)
         self.water.location = water_level(shores)
         self.chart.x_range.end = max((shore.right for shore in shores), default=1)
-        self.chart.y_range.end = 1.25 * max([basin.level for basin in found] + [shore.level for shore in shores] + [0.01])
+        self.chart.y_range.end = top
         ordered, name = turns(snapshot), type(session.core.allocator).__name__
         write(self.told, self._next(ordered, name, show_duration(present_us(session, 0) - session.log.began_us)))
         self.why.offer([turn.framework for turn in ordered] + [shore.role for shore in shores])
@@ -70,6 +73,9 @@ class Allocation(Panel):
         chart.segment("left", "level", "right", "level", source=self.shores, line_color=self.look.ink, line_width=3)
         chart.text("left", "top", "said", source=self.shores, x_offset=4, y_offset=14, text_font_size="11px", text_color=self.look.ink)
         chart.segment("right", 0, "right", "top", source=self.shores, line_color="#888888", line_dash="dotted")
+        chart.segment("left", "level", "right", "level", source=self.bounds, line_color=self.look.ink, line_width=1.5, line_dash="dashdot")
+        chart.text("right", "level", "kind", source=self.bounds, text_align="right", x_offset=-4, text_font_size="10px",
+                   text_color=self.look.ink, background_fill_color=self.look.background, background_fill_alpha=0.8)  # fmt: skip
         chart.add_layout(self.water)
         chart.add_tools(HoverTool(renderers=[full], tooltips=[
             ("framework", "@framework"), ("role", "@role"), ("share of its tasks", "@share{0.000}"), ("level", "@level{0.000}"),
@@ -119,9 +125,13 @@ class Allocation(Panel):
         ]  # fmt: skip
 
 
-def shore_columns(shores: Sequence[Shore]) -> dict[str, Any]:
-    """The roles' levels, and what is written over them."""
-    top = 1.25 * max((shore.level for shore in shores), default=1)
+def bound_columns(said: Sequence[Bound]) -> dict[str, Any]:
+    """Guarantees and limits, as lines over their roles."""
+    return {name: [getattr(bound, name) for bound in said] for name in ("left", "right", "level", "kind")}
+
+
+def shore_columns(shores: Sequence[Shore], top: float) -> dict[str, Any]:
+    """The roles' levels, and what is written over them, at the top of the chart."""
     return {
         "left": [shore.left for shore in shores],
         "right": [shore.right for shore in shores],

@@ -58,6 +58,29 @@ def basins(snapshot: Snapshot) -> tuple[list[Basin], list[Shore]]:
     return found, shores
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is said of a role, as the level that its water reaches there: of a limit, by the resource that runs out first."""
+
+    left: float
+    right: float
+    level: float
+    kind: str  #: "guarantee" or "limit"
+
+
+def bounds(shores: list[Shore], said: Mapping[str, Mapping[str, Resources]], total: Resources) -> list[Bound]:
+    """Return the guarantees and limits of the roles drawn; ``said`` is both, by kind and then by role."""
+    found = []
+    for shore in shores:
+        for kind, by_role in said.items():
+            if amount := by_role.get(shore.role):
+                parts = [n / total.amounts[name] for name, n in amount.amounts.items() if total.amounts.get(name)]
+                if parts:
+                    share = min(parts) if kind == "limit" else max(parts)
+                    found.append(Bound(shore.left, shore.right, share / shore.weight, kind))
+    return found
+
+
 def water_level(shores: list[Shore]) -> float:
     """Where all roles would stand if what is held were spread by weight.
 

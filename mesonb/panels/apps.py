@@ -15,6 +15,7 @@ from mesonb.panels.frameworks import Frameworks
 from mesonb.panels.iterations import Iterations
 from mesonb.panels.offers import OffersPanel
 from mesonb.panels.timeline import Timeline
+from mesonb.panels.use import Use
 
 #: Panels that are drawn as ``mesonb.panels.app`` asks for.
 PANELS: dict[str, type[Panel]] = {
@@ -24,6 +25,7 @@ PANELS: dict[str, type[Panel]] = {
     "allocation": Allocation,
     "iterations": Iterations,
     "events": Events,
+    "use": Use,
 }
 APPS: dict[str, Callable[[], Application]] = {
     "shares": shares.application,

@@ -4,7 +4,7 @@ import pytest
 
 import mesonb as mb
 from mesonb.panels.allocation import Allocation
-from mesonb.panels.allocation_view import basins, because, turns, water_level
+from mesonb.panels.allocation_view import basins, because, bounds, turns, water_level
 from mesonb.panels.app import Look
 from mesonb.panels.view import Palette
 from tests.panels.conftest import train
@@ -20,6 +20,22 @@ def test_the_area_of_a_basin_is_the_share_and_roles_lie_side_by_side(cluster):
     assert [(shore.role, shore.left, shore.right) for shore in shores] == [("ops", 0, 1), ("research", 1, 4)]
     assert shores[1].level == pytest.approx(shores[1].share / 3)
     assert min(s.level for s in shores) <= water_level(shores) <= max(s.level for s in shores)
+
+
+def test_guarantees_and_limits_stand_at_the_level_they_mean(cluster):
+    cluster.weights["research"] = 2
+    cluster.guarantees["research"] = mb.Resources(cpus=3)
+    cluster.limits["ops"] = mb.Resources(cpus=6, mem="12GB")
+    snapshot = cluster.snapshot()
+    _, shores = basins(snapshot)
+    found = bounds(shores, {"guarantee": cluster.guarantees, "limit": cluster.limits}, snapshot.total)
+    total = snapshot.total.amounts
+    assert [(bound.kind, bound.left) for bound in found] == [("limit", 0), ("guarantee", 1)]
+    assert found[0].level == min(6000 / total["cpus"], 12 * 10**9 / total["mem"])
+    assert found[1].level == 3000 / total["cpus"] / 2
+    panel = Allocation(Look(Palette()))
+    panel.draw(cluster)
+    assert list(panel.bounds.data["kind"]) == ["limit", "guarantee"]
 
 
 ROLES = ("*", "lab", "eng", "eng/web", "eng/web/ads", "ops")
