@@ -56,4 +56,6 @@ class Upkeep(Revocation):
             return events.Updated(framework.name, name, framework.tasks[name].state, "as you asked")
         if name in self.ended and name not in self.tasks:
             return events.Updated(framework.name, name, self.ended[name], "as you asked")
+        if name not in self.tasks:
+            self.end_unseen(name, TaskState.LOST)  # for good: an agent that turns up with it is told to kill it
         return events.Updated(framework.name, name, TaskState.LOST, "no such task is known here")

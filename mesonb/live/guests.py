@@ -7,6 +7,7 @@ asked back from the agents, for whoever registers under that name next.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mesonb.core import calls, events
@@ -65,7 +66,12 @@ class Guests:
                 self._master.expect(call.framework, Guest(self._master, kernel, call.framework))
             elif not self._may(kernel, getattr(call, "framework", "")):
                 continue  # somebody else has registered under that name since
-            self._master._take(call)
+            self._master._take(self._unheard(call) if isinstance(call, calls.Reconcile) else call)
+
+    def _unheard(self, call: calls.Reconcile) -> calls.Reconcile:
+        """Leave out what has ended: with its result, that is on its way."""
+        ended = self._master.core.ended
+        return replace(call, tasks=tuple(task for task in call.tasks if task not in ended))
 
     def _may(self, kernel: str, name: str) -> bool:
         """Whether a kernel speaks for a framework; for none it may always speak."""

@@ -192,7 +192,7 @@ class Master(Hearing):
             self.local.stop()
 
     async def _end_own_tasks(self) -> None:
-        self._drop_tasks(list(self._boxes))
+        self._drop_tasks([name for name, box in self._boxes.items() if isinstance(box, Mailbox)])
 
     def _abandon(self) -> None:
         """Give up the lead as a kernel does that ends: its tasks run on, for the next master."""

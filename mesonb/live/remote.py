@@ -41,6 +41,8 @@ from mesonb.live.private import Clusters
 ANSWER_S = 5.0
 #: A picture of the cluster that is younger is not asked for again.
 FRESH_S = 0.1
+#: How long after another master took the lead its books are taken to be complete.
+RECONCILE_S = 5.0
 _REDIAL_S = 0.2
 
 
@@ -219,6 +221,13 @@ class Remote(Clusters):
         ]
         if again:
             self._peer.send(LEADER, ("post", again, {}))
+            asyncio.get_running_loop().call_later(RECONCILE_S, self._reconcile, leader_id)
+
+    def _reconcile(self, leader_id: str) -> None:
+        """Ask after our tasks, once the agents had time to join: what was on its way when the lead changed is lost."""
+        if leader_id == self._leader_id and not self.closed:
+            asked = [calls.Reconcile(name, tuple(box.driver.tasks)) for name, box in list(self._boxes.items())]
+            self._peer.send(LEADER, ("post", asked, {}))
 
 
 def connect(cluster: Any = None, *, name: str = "") -> Remote:
