@@ -56,7 +56,7 @@ class Checked(MasterCore):
 def digest(core: MasterCore) -> str:
     """Return the same for the same books, and for no others; time and the count of steps are left out."""
     known: dict[int, int] = {}
-    books = {name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "settings"}}
+    books = {name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "settings", "kept_back"}}
     return hashlib.sha256(repr(_plain(books, known)).encode()).hexdigest()
 
 

@@ -58,6 +58,7 @@ class Books:
         self.timers: list[tuple[int, int, str]] = []  #: heap of (due, number, framework), one a time in ``ends``
         self.ends: dict[tuple[int, str], list[str]] = {}  #: by time and framework, agents on which a filter ends then
         self.bounded = False  #: some rule may make an offer smaller than what is free
+        self.granted: list[tuple[Framework, Resources]] = []  #: offers that ``Limits.kept_back`` does not know of yet
         self.bounded_roles = False  #: some role has a guarantee or a limit
         self.on_recovery = settings.allocate_on_recovery or not settings.allocation_interval_us
         self.revoking: dict[str, str] = {}  #: tasks that were asked to end, and for which role
@@ -173,6 +174,8 @@ class Books:
                 agent.free = free - resources
             if self.bounded and agent.reserved_free:
                 offer.reserved = self._use_reserved(agent, framework, resources)
+        if self.bounded_roles and not self.optimistic:
+            self.granted.append((framework, resources))
         if agent.tried_us == now_us:
             agent.tried |= bit
         else:

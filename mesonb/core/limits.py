@@ -9,11 +9,12 @@ are charged with its reservations and with all else that it holds or is offered,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 
 from mesonb.core.books import Books, each, outermost
 from mesonb.core.calls import Subscribe
+from mesonb.core.order import Client
 from mesonb.core.records import Agent, Framework, Grant, Role
 from mesonb.core.resources import NOTHING, Resources, at_most, less
 
@@ -43,6 +44,8 @@ class Why(Enum):
 
 class Limits(Books):
     """The books, and who may be offered what."""
+
+    kept_back: KeptBack | None = None
 
     # -- whose turn it is, among those who may --------------------------------------------------------------------
 
@@ -164,24 +167,54 @@ class Limits(Books):
 
     def below_guarantee(self) -> int:
         """Return the frameworks whose outermost role has less than its guarantee."""
-        bits = 0
-        for role in self._guaranteed():
-            if role.name in self.order.places and less(role.guarantee, role.consumed):
-                bits |= self.order.places[role.name].bits
-        return bits
+        return self._kept_back().below
 
     def surplus(self) -> dict[str, int]:
         """Return, of everything free that nobody has reserved, what need not be held back for guarantees."""
-        kept = [less(role.reserved, role.reserved_used) for role in self.roles.values()]
-        missing = [less(role.guarantee, role.consumed) for role in self._guaranteed()]
-        left = dict(self.free.amounts)
-        for part in (*kept, *missing):
-            for name, n in part.amounts.items():
-                left[name] = left.get(name, 0) - n
-        return {name: max(0, left.get(name, 0)) for name in self.total}
+        return {name: max(0, n) for name, n in self._kept_back().left.items()}
 
-    def _guaranteed(self) -> Iterator[Role]:
-        return (role for role in self.roles.values() if role.guarantee)
+    def forget_kept_back(self) -> None:
+        """Count anew what is kept back: something other than an offer has changed the books."""
+        self.kept_back = None
+        self.granted.clear()
+
+    def _kept_back(self) -> KeptBack:
+        """Return what is kept back, counted once a cycle and brought up to date with each offer since."""
+        kept = self.kept_back
+        if kept is None:
+            kept = self.kept_back = KeptBack(dict.fromkeys(self.total, 0) | dict(self.free.amounts))
+            self.granted.clear()
+            for role in self.roles.values():
+                if role.guarantee or role.reserved:
+                    kept.note(role, self.order.places.get(role.name))
+        for framework, part in self.granted:
+            for name, n in part.amounts.items():
+                kept.left[name] -= n
+            role = self.roles[outermost(framework.role)]
+            if role.guarantee or role.reserved:
+                kept.note(role, self.order.places.get(role.name))
+        self.granted.clear()
+        return kept
+
+
+@dataclass(slots=True)
+class KeptBack:
+    """What is free less what is kept for reservations and guarantees, and whose guarantee is not met."""
+
+    left: dict[str, int]
+    parts: dict[str, Resources] = field(default_factory=dict)  #: by role, what is kept for it
+    below: int = 0  #: frameworks of roles with less than their guarantee
+
+    def note(self, role: Role, place: Client | None) -> None:
+        """Keep for a role what it has reserved and does not use, and what it lacks of its guarantee."""
+        missing = less(role.guarantee, role.consumed)
+        part = less(role.reserved, role.reserved_used) + missing
+        for sign, amounts in ((1, self.parts.get(role.name, NOTHING)), (-1, part)):
+            for name, n in amounts.amounts.items():
+                self.left[name] = self.left.get(name, 0) + sign * n
+        self.parts[role.name] = part
+        bits = place.bits if place else 0
+        self.below = self.below | bits if missing else self.below & ~bits
 
 
 def admits(terms: Subscribe, agent: Agent) -> bool:

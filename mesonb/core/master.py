@@ -38,6 +38,8 @@ class MasterCore(Upkeep):
         """Take one call at one time (microseconds, never backwards) and return what follows from it, in order."""
         self.now_us = max(self.now_us, now_us)
         self.steps += 1
+        if self.kept_back is not None:
+            self.forget_kept_back()
         try:
             return self._answer(call)
         except Wrong as wrong:
@@ -147,10 +149,7 @@ class MasterCore(Upkeep):
     # -- frameworks -----------------------------------------------------------------------------------------------
 
     def _subscribe(self, call: calls.Subscribe) -> list[Event]:
-        if not call.framework:
-            raise Wrong("a framework needs a name")
-        self.check_role(call.role)
-        self._check_terms(call)
+        self.check_subscribe(call)
         framework = self.frameworks.get(call.framework)
         out: list[Event] = []
         if framework is None:
@@ -167,6 +166,13 @@ class MasterCore(Upkeep):
         self.all_changed()
         incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
         return [*out, events.Subscribed(framework.name, incarnation, tuple(framework.tasks), self.settings.epoch)]
+
+    def check_subscribe(self, call: calls.Subscribe) -> None:
+        """Raise Wrong if no framework could register so; a shell asks before it replaces what is registered."""
+        if not call.framework:
+            raise Wrong("a framework needs a name")
+        self.check_role(call.role)
+        self._check_terms(call)
 
     def _set_terms(self, framework: Framework, call: calls.Subscribe) -> None:
         """Keep what it said of offers, if that is anything at all: whoever asks for nothing costs nothing."""

@@ -48,7 +48,8 @@ def would_have(core: MasterCore, agent: Agent, framework: Framework, guaranteed:
 
 
 def portion(core: MasterCore, agent: Agent, framework: Framework, guaranteed: bool) -> Resources:
-    """The rules for one pair are asked, not written again: they have examples of their own."""
+    """The rules for one pair are asked, not written again: they have examples of their own. Nothing is remembered."""
+    core.forget_kept_back()
     role = core.roles[framework.role.split("/")[0]]
     if guaranteed and role.guarantee <= role.consumed:
         return NOTHING
