@@ -14,7 +14,7 @@ from mesonb.core.log import Log, Step
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.snapshot import dominant_share
 from mesonb.core.telling import plainly, told
-from mesonb.panels.timeline_view import MARKED, Bar, Gantt, natural
+from mesonb.panels.timeline_view import MARKED, Bar, Gantt
 from mesonb.panels.view import Palette, running
 
 BARS = 10_000
@@ -31,7 +31,7 @@ def rows(log: Log, palette: Palette) -> dict[str, Any]:
     steps, began_us = log.steps, log.began_us
     gantt, moments = Gantt().read(steps), list(tallies(log))
     names = list(moments[-1].counts) if moments else []
-    agents = sorted(gantt.lanes, key=natural)
+    agents = gantt.agents
     bars = _chosen([bar for bar in gantt.bars() if bar.agent in set(agents[:AGENTS])])
     lines = list(_lines(steps, began_us))
     return {

@@ -13,7 +13,7 @@ from mesonb.core.log import Step
 from mesonb.session import Session
 
 #: What a panel reads of a log that was long before it opened: enough to fill it, a fraction of a second to read.
-STEPS_READ = 50_000
+STEPS_READ = 20_000
 
 
 class Fresh(NamedTuple):

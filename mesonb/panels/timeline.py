@@ -35,7 +35,7 @@ class Timeline(Panel):
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.gantt = Gantt()
+        self.gantt, self._adopt = Gantt(), False
         self.bars, self.marks = ColumnDataSource(), ColumnDataSource()
         self.legend = look.div()
         self.window = Window(look, self.ask)
@@ -50,8 +50,8 @@ class Timeline(Panel):
         return row(self.window.buttons, self.only), self.legend, self.chart, *self.why.parts
 
     def begin(self, skipped: int) -> None:
-        """Begin with no bars."""
-        self.gantt = Gantt()
+        """Begin with no bars; where there is a past that will not be read, with those that it left running."""
+        self.gantt, self._adopt = Gantt(), skipped > 0
 
     def read(self, steps: Sequence[Step]) -> None:
         """Add to the bars."""
@@ -59,6 +59,9 @@ class Timeline(Panel):
 
     def draw(self, session: Session) -> None:
         """Draw what lies in the window."""
+        if self._adopt:
+            self.gantt.adopt(session.snapshot())
+            self._adopt = False
         now_us = self.gantt.now_us = present_us(session, self.gantt.now_us)
         from_us, until_us = self.window.between(session, self.gantt.first_us or 0, now_us)
         shown = drawing(self.gantt, from_us, until_us, self.only.value.strip(), session.log.began_us)

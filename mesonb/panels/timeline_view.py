@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from mesonb.core import calls, events
 from mesonb.core.log import Step
+from mesonb.core.snapshot import Snapshot
 
 BARS_KEPT = 20_000
 BARS_DRAWN = 2000
@@ -70,6 +71,14 @@ class Gantt:
         self.endings: Counter[str] = Counter()  #: how many tasks ended how
         self.first_us: int | None = None
         self.now_us = 0
+        self._agents: list[str] = []
+
+    @property
+    def agents(self) -> list[str]:
+        """Every agent that has run a task, as people count; sorted again only when there are more."""
+        if len(self._agents) != len(self.lanes):
+            self._agents = sorted(self.lanes, key=natural)
+        return self._agents
 
     def read(self, steps: Iterable[Step]) -> Gantt:
         """Take in what happened."""
@@ -87,7 +96,17 @@ class Gantt:
                         pass
         return self
 
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Take in live tasks whose launch was not read: those that have run for long."""
+        for agent in snapshot.agents:
+            for task in agent.tasks:
+                if task.task not in self.live:
+                    bar = self._begin(task.task, task.framework, agent.agent, task.since_us)
+                    bar.state, bar.running_us = task.state, None if task.state == "staging" else task.since_us
+
     def _begin(self, task: str, framework: str, agent: str, now_us: int) -> Bar:
+        if known := self.live.get(task):
+            return known  # adopted before its launch was read
         lane = self.lanes.setdefault(agent, Lanes()).take()
         self.live[task] = Bar(task, framework, agent, now_us, lane)
         return self.live[task]
@@ -158,7 +177,7 @@ def drawing(gantt: Gantt, from_us: int, until_us: int, only: str = "", origin_us
     Where there are too many, marked endings stay and then the newest. Times are seconds since ``origin_us``.
     """
     seen = [bar for bar in gantt.bars() if bar.begun_us < until_us and _end_us(bar, gantt) >= from_us and _named(bar, only)]
-    everybody = sorted({bar.agent for bar in seen} if only else gantt.lanes, key=natural)
+    everybody = sorted({bar.agent for bar in seen}, key=natural) if only else gantt.agents
     agents = everybody[:AGENTS_SHOWN]
     rows = {agent: len(agents) - 1 - number for number, agent in enumerate(agents)}
     here = [bar for bar in seen if bar.agent in rows]

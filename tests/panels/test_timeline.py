@@ -6,8 +6,11 @@ import mesonb as mb
 from mesonb.core import calls, events
 from mesonb.core.log import Step
 from mesonb.core.records import TaskState
-from mesonb.panels import timeline_view
+from mesonb.panels import reading, timeline_view
+from mesonb.panels.app import Look, Shown
+from mesonb.panels.timeline import Timeline
 from mesonb.panels.timeline_view import BARS_DRAWN, US, Gantt, drawing
+from mesonb.panels.view import Palette
 
 ONE = mb.Resources(cpus=1)
 
@@ -98,6 +101,19 @@ def test_bars_of_a_simulation_are_the_masters_books(cluster):
     for bar in sorted(gantt.bars(), key=lambda bar: bar.begun_us):
         assert lanes.get((bar.agent, bar.lane), 0) <= bar.begun_us
         lanes[bar.agent, bar.lane] = bar.ended_us if bar.ended_us is not None else float("inf")
+
+
+def test_a_panel_opened_late_shows_tasks_that_have_run_since_before_it_reads(cluster, monkeypatch):
+    monkeypatch.setattr(reading, "STEPS_READ", 1)
+    panel = Timeline(Look(Palette()))
+    shown = Shown(cluster, panel)
+    live = {(b.task, b.agent, b.begun_us) for b in panel.gantt.live.values()}
+    assert live == {(task.id, task.agent, task.since_us) for task in cluster.core.tasks.values()} and len(live) == 6
+    assert set(panel.bars.data["task"]) == {task for task, _, _ in live}
+    cluster.run("1min")
+    shown._rest_until_s = 0.0
+    shown.refresh()
+    assert not panel.gantt.live
 
 
 def test_a_replay_has_the_same_bars_at_its_end(cluster):
