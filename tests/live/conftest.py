@@ -36,6 +36,6 @@ def master():
 @pytest.fixture
 def queue(master, request):
     """Return a queue registered under the test's own name."""
-    made = master.register(mb.Queue(needs=SMALL), name=request.node.name[:60].replace("[", ".").replace("]", ""))
+    made = master.register(mb.Queue(needs=SMALL), name=request.node.name[:60].replace("[", "-").replace("]", ""))
     yield made
     master.unregister(made)

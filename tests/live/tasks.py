@@ -11,6 +11,11 @@ def double(number):
     return 2 * number
 
 
+def slowly(value):
+    time.sleep(0.02 + value % 7 * 0.03)  # work
+    return value
+
+
 def explode(number):
     raise ZeroDivisionError(f"{number} was too much")
 

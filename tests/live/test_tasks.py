@@ -1,6 +1,7 @@
 """Tasks on real agents: results and errors come back, what was granted runs at once, what is killed is dead."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
@@ -150,3 +151,32 @@ def test_running_is_reported(master, tmp_path):
     assert states == ["running", "finished"]
     master.unregister(watch)
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_what_ended_while_the_old_code_was_busy_reaches_the_new_code(master):
+    class Busy(mb.Framework):
+        needs = mb.Resources(cpus=0.1)
+
+        def __init__(self):
+            self.todo, self.got, self.free = 3, [], threading.Event()
+
+        def on_offers(self, offers):
+            for offer in offers:
+                while self.todo and offer.fits(self.needs):
+                    self.todo -= 1
+                    offer.launch(abs, -7, needs=self.needs)
+
+        def on_update(self, task):
+            if task.running:
+                self.free.wait(10)
+            if task.finished:
+                self.got.append(task.result())
+
+    old = master.register(Busy(), name="busy")
+    wait_for(lambda: master.core.frameworks["busy"].counts.get("finished") == 3, 10, "the tasks to end")
+    new = Busy()
+    new.todo = 0
+    master.register(new, name="busy")
+    old.free.set()
+    wait_for(lambda: len(old.got) + len(new.got) == 3, 10, "every result to be told")
+    assert new.got

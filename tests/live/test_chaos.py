@@ -1,0 +1,158 @@
+"""Chaos: workers, executors, links and the leading kernel are killed, stopped and cut while a framework works.
+
+The framework runs in this kernel, connected to whichever master leads; masters are processes that are killed. At the end
+every task has had exactly one terminal state, every value was computed exactly once as far as anybody was told, and the
+books of the last master balance. A run is told by its seed; how faults and work interleave is the machine's.
+"""
+
+import os
+import signal
+import time
+from collections import Counter
+from random import Random
+
+import psutil
+import pytest
+from distributed import Client
+
+import mesonb as mb
+from tests.helpers import wait_for
+from tests.live.tasks import cut_agents, slowly
+from tests.live.test_cluster import kernel
+
+pytestmark = pytest.mark.live
+
+SIZES = '[mb.Resources(cpus=2, mem="1GB")] * 3'
+LEAD = f"""
+import mesonb as mb
+master = mb.Master(agents={SIZES}, name="chaos", agent_timeout="4s")
+print(master.local.pid, master.local.address, flush=True)
+from mesonb.core.invariants import check
+while input():
+    with master.lock:
+        check(master.core)
+    print(len(master.core.tasks), len(master.core.unreachable), flush=True)
+"""
+
+
+class Ledger(mb.Framework):
+    """Computes every value, again when a task of it ended without a result; writes down what it is told."""
+
+    needs = mb.Resources(cpus=0.5, mem="10MB")
+
+    def __init__(self, values):
+        self.todo, self.told, self.results, self.because = list(values), {}, Counter(), []
+
+    def on_offers(self, offers):
+        for offer in offers:
+            while self.todo and offer.fits(self.needs):
+                offer.launch(slowly, self.todo.pop())
+
+    def on_update(self, task):
+        if not task.ended:
+            return
+        self.told.setdefault(task.id, []).append(task.state.value)
+        if task.finished:
+            assert task.result() == task.args[0]
+            self.results[task.args[0]] += 1
+        else:
+            self.because.append(task.because)
+            self.todo.append(task.args[0])
+
+
+class Chaos:
+    """The things that are done to a cluster."""
+
+    def __init__(self, seed):
+        self.dice, self.done = Random(seed), Counter()
+        self.lead()
+
+    def lead(self):
+        """Start a master, until one leads."""
+        for _ in range(5):
+            self.leader, said = kernel(LEAD)
+            if said:
+                self.host, self.address = int(said.split()[0]), said.split()[1]
+                return
+            self.leader.wait()
+        raise AssertionError("no master could be started")
+
+    def strike(self):
+        """Do one of them."""
+        what = self.dice.choice(
+            [self.kill_worker, self.stop_worker, self.kill_child, self.kill_child, self.cut, self.kill_leader]
+        )
+        self.done[what.__name__] += 1
+        try:
+            what()
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            self.done["missed"] += 1  # it had just ended
+
+    def workers(self):
+        nannied = [p for p in psutil.Process(self.host).children() if "spawn_main" in " ".join(p.cmdline())]
+        return wait_for(lambda: nannied, 20, "a worker to be there")
+
+    def kill_worker(self):
+        self.dice.choice(self.workers()).kill()
+
+    def stop_worker(self):
+        """Stop one for long enough to be unreachable, and sometimes to be lost."""
+        worker = self.dice.choice(self.workers())
+        worker.suspend()
+        time.sleep(self.dice.choice((0.2, 1.5, 6)))  # the fault itself lasts so long
+        worker.resume()
+
+    def kill_child(self):
+        children = [c for c in psutil.Process(self.host).children(recursive=True) if c.pid == os.getsid(c.pid)]
+        os.kill(self.dice.choice(children).pid, signal.SIGKILL)
+
+    def cut(self):
+        with Client(self.address, set_as_default=False) as client:
+            client.run_on_scheduler(cut_agents)
+
+    def kill_leader(self):
+        self.leader.kill()
+        self.leader.wait()
+        self.lead()
+
+    def ask(self):
+        """Have the leader check its books; return its live tasks and the agents that it cannot reach."""
+        print("check", file=self.leader.stdin, flush=True)
+        return [int(n) for n in self.leader.stdout.readline().split()]
+
+
+def storm(seed, faults, monkeypatch):
+    monkeypatch.setenv("DASK_MESONB__PING", "200ms")
+    chaos = Chaos(seed)
+    try:
+        with mb.connect(name="chaos") as cluster:
+            ledger = cluster.register(Ledger(range(faults * 12)), name="ledger")
+            for _ in range(faults):
+                before = sum(ledger.results.values())
+                wait_for(
+                    lambda n=before: sum(ledger.results.values()) > n or not ledger.todo, 60, "some work to be done"
+                )
+                chaos.strike()
+            wait_for(
+                lambda: len(ledger.results) == faults * 12, 120, f"every value, after {dict(chaos.done)} of seed {seed}"
+            )
+            wait_for(lambda: not cluster.framework("ledger").tasks, 30, "no task to be left")
+            assert set(ledger.results.values()) == {1}
+            assert {len(states) for states in ledger.told.values()} == {1}
+            assert Counter(states[0] for states in ledger.told.values())["finished"] == faults * 12
+            wait_for(lambda: chaos.ask() == [0, 0], 30, "the books to be empty")
+            assert not cluster.complaints, cluster.complaints
+    finally:
+        chaos.leader.kill()
+        chaos.leader.wait()
+        os.kill(chaos.host, signal.SIGTERM)
+
+
+def test_a_few_faults_of_a_fixed_seed(monkeypatch):
+    storm(1, 6, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_many_faults_of_a_new_seed(monkeypatch, random_seed):
+    storm(random_seed, int(os.environ.get("MESONB_FAULTS", "50")), monkeypatch)

@@ -1,0 +1,151 @@
+"""Executors by themselves, with real children: ending one task harms no other, though a child takes packets by itself."""
+
+import asyncio
+import gc
+import hashlib
+import os
+import pickle
+import time
+from pathlib import Path
+
+import pytest
+
+from mesonb.live import executors as module
+from mesonb.live.child import DONE, STARTED
+from mesonb.live.executors import Executors
+from tests.helpers import wait_for, wait_for_async
+from tests.live.tasks import double, wait_and_return
+
+pytestmark = pytest.mark.live
+
+
+def take_and_die(path):
+    """Take the next packet as a child does, and die before a word of it is said."""
+    (child,) = [thing for thing in gc.get_objects() if type(thing).__name__ == "Child"]
+    deadline = time.monotonic() + 20
+    while not Path(path).exists() and time.monotonic() < deadline:
+        time.sleep(0.005)  # work
+    child._tasks.recv(64_000)
+    os._exit(7)
+
+
+class Told:
+    """Executors of one warm child, and what they said."""
+
+    def __init__(self, folder):
+        self.said, self.died = [], {}
+        self.executors = Executors(
+            folder, 1, (), lambda number, kind, _: self.said.append((number, kind)),
+            lambda number, because, lost: self.died.update({number: (because, lost)}),
+        )  # fmt: skip
+
+    def run(self, number, function, *args):
+        content = pickle.dumps(function)
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        self.executors.learn(digest, content)
+        self.executors.run(number, digest, pickle.dumps((args, {})))
+
+    async def until(self, number, kind):
+        await wait_for_async(lambda: (number, kind) in self.said, 20, f"task {number} to say {kind}")
+
+
+def scene(tmp_path, monkeypatch, play, patience_s=60):
+    """Play with executors that fork no second child before ``patience_s``."""
+    monkeypatch.setattr(module, "PATIENCE_S", patience_s)
+
+    async def played():
+        told = Told(tmp_path / "executors")
+        try:
+            await play(told)
+        finally:
+            told.executors.close()
+
+    asyncio.run(played())
+
+
+def begun_unheard(path):
+    """Wait, with the loop at a stand, until a task runs: the child has said so, and nobody has listened yet."""
+    wait_for(Path(f"{path}.begun").exists, 20, f"{path.name} to run")
+
+
+def test_what_a_child_went_on_to_is_not_ended_with_the_task_before(tmp_path, monkeypatch) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    async def play(told):
+        told.run(1, wait_and_return, 1, str(first))
+        told.run(2, wait_and_return, 2, str(second))
+        await told.until(1, STARTED)
+        first.touch()
+        begun_unheard(second)
+        assert told.executors.kill(1) is False
+        second.touch()
+        await told.until(2, DONE)
+        assert (1, DONE) in told.said
+        assert not told.died
+
+    scene(tmp_path, monkeypatch, play)
+
+
+def test_a_task_doomed_in_the_pipe_that_ends_at_once_takes_nobody_along(tmp_path, monkeypatch) -> None:
+    first, third = tmp_path / "first", tmp_path / "third"
+
+    async def play(told):
+        told.run(1, wait_and_return, 1, str(first))
+        await told.until(1, STARTED)
+        told.run(2, double, 2)
+        told.run(3, wait_and_return, 3, str(third))
+        told.executors.kill(2)
+        first.touch()
+        begun_unheard(third)
+        third.touch()
+        await told.until(3, DONE)
+        assert not told.died
+
+    scene(tmp_path, monkeypatch, play)
+
+
+def test_a_task_doomed_in_the_pipe_is_ended_when_a_child_has_taken_it(tmp_path, monkeypatch) -> None:
+    first = tmp_path / "first"
+
+    async def play(told):
+        told.run(1, wait_and_return, 1, str(first))
+        await told.until(1, STARTED)
+        told.run(2, wait_and_return, 2, str(tmp_path / "never"))
+        told.executors.kill(2)
+        first.touch()
+        await wait_for_async(lambda: 2 in told.died, 20, "the doomed task to be ended")
+        assert told.died[2][1] is False
+        told.run(3, double, 3)
+        await told.until(3, DONE)
+
+    scene(tmp_path, monkeypatch, play)
+
+
+def test_a_task_that_began_in_a_child_being_ended_is_lost_and_not_failed(tmp_path, monkeypatch) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    async def play(told):
+        told.run(1, wait_and_return, 1, str(first))
+        told.run(2, wait_and_return, 2, str(second))
+        await told.until(1, STARTED)
+        (child,) = told.executors.children
+        first.touch()
+        begun_unheard(second)
+        told.executors._end(child, 1)  # as if it had gone on just after it was listened to
+        await wait_for_async(lambda: told.died, 20, "the child to die")
+        assert told.died == {2: ("its process was ended for the sake of the task before it", True)}
+        assert (1, DONE) in told.said
+
+    scene(tmp_path, monkeypatch, play)
+
+
+def test_a_packet_whose_taker_died_before_it_said_so_is_put_in_again(tmp_path, monkeypatch) -> None:
+    async def play(told):
+        told.run(1, take_and_die, str(tmp_path / "go"))
+        await told.until(1, STARTED)
+        told.run(2, double, 2)
+        (tmp_path / "go").touch()
+        await told.until(2, DONE)
+        assert list(told.died) == [1]
+
+    scene(tmp_path, monkeypatch, play)
