@@ -21,11 +21,11 @@ from weakref import WeakValueDictionary
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
-from mesonb.core.books import Settings
 from mesonb.core.explain import Explanation, explain
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
+from mesonb.core.settings import Settings, Wrong
 from mesonb.core.snapshot import FrameworkRow, Snapshot, take
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
@@ -85,7 +85,7 @@ class Weights(MutableMapping[str, float]):
 
     def __setitem__(self, role: str, weight: float) -> None:
         if not isinstance(weight, int | float) or not 0.001 <= weight <= 1_000_000:
-            raise BadValue(f"{weight!r} is not a weight; a weight is a number from 0.001 on, 1 by default")
+            raise BadValue(f"{weight!r} is not a weight; a weight is a number from 0.001 to 1,000,000, 1 by default")
         self._session.post([calls.SetWeight(role, round(weight * 1000))])
 
     def __delitem__(self, role: str) -> None:
@@ -169,17 +169,20 @@ class Session(ABC):
         if re.search(r"\.\d+$", name):
             better = re.sub(r"\.(\d+)$", r"-\1", name)
             raise BadValue(f"{name!r} cannot be a name: a number after a dot counts registrations; write {better!r}")
-        if re.search(r"\.\d+$", name):
-            raise BadValue(f"{name!r} cannot be a name: a number after a dot counts registrations; write {name[::-1].replace('.', '-', 1)[::-1]!r}")
         if framework.needs is not None:
             self.check_needs(framework.needs)
+        call = calls.Subscribe(name, role, *framework.terms())
+        try:
+            self.core.check_subscribe(call)
+        except Wrong as wrong:
+            raise BadValue(str(wrong)) from None
         driver = self._driver(framework, name, role)
         if before := self.drivers.get(name):
-            before.superseded = True
-            driver.inherited = dict(before.tasks)
+            driver.inherited = before.inherited | before.tasks
+            before.replaced_by(driver, f"another framework was registered as {name!r}")
         framework._driver = driver
         self.drivers[name] = driver
-        self.post([calls.Subscribe(name, role, *framework.terms())])
+        self.post([call])
         return framework
 
     def futures(self, name: str = "futures", *, needs: Resources | None = None, role: str = "*") -> Share:
@@ -190,7 +193,13 @@ class Session(ABC):
 
     def unregister(self, framework: Framework | str) -> None:
         """Let a framework leave; its tasks are killed."""
-        self.post([calls.Unregister(framework if isinstance(framework, str) else framework.name)])
+        name = framework if isinstance(framework, str) else framework.name
+        registered = [row.framework for row in self.snapshot().frameworks]
+        if name not in registered:
+            raise NotThere(f"no framework is called {name!r}; there are: {', '.join(registered) or 'none yet'}")
+        self.post([calls.Unregister(name)])
+        if name in self.drivers:
+            self.drivers[name].left(f"{name!r} was unregistered")
 
     def pause(self) -> None:
         """Make no more offers; tasks run on."""
@@ -254,13 +263,18 @@ class Session(ABC):
 
     def check_needs(self, needs: Resources) -> None:
         """Raise BadValue if there are agents and none is large enough for ``needs``."""
-        totals = [row.total for row in self.snapshot().agents]
+        totals = self._totals()
         if totals and not any(needs <= total for total in totals):
             largest = max(totals, key=lambda total: total.amounts.get("cpus", 0))
             raise BadValue(
                 f"no agent is large enough for {needs}; the largest has {largest}: ask for less, or declare larger agents "
                 "with mb.Master(agents=[mb.Resources(...)])"
             )
+
+    def _totals(self) -> list[Resources]:
+        """The sizes of all agents."""
+        with self.lock:
+            return [agent.total for agent in self.core.agents.values()]
 
     # -- for subclasses -------------------------------------------------------------------------------------------
 

@@ -154,7 +154,7 @@ class OfferHandle:
         return needs <= self.left
 
     def launch(
-        self, function: Callable[..., Any], *args: Any, needs: Resources | None = None, **kwargs: Any
+        self, function: Callable[..., Any], /, *args: Any, needs: Resources | None = None, **kwargs: Any
     ) -> TaskHandle:
         """Run ``function(*args, **kwargs)`` on the agent, holding ``needs`` (default: the framework's ``needs``).
 
@@ -225,6 +225,9 @@ class Framework:
 
     def on_agent_lost(self, agent: str) -> None:
         """Take note that an agent is gone; its tasks were reported lost before this."""
+
+    def on_unregistered(self, because: str) -> None:
+        """Take note that it is registered no more; called on the thread that registered another, or unregistered it."""
 
     # -- use these ------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,10 @@ class Driver:
             maxlen=PROGRESS_KEPT
         )  #: (now_us, what was reported)
         self.superseded = False  #: another framework has registered under this name
+        self.successor: Driver | None = None  #: its driver, who is told how the tasks of this one ended
         self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
+        self._bequeathed: deque[TaskHandle] = deque()  #: what ended while this one was taking over
+        self._subscribed_once = False
         #: Finds a task that a master before this one launched, where there was one.
         self.recall: Callable[[str], TaskHandle | None] = lambda _: None
         self._prefix = name  #: of the ids of its tasks: its name, and which registration this is
@@ -129,6 +132,8 @@ class Driver:
                 self.tasks[task] = handle
         self.inherited = {}
         self._call("on_registered", list(self.tasks.values()))
+        self._subscribed_once = True
+        self._read_will()
 
     def _updated(self, event: events.Updated, outcome: Outcome | None) -> None:
         task = self.tasks.get(event.task) or self.recall(event.task)
@@ -138,6 +143,8 @@ class Driver:
         task.state, task.because, task.outcome = event.state, event.because, outcome
         if task.ended:
             del self.tasks[task.id]
+        if task.ended and self.successor:
+            self.successor.bequeath(task)
         self._call("on_update", task)
 
     def _rejected(self, event: events.Rejected) -> None:
@@ -249,10 +256,34 @@ class Driver:
         if not self.superseded:
             self._guarded(callback, getattr(self.framework, callback), *args)
 
+    def replaced_by(self, successor: Driver, because: str) -> None:
+        """Hear no more: another framework takes the name over, with all that runs."""
+        self.superseded, self.successor = True, successor
+        if successor.framework is not self.framework:
+            self.left(because)
+
+    def left(self, because: str) -> None:
+        """Tell the framework that it is registered no more."""
+        self._guarded("on_unregistered", self.framework.on_unregistered, because)
+
+    def bequeath(self, task: TaskHandle) -> None:
+        """Take over a task that ended before this framework was registered; callable from any thread."""
+        if self.successor:
+            self.successor.bequeath(task)
+            return
+        self._bequeathed.append(task)
+        self.call_later(0, self._read_will)
+
+    def _read_will(self) -> None:
+        while self._subscribed_once and self._bequeathed:
+            self._call("on_update", self._bequeathed.popleft())
+
     def _guarded(self, callback: str, function: Callable[..., Any], *args: Any) -> None:
         try:
             function(*args)
-        except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise is shown, and stops nobody else
+        except KeyboardInterrupt:
+            raise  # the stop button, while a simulation runs callbacks in the cell's own thread
+        except BaseException as error:  # noqa: BLE001 - whatever else a cell may raise, sys.exit() too, is shown and stops nobody
             self._complain(callback, f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def _complain(self, callback: str, error: str, trace: str = "") -> None:

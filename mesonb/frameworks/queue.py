@@ -53,7 +53,8 @@ class Run:
 
     def __await__(self) -> Generator[Any, None, Any]:
         self._queue._wait(self._future, None)
-        return asyncio.wrap_future(self._future).__await__()
+        # Shielded: a cell that gives up waiting (asyncio.wait_for) does not take the result from whoever asks later.
+        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__name__", repr(self.function))
@@ -75,7 +76,7 @@ class Queue(Framework):
         #: submit is called from a cell, the callbacks from a thread of their own, and by whoever a result is handed to
         self._lock = RLock()
 
-    def submit(self, function: Callable[..., Any], *args: Any, needs: Resources | None = None, **kwargs: Any) -> Run:
+    def submit(self, function: Callable[..., Any], /, *args: Any, needs: Resources | None = None, **kwargs: Any) -> Run:
         """Run ``function(*args, **kwargs)`` when there is room."""
         return self._enqueue([Run(self, function, args, kwargs, needs or self._default_needs())])[0]
 
@@ -119,6 +120,15 @@ class Queue(Framework):
         else:
             self._settle(run, task)
 
+    def on_unregistered(self, because: str) -> None:
+        """Break the promises that nobody will keep."""
+        with self._lock:
+            broken = [*self._waiting, *self._runs.values()]
+            self._waiting.clear()
+            self._runs.clear()
+        for run in broken:
+            run._future.set_exception(TaskGone(f"{because}, so this run has no result"))
+
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _default_needs(self) -> Resources:
@@ -130,7 +140,8 @@ class Queue(Framework):
         for needs in dict.fromkeys(run.needs for run in runs):
             if not needs:
                 raise BadValue("a run needs something; write needs=mb.Resources(cpus=1)")
-            driver.check_needs(needs)
+            if not front:  # what was lost waits for an agent that is large enough, even if there is none now
+                driver.check_needs(needs)
         with self._lock:
             if front:
                 self._waiting.extendleft(runs)

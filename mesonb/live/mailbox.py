@@ -48,6 +48,7 @@ class Mailbox:
         self._busy_s: float | None = None  #: since when callbacks have been running
         self._told = False
         self._hung = False
+        self._stopped = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"mesonb-{name}", daemon=True)
 
@@ -93,7 +94,8 @@ class Mailbox:
     # -- the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (mail := self._gather()) is not None:
+        while not self._stopped:
+            mail = self._gather()
             self._packer.fresh()
             self._busy_s, self._told = time.monotonic(), False
             self.driver.handle([(event, self._outcome(event, content)) for event, content in mail])
@@ -101,8 +103,8 @@ class Mailbox:
             self._wake()
             self._returned()
 
-    def _gather(self) -> list[Mail] | None:
-        """Wait for mail or the next timer; everything that is there is taken at once."""
+    def _gather(self) -> list[Mail]:
+        """Wait for mail or the next timer; everything that is there is taken at once, and the last before it stops."""
         mail: list[Mail] = []
         try:
             wait_s = max(0, self._due[0] - self.now_us()) / 1_000_000 if self._due else None
@@ -110,9 +112,10 @@ class Mailbox:
             while found is not None:
                 mail += found
                 found = self._mail.get_nowait()
+            self._stopped = True
         except Empty:
-            return mail
-        return None
+            pass
+        return mail
 
     def _wake(self) -> None:
         if self._due and self._due[0] <= self.now_us():

@@ -286,6 +286,7 @@ class Master(Hearing):
             case events.Rejected():
                 if isinstance(event.call, calls.Subscribe):
                     self._registering[event.call.framework].popleft().stop()
+                    self._complain("Subscribe", event.because)
                 elif name := getattr(event.call, "framework", ""):
                     self._out.setdefault(name, []).append((event, b""))
                 else:

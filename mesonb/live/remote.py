@@ -106,10 +106,8 @@ class Remote(Clusters):
         answer: Explanation = self._thread.wait_for(self._ask("explain", name, agent), ANSWER_S)
         return answer
 
-    def check_needs(self, needs: Resources) -> None:
-        """Raise BadValue if there are agents and none is large enough."""
-        if not any(needs <= row.total for row in self.snapshot().agents):
-            super().check_needs(needs)
+    def _totals(self) -> list[Resources]:
+        return [row.total for row in self.snapshot().agents]
 
     def close(self) -> None:
         """Give back: the frameworks of this kernel leave, and their tasks are ended."""
@@ -244,7 +242,9 @@ def connect(cluster: Any = None, *, name: str = "") -> Remote:
     for remote in led:
         remote.close()
     if not led:
-        raise NotThere("no master of yours leads a local cluster; write mb.Master() in one kernel, or mb.connect('tcp://...')")
+        raise NotThere(
+            "no master of yours leads a local cluster; write mb.Master() in one kernel, or mb.connect('tcp://...')"
+        )
     addresses = ", ".join(remote.address for remote in led)
     raise BadValue(f"several masters of yours are there, at {addresses}; say which: mb.connect('tcp://...') or name=")
 

@@ -8,7 +8,7 @@ import pytest
 import mesonb as mb
 from mesonb.core import calls
 from mesonb.core.invariants import check
-from mesonb.errors import BadValue, NoDuration, NotRegistered, OfferError, TaskFailed, TaskGone
+from mesonb.errors import BadValue, NoDuration, NotRegistered, NotThere, OfferError, TaskFailed, TaskGone
 from mesonb.frameworks.base import OfferHandle
 from mesonb.frameworks.iterative import Iterative
 
@@ -316,3 +316,69 @@ def test_what_another_thread_posts_while_time_passes_comes_between_two_events(si
     sim.run("1min")
     assert seen == [True]
     assert sim.core.paused
+
+
+def test_results_that_came_while_a_cell_was_run_again_reach_the_new_code(sim):
+    sim.register(Doubles(range(3)), name="doubles")
+    sim.run("9999ms")
+    old = sim.drivers["doubles"]
+    sim.wait_until(lambda: sim.core.frameworks["doubles"].counts.get("finished") == 3)
+    assert len(old.tasks) == 3  # the news is on its way
+    successor = sim.register(Doubles([]), name="doubles")
+    sim.run("1s")
+    assert sorted(successor.got) == [0, 2, 4]
+
+
+def test_a_role_that_cannot_be_is_refused_and_what_is_registered_stays(sim):
+    first = sim.register(mb.Queue(needs=SMALL), name="queue")
+    with pytest.raises(BadValue, match="'a//b' names no role"):
+        sim.register(mb.Queue(needs=SMALL), name="queue", role="a//b")
+    assert first.submit(double, 4).result() == 8
+
+
+def test_sys_exit_in_a_callback_is_a_complaint_like_any_other(sim):
+    class Leaves(mb.Framework):
+        def on_offers(self, offers):
+            raise SystemExit("enough")
+
+    sim.register(Leaves())
+    sim.run("1s")
+    assert "enough" in sim.complaints[0].error
+
+
+def test_a_lost_run_waits_for_an_agent_that_is_large_enough(sim):
+    sim = mb.Simulation(agents=[mb.Resources(cpus=8), mb.Resources(cpus=2)])
+    sim.runs_for(double, "10s")
+    queue = sim.register(mb.Queue(needs=mb.Resources(cpus=4)), name="queue")
+    run = queue.submit(double, 5)
+    sim.run("1s")
+    sim.lose_agent("agent-1")
+    sim.run("1min")
+    assert (run.done, queue.waiting, sim.complaints) == (False, 1, [])
+    sim.add_agent(mb.Resources(cpus=4))
+    assert run.result() == 10
+
+
+@pytest.mark.parametrize("leave", ["replaced", "unregistered"])
+def test_promises_that_nobody_will_keep_are_broken(sim, leave):
+    queue = sim.register(mb.Queue(needs=SMALL), name="queue")
+    runs = queue.map(double, range(10))
+    sim.run("1s")
+    if leave == "replaced":
+        sim.register(mb.Queue(needs=SMALL), name="queue")
+    else:
+        sim.unregister("queue")
+    sim.run("1min")
+    for run in runs:
+        with pytest.raises(TaskGone, match=f"{leave}|registered as 'queue'"):
+            run.result()
+
+
+def test_unregistering_a_name_that_nobody_has_says_so(sim):
+    with pytest.raises(NotThere, match="no framework is called 'nobody'"):
+        sim.unregister("nobody")
+
+
+def test_needs_are_held_against_every_agent_however_many_there_are():
+    many = mb.Simulation(agents=[mb.Resources(cpus=1)] * 1500 + [mb.Resources(cpus=8)])
+    many.check_needs(mb.Resources(cpus=8))
