@@ -97,6 +97,7 @@ def test_arbitrary_calls_of_a_new_seed(random_seed) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 def test_a_hundred_thousand_arbitrary_calls(random_seed) -> None:
     fuzz(Checked(), random_seed, 100_000)
 

@@ -41,6 +41,7 @@ def test_the_same_grants_with_a_new_seed(random_seed) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("settings", SIZES, ids=["whole", "small"])
 def test_the_same_grants_in_fifty_thousand_cases(settings, random_seed) -> None:
-    assert sum(run_beside(random_seed + part, 25_000, settings) for part in range(40)) > 10_000
+    assert sum(run_beside(random_seed + part, 5_000, settings) for part in range(10)) > 1_000
