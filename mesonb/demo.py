@@ -105,13 +105,15 @@ def main(args: argparse.Namespace) -> int:
         images = [run.result("1min") for run in sweep.map(images_of, range(PARTS))]  # each executor reads the data once
         print(f"data         {sum(images)} images to learn from, in {PARTS} parts")
         regression = master.register(Regression(args.rounds), name="regression", role="science")
-        runs = sweep.map(trial, *zip(*[(strength, fold) for strength in STRENGTHS for fold in range(FOLDS)], strict=True))
+        runs = sweep.map(
+            trial, *zip(*[(strength, fold) for strength in STRENGTHS for fold in range(FOLDS)], strict=True)
+        )
         trials = [run.result("5min") for run in runs]
         regression.wait()
         _print_results(regression, trials)
         _print_sharing(master)
         print_offers(master.snapshot())
-        _write(master, args.report)
+        _write(master, regression, args.report)
     finally:
         master.close(cluster=True)
     return 0
@@ -153,14 +155,19 @@ def print_offers(snapshot: Snapshot) -> None:
     """Print what became of the offers that each framework was made."""
     print("\noffers        made accepted declined rescinded    tasks")
     for row in snapshot.frameworks:
-        made, accepted, declined, rescinded = (row.counts.get(k, 0) for k in ("offers_made", "accepted", "declined", "rescinded"))
-        print(f"  {row.framework:<11} {made:>5} {accepted:>8} {declined:>8} {rescinded:>9} {row.counts.get('launched', 0):>8}")
+        made, accepted, declined, rescinded = (
+            row.counts.get(k, 0) for k in ("offers_made", "accepted", "declined", "rescinded")
+        )
+        print(
+            f"  {row.framework:<11} {made:>5} {accepted:>8} {declined:>8} {rescinded:>9} {row.counts.get('launched', 0):>8}"
+        )
 
 
-def _write(master: mb.Master, path: str) -> None:
+def _write(master: mb.Master, regression: Regression, path: str) -> None:
     from mesonb.panels.report import write_report
 
-    write_report(master, path)
+    notes = {"accuracy": f"{regression.accuracy():.3f}", "iterations/s": f"{regression.speed():.1f}"}
+    write_report(master, path, "An iterative regression and a sweep on one cluster", notes)
     print(f"\nreport: {path}")
 
 
