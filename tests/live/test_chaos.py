@@ -89,8 +89,11 @@ class Chaos:
             self.done["missed"] += 1  # it had just ended
 
     def workers(self):
-        nannied = [p for p in psutil.Process(self.host).children() if "spawn_main" in " ".join(p.cmdline())]
-        return wait_for(lambda: nannied, 20, "a worker to be there")
+        """Return the Dask workers; all may just have been killed."""
+        return wait_for(lambda: [p for p in self.family() if "spawn_main" in " ".join(p.cmdline())], 20, "a worker")
+
+    def family(self):
+        return psutil.Process(self.host).children(recursive=True)
 
     def kill_worker(self):
         self.dice.choice(self.workers()).kill()
@@ -103,7 +106,8 @@ class Chaos:
         worker.resume()
 
     def kill_child(self):
-        children = [c for c in psutil.Process(self.host).children(recursive=True) if c.pid == os.getsid(c.pid)]
+        """Kill an executor, or the zygote that all executors of an agent come from: both lead sessions of their own."""
+        children = wait_for(lambda: [p for p in self.family() if p.pid == os.getsid(p.pid)], 20, "an executor")
         os.kill(self.dice.choice(children).pid, signal.SIGKILL)
 
     def cut(self):
