@@ -219,10 +219,11 @@ class Agent(WorkerPlugin):
         else:
             self._ended(task, "finished", "", content)
 
-    def _died(self, number: int, because: str) -> None:
+    def _died(self, number: int, because: str, lost: bool) -> None:
         task = self._by_number.get(number)
         if task and task.update is None:
-            self._ended(task, "killed" if task.killing else "failed", "" if task.killing else because, b"")
+            state = "killed" if task.killing else "lost" if lost else "failed"
+            self._ended(task, state, "" if task.killing else because, b"")
 
     def _ended(self, task: Task, state: str, because: str, content: bytes) -> None:
         task.update = ("update", task.id, state, because, content)

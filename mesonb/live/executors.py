@@ -2,6 +2,8 @@
 
 What was granted must run at once, so a task that has waited ``PATIENCE_S`` with no idle child gets one more child; a few
 stay warm. A child that is killed, or dies, is gone with its whole process group; only the task that it ran suffers.
+Children take packets by themselves, so one that is killed may have gone on to another task: if that had begun it is
+lost, and if not its packet is put in again.
 Runs on the loop of its Dask worker. (A Dask worker is daemonic, so multiprocessing cannot do this.)
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -16,12 +19,13 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mesonb.core.resources import NOTHING, Resources
-from mesonb.live.child import DONE, FAILED, GO, PACKET, PACKET_MOST, SAID, STARTED, WAITING
+from mesonb.live.child import GO, PACKET, PACKET_MOST, SAID, STARTED, WAITING
 from mesonb.live.isolation import Isolation
 from mesonb.live.processes import weight
 from mesonb.live.warden import Warden
@@ -36,6 +40,8 @@ CHILDREN_MOST = 256
 PIPE_MOST = 64
 WARM_MOST = 8
 _FORKS_AT_ONCE = 8
+#: Whoever takes a packet says so at once; after this it is taken to have died with it.
+TAKEN_S = 0.5
 
 
 class Running:
@@ -45,15 +51,16 @@ class Running:
         self.socket = socket_
         self.pid = 0
         self.task: int | None = None
+        self.condemned: int | None = None  #: the task for whose sake it is being ended
         self.heard = bytearray()
 
 
 class Executors:
-    """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE and FAILED, ``on_died(number, because)`` the rest."""
+    """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE and FAILED, ``on_died(number, because, lost)`` the rest."""
 
     def __init__(
         self, folder: Path, warm: int, modules: Sequence[str],
-        on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str], None],
+        on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str, bool], None],
         isolation: Isolation | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder  #: of functions, and of arguments too large for a packet
@@ -62,9 +69,10 @@ class Executors:
         self.children: set[Running] = set()
         self._loop = asyncio.get_running_loop()
         self._on_said, self._on_died = on_said, on_died
-        self.warden = Warden(isolation or Isolation([]), _kill)
+        self.warden = Warden(isolation or Isolation([]), self._end_pid)
         self._queue: deque[tuple[int, bytes]] = deque()  #: not in the pipe yet
-        self._in_pipe: dict[int, float] = {}  #: not taken yet, and since when they wait
+        self._in_pipe: dict[int, tuple[float, bytes]] = {}  #: not taken yet, in order, and since when they wait
+        self._reached_s = 0.0  #: since when the packet waited that was taken last
         self._running: dict[int, Running] = {}
         self._doomed: set[int] = set()  #: to be killed as soon as a child has taken it
         self._unborn: deque[Running] = deque()
@@ -101,7 +109,8 @@ class Executors:
     def kill(self, number: int) -> bool:
         """End a task; True if it had not begun and is simply forgotten, else ``on_died`` says when it is dead."""
         if child := self._running.get(number):
-            self._end(child)
+            self._hear(child)  # it may have gone on to the next task
+            self._end(child, number)
             return False
         if number in self._in_pipe:
             self._doomed.add(number)
@@ -117,7 +126,7 @@ class Executors:
             self._watching.cancel()
         for child in list(self.children):
             self._loop.remove_reader(child.socket)
-            self._end(child)
+            _kill(child.pid)
             child.socket.close()
         self._loop.remove_reader(self._control)
         self._control.close()
@@ -137,7 +146,7 @@ class Executors:
             except OSError:  # full; or the zygote has died, and ``_news`` is about to say so
                 break
             self._queue.popleft()
-            self._in_pipe[number] = now_s
+            self._in_pipe[number] = now_s, packet
         if self._in_pipe and self._watching is None:
             self._watching = self._loop.call_later(PATIENCE_S, self._watch)
 
@@ -147,7 +156,7 @@ class Executors:
         if not self._in_pipe:
             return
         late_s = self._loop.time() - PATIENCE_S
-        late = sum(1 for since_s in self._in_pipe.values() if since_s <= late_s)
+        late = sum(1 for since_s, _ in self._in_pipe.values() if since_s <= late_s)
         free = len(self.children) - len(self._running) + len(self._unborn)
         room = CHILDREN_MOST - len(self.children) - len(self._unborn)
         for _ in range(min(late - free, room, _FORKS_AT_ONCE)):
@@ -214,7 +223,7 @@ class Executors:
         self._unborn.clear()
         for number in gone:
             self.warden.forget(number)
-            self._on_died(number, "the process that its child was forked from has died")
+            self._on_died(number, "the process that its child was forked from has died", False)
         self._start_zygote(self._modules)
         for _ in range(self.warm):
             self._fork(WARM)
@@ -239,12 +248,49 @@ class Executors:
         if child.task is not None:
             number, child.task = child.task, None
             del self._running[number]
-            self._on_died(number, because)
+            if child.condemned in {None, number}:
+                self._on_died(number, because, False)
+            else:
+                self._on_died(number, "its process was ended for the sake of the task before it", True)
+        if self._in_pipe:
+            self._loop.call_later(
+                TAKEN_S, self._look_for_taken, {n: since_s for n, (since_s, _) in self._in_pipe.items()}
+            )
         if not self._closed and len(self.children) + len(self._unborn) < self.warm:
             self._fork(WARM)
 
-    def _end(self, child: Running) -> None:
-        _kill(child.pid)
+    def _end(self, child: Running, number: int) -> None:
+        """End a child, if it runs that task."""
+        if child.task == number:
+            child.condemned = number
+            _kill(child.pid)
+
+    def _end_pid(self, pid: int) -> None:
+        for child in self._running.values():
+            if child.pid == pid and child.task is not None:
+                self._end(child, child.task)
+                return
+
+    def _look_for_taken(self, waited: dict[int, float]) -> None:
+        """Put in again what a child that has died had taken, and not said so: it was in the pipe then, and is no more."""
+        waited = {n: since_s for n, since_s in waited.items() if self._in_pipe.get(n, (None,))[0] == since_s}
+        if self._closed or not waited:
+            return
+        empty = not struct.unpack("i", fcntl.ioctl(self._pipe, termios.TIOCOUTQ, bytes(4)))[0]
+        for number, since_s in waited.items():
+            if empty or since_s < self._reached_s:
+                self._again(number, self._in_pipe.pop(number)[1])
+        self._loop.call_later(TAKEN_S, self._look_for_taken, waited)
+        self._feed()
+
+    def _again(self, number: int, packet: bytes) -> None:
+        """Queue a packet whose task has not begun, though a child took it."""
+        if number in self._doomed:
+            self._doomed.discard(number)
+            self.warden.forget(number)
+            self._on_died(number, "", False)
+        else:
+            self._queue.appendleft((number, packet))
 
     # -- what children say ------------------------------------------------------------------------------------------
 
@@ -274,27 +320,45 @@ class Executors:
         if at:
             del heard[:at]
             self._feed()
+        if child.task in self._doomed:  # looked at here: what follows its start may be its end
+            self._doomed.discard(child.task)
+            self._end(child, child.task)
 
     def _said(self, child: Running, kind: int, number: int, content: bytes) -> None:
         if kind in {STARTED, WAITING}:
-            self._in_pipe.pop(number, None)
-            child.task = number
-            self._running[number] = child
-            self.warden.begun(number, child.pid, weight(content) if content else None)
-            if number in self._doomed:
-                self._doomed.discard(number)
-                self._end(child)
+            if not self._begin(child, kind, number, content):
                 return
-            if kind == WAITING:
-                kind = STARTED
-                with contextlib.suppress(OSError):  # dead already: the zygote says so
-                    child.socket.send(GO)
-        elif kind in {DONE, FAILED}:
+            kind = STARTED
+        elif child.task != number:
+            return
+        else:
             child.task = None
             del self._running[number]
+            self._doomed.discard(number)
         self._on_said(number, kind, content)
         if kind != STARTED:
             self.warden.over(number)
+
+    def _begin(self, child: Running, kind: int, number: int, content: bytes) -> bool:
+        """Note that a child has taken a packet; False if its task is not to go on."""
+        if number not in self._in_pipe:  # its packet was put in again too early
+            child.condemned = number
+            _kill(child.pid)
+            return False
+        since_s, packet = self._in_pipe.pop(number)
+        self._reached_s = max(self._reached_s, since_s)
+        if kind == WAITING and child.condemned is not None:
+            self._again(number, packet)
+            return False
+        child.task = number
+        self._running[number] = child
+        self.warden.begun(number, child.pid, weight(content) if content else None)
+        if number in self._doomed:
+            return False
+        if kind == WAITING:
+            with contextlib.suppress(OSError):  # dead already: the zygote says so
+                child.socket.send(GO)
+        return True
 
 
 def _kill(pid: int) -> None:
