@@ -54,7 +54,13 @@ class World:
         self.say(calls.AgentJoined(f"agent-{i}", bundles[kind]) for i, kind in enumerate(self.kinds))
 
     def _hold(self, name: str, held: Resources) -> None:
-        self.say([calls.SetWeight(name, self.weights[name]), calls.Subscribe(name, name), calls.AgentJoined(f"prior-{name}", held)])
+        self.say(
+            [
+                calls.SetWeight(name, self.weights[name]),
+                calls.Subscribe(name, name),
+                calls.AgentJoined(f"prior-{name}", held),
+            ]
+        )
         (offer,) = self.tick()
         self.say([calls.Accept(name, (offer.offer,), (calls.TaskInfo(f"{name}/prior", held),)), calls.Suppress(name)])
 
@@ -95,7 +101,9 @@ def launch_all(world: World, made: list[events.OfferMade], tasks: dict[str, list
     """Run two tasks on every offer, so that nothing is free."""
     for event in made:
         half = Resources.of({name: n // 2 for name, n in event.resources.amounts.items()})
-        launches = tuple(calls.TaskInfo(f"{event.offer}/{i}", needs) for i, needs in enumerate((half, event.resources - half)))
+        launches = tuple(
+            calls.TaskInfo(f"{event.offer}/{i}", needs) for i, needs in enumerate((half, event.resources - half))
+        )
         world.say([calls.Accept(event.framework, (event.offer,), launches, 0)])
         tasks[event.agent] = [launch.task for launch in launches]
 
@@ -181,7 +189,9 @@ def cpp_tree(world: World, rounds: int) -> tuple[float, list[str]] | None:
         program = f"{folder}/tree"
         source = Path(__file__).with_suffix(".cpp")
         subprocess.run(["g++", "-O2", "-o", program, source], check=True)
-        out = subprocess.run([program], input=" ".join(map(str, numbers)), capture_output=True, text=True, check=True).stdout.split()
+        out = subprocess.run(
+            [program], input=" ".join(map(str, numbers)), capture_output=True, text=True, check=True
+        ).stdout.split()
     return int(out[0]) / 1e9, [world.frameworks[int(i)] for i in out[1:]]
 
 
@@ -206,7 +216,11 @@ def compiled(world: World, rounds: int) -> tuple[float, float, list[str]] | None
         start = time.perf_counter()
         drf.decide(core, agents, line)
         wholes.append(time.perf_counter() - start)
-    return min(times), min(wholes), [core.by_bit[line[i].bits].name if not line[i].seats else line[i].path for i in owners]
+    return (
+        min(times),
+        min(wholes),
+        [core.by_bit[line[i].bits].name if not line[i].seats else line[i].path for i in owners],
+    )
 
 
 def naive(world: World, agents: int) -> tuple[float, list[str]]:
@@ -263,19 +277,31 @@ def main() -> None:
     dirty_s, lifecycle_s = dirty(world, asked.rounds)
     explain_s, pair_s = explained(world, asked.rounds)
     rows = {"full cycle": full_s, "naive Python (extrapolated)": naive_s}
-    rows |= {"1 % of agents dirty": dirty_s, "half of pairs filtered": filtered_s, "all reasons of one framework": explain_s}
-    print(f"{asked.agents} agents, {asked.frameworks} frameworks, garbage collector {'as it is' if asked.no_freeze else 'frozen'}")
+    rows |= {
+        "1 % of agents dirty": dirty_s,
+        "half of pairs filtered": filtered_s,
+        "all reasons of one framework": explain_s,
+    }
+    print(
+        f"{asked.agents} agents, {asked.frameworks} frameworks, garbage collector {'as it is' if asked.no_freeze else 'frozen'}"
+    )
     for what, took_s in rows.items():
         print(f"  {what:30} {took_s * 1000:10.2f} ms")
     print(f"  {'one task, from end to running':30} {lifecycle_s * 1e6:10.2f} us")
-    ratios = {"dirty1pct_vs_full": dirty_s / full_s, "filtered50_vs_full": filtered_s / full_s, "naive_vs_full": naive_s / full_s}
+    ratios = {
+        "dirty1pct_vs_full": dirty_s / full_s,
+        "filtered50_vs_full": filtered_s / full_s,
+        "naive_vs_full": naive_s / full_s,
+    }
     ratios["explain_vs_full"] = explain_s / full_s
     print(f"  {'the reason of one pair':30} {pair_s * 1e6:10.2f} us")
     if peer:
         print(f"  {'C++ tournament tree':30} {peer[0] * 1000:10.2f} ms")
         ratios["full_vs_cpp_tree"] = full_s / peer[0]
         if kernel:
-            print(f"  {'numba kernel':30} {kernel[0] * 1000:10.2f} ms, {kernel[1] * 1000:.0f} ms with its arrays filled")
+            print(
+                f"  {'numba kernel':30} {kernel[0] * 1000:10.2f} ms, {kernel[1] * 1000:.0f} ms with its arrays filled"
+            )
             ratios["numba_vs_cpp_tree"] = kernel[0] / peer[0]
         else:
             print("  numba kernel: not measured, numba is not installed (pip install 'mesonb[fast]')")
@@ -284,7 +310,10 @@ def main() -> None:
     values = {"lifecycle_us": lifecycle_s * 1e6, "full_ms": full_s * 1000}
     values["memory_mb"] = weight_of(lambda: World(asked.agents, asked.frameworks)) / 1e6
     print(f"  {'memory, with two tasks an agent':30} {values['memory_mb']:10.1f} MB")
-    figures = {"ratios": {k: round(v, 4) for k, v in ratios.items()}, "values": {k: round(v, 3) for k, v in values.items()}}
+    figures = {
+        "ratios": {k: round(v, 4) for k, v in ratios.items()},
+        "values": {k: round(v, 3) for k, v in values.items()},
+    }
     print(json.dumps({"benchmark": "cycle", **figures}))
 
 

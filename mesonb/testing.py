@@ -24,7 +24,9 @@ from mesonb.frameworks.base import OfferHandle
 _numbers = count(1)
 
 
-def offer(cpus: float = 1, mem: float | str = "1GB", disk: float | str = 0, gpus: float = 0, agent: str = "agent-1") -> OfferHandle:
+def offer(
+    cpus: float = 1, mem: float | str = "1GB", disk: float | str = 0, gpus: float = 0, agent: str = "agent-1"
+) -> OfferHandle:
     """Make a pretend offer, for calling ``on_offers`` with no master.
 
     >>> pretend = offer(cpus=4, mem="4GB")
@@ -56,7 +58,9 @@ class Checked(MasterCore):
 def digest(core: MasterCore) -> str:
     """Return the same for the same books, and for no others; time and the count of steps are left out."""
     known: dict[int, int] = {}
-    books = {name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "settings", "kept_back"}}
+    books = {
+        name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "settings", "kept_back"}
+    }
     return hashlib.sha256(repr(_plain(books, known)).encode()).hexdigest()
 
 
@@ -128,10 +132,16 @@ def _accept(core: MasterCore, dice: Random) -> calls.Call:
     held = sum((core.offers[o].resources for o in offers if o in core.offers), start=Resources())
     launches: list[calls.TaskInfo] = []
     for _ in range(dice.randrange(4)):
-        needs = Resources.of({name: dice.randrange(n + 1) for name, n in held.amounts.items()}) if dice.random() < 0.5 else held
+        needs = (
+            Resources.of({name: dice.randrange(n + 1) for name, n in held.amounts.items()})
+            if dice.random() < 0.5
+            else held
+        )
         if needs <= held:
             held -= needs
-        launches.append(calls.TaskInfo(f"{framework}/task-{core.steps}-{len(launches)}" if dice.random() < 0.95 else "again", needs))
+        launches.append(
+            calls.TaskInfo(f"{framework}/task-{core.steps}-{len(launches)}" if dice.random() < 0.95 else "again", needs)
+        )
     return calls.Accept(framework, offers, tuple(launches), _refuse_us(dice))
 
 
@@ -192,7 +202,9 @@ def _running(core: MasterCore, dice: Random) -> tuple[calls.RunningTask, ...]:
 def _away(core: MasterCore, dice: Random) -> calls.Call:
     agent = _some(dice, core.agents, AGENTS)
     there = core.agents[agent].tasks.values() if agent in core.agents else ()
-    kept = tuple(calls.RunningTask(t.id, t.framework, t.needs, epoch=core.settings.epoch) for t in there if dice.random() < 0.8)
+    kept = tuple(
+        calls.RunningTask(t.id, t.framework, t.needs, epoch=core.settings.epoch) for t in there if dice.random() < 0.8
+    )
     return dice.choice((
         calls.AgentUnreachable(agent), calls.AgentUnreachable(agent), calls.AgentBack(agent, kept),
         calls.AgentBack(agent, _running(core, dice)), calls.Disconnect(_framework(core, dice)),

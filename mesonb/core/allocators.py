@@ -19,7 +19,9 @@ class StrictPriority(Allocator):
         """Yield grants, the highest priority first."""
         for agent in view.agents_with_room():
             while hungry := view.wanting(agent):
-                yield view.offer(agent, to=min(hungry, key=lambda framework: (-view.priority(framework), view.turn(framework))))
+                yield view.offer(
+                    agent, to=min(hungry, key=lambda framework: (-view.priority(framework), view.turn(framework)))
+                )
 
 
 class Lottery(Allocator):
@@ -32,7 +34,9 @@ class Lottery(Allocator):
         """Yield grants by lot."""
         for agent in view.agents_with_room():
             while hungry := view.wanting(agent):
-                yield view.offer(agent, to=view.dice.choices(hungry, [view.weight(framework) for framework in hungry])[0])
+                yield view.offer(
+                    agent, to=view.dice.choices(hungry, [view.weight(framework) for framework in hungry])[0]
+                )
 
 
 class WeightedRandom(Allocator):

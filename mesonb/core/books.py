@@ -64,7 +64,9 @@ class Books:
         self.revoking: dict[str, str] = {}  #: tasks that were asked to end, and for which role
         self.kills_due: list[tuple[int, str, str, str]] = []  #: heap of (due, task, for which role, why)
         self.batches = 0  #: how many batches have run
-        self.after_batch: list[tuple[int, str, str]] = []  #: filters that end with the next one: until, framework, agent
+        self.after_batch: list[
+            tuple[int, str, str]
+        ] = []  #: filters that end with the next one: until, framework, agent
         self.next_batch_us = settings.allocation_interval_us
         self._agents_joined = 0
         self._offers_made = 0
@@ -325,7 +327,9 @@ class Books:
         if not agent.reserved_free:
             return None
         used: Reserved = {}
-        mine = [role for role in sorted(agent.reserved_free, reverse=True) if f"{framework.role}/".startswith(f"{role}/")]
+        mine = [
+            role for role in sorted(agent.reserved_free, reverse=True) if f"{framework.role}/".startswith(f"{role}/")
+        ]
         for role in mine:
             needs = less(needs, self._use(agent, role, needs, used))
         for role in list(agent.reserved_free):

@@ -60,11 +60,15 @@ def explain(core: Limits, name: str, agent: str = "") -> Explanation | None:
     if name in core.offers:
         offer = core.offers[name]
         ends = f"; it ends in {show_duration(offer.expires_us - core.now_us)}" if core.settings.offer_timeout_us else ""
-        return Explanation(name, f"{name} holds {offer.resources} of {offer.agent} for {offer.framework}, not answered yet{ends}")
+        return Explanation(
+            name, f"{name} holds {offer.resources} of {offer.agent} for {offer.framework}, not answered yet{ends}"
+        )
     if name in core.tasks:
         task = core.tasks[name]
         since, killing = show_duration(core.now_us - task.since_us), "; a kill was asked for" if task.killing else ""
-        return Explanation(name, f"{name} is {task.state.value} on {task.agent} since {since}, holding {task.needs}{killing}")
+        return Explanation(
+            name, f"{name} is {task.state.value} on {task.agent} since {since}, holding {task.needs}{killing}"
+        )
     if name in core.ended:
         return Explanation(name, f"{name} has ended: {core.ended[name].value}")
     return _role(core, name) if name in core.roles else None
@@ -150,7 +154,9 @@ def _detailed(core: Limits, framework: Framework, agent: Agent, why: Why) -> Rea
             return Reason(why, f"{agent.free} is free", again if asked else "wait until more is free there", cure)
         case Why.LIMIT:
             unsaid = (calls.SetLimit(role.name, NOTHING),)
-            return Reason(why, f"{role.name} has {role.consumed} of {role.limit}", f"del master.limits[{role.name!r}]", unsaid)
+            return Reason(
+                why, f"{role.name} has {role.consumed} of {role.limit}", f"del master.limits[{role.name!r}]", unsaid
+            )
         case Why.FILTER:
             detail = f"for {show_duration(framework.filters[agent.name].until_us - core.now_us)} more"
             return Reason(why, detail, f"{name}.revive()", (calls.Revive(name),))
@@ -176,7 +182,9 @@ def _with_share(core: Limits, framework: Framework) -> str:
 
 
 def _share(core: Limits, held: Resources) -> float:
-    return max((n / core.total.amounts[name] for name, n in held.amounts.items() if name in core.total.amounts), default=0.0)
+    return max(
+        (n / core.total.amounts[name] for name, n in held.amounts.items() if name in core.total.amounts), default=0.0
+    )
 
 
 # -- whole things -----------------------------------------------------------------------------------------------------
@@ -189,7 +197,9 @@ def _framework(core: Limits, framework: Framework, agent: Agent | None) -> Expla
         if reason is None:
             return Explanation(f"{name} on {agent.name}", f"{name} may be offered {agent.name}")
         detail = f" ({reason.detail})" if reason.detail else ""
-        return Explanation(f"{name} on {agent.name}", f"{name} is not offered {agent.name}: {reason.why.value}{detail}", (reason,))
+        return Explanation(
+            f"{name} on {agent.name}", f"{name} is not offered {agent.name}: {reason.why.value}{detail}", (reason,)
+        )
     reasons = tuple(summary(core, framework))
     share = f"share {_share(core, framework.allocated):.2f}"
     holds = f"{name} has {len(framework.tasks)} tasks and {len(framework.offers)} offers, {share}"
@@ -216,7 +226,9 @@ def summary(core: Limits, framework: Framework) -> list[Reason]:
 def _role(core: Limits, name: str) -> Explanation:
     role = core.roles[name]
     held = f"role {name}: share {_share(core, role.allocated):.2f}, weight {role.weight_milli / 1000:g}, {len(role.frameworks)} frameworks"
-    bounds = [f"guaranteed {role.guarantee}"] * bool(role.guarantee) + [f"limited to {role.limit}"] * (role.limit is not None)
+    bounds = [f"guaranteed {role.guarantee}"] * bool(role.guarantee) + [f"limited to {role.limit}"] * (
+        role.limit is not None
+    )
     lacks = less(role.guarantee, role.consumed)
     bounds += [f"lacks {lacks} of its guarantee"] * bool(lacks)
     reasons = [reason for framework in role.frameworks.values() for reason in summary(core, framework)]

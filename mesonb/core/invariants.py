@@ -9,9 +9,7 @@ from mesonb.core.resources import NOTHING, Resources
 def check(core: Books) -> None:
     """Assert that every resource is in exactly one place and every total is the sum of its parts."""
     for agent in core.agents.values():
-        held = _offered(core, agent.offers) + add_up(
-            t.needs for t in agent.tasks.values()
-        )
+        held = _offered(core, agent.offers) + add_up(t.needs for t in agent.tasks.values())
         assert agent.free + held == agent.total, f"{agent.name}: {agent.free} free + {held} held is not {agent.total}"
     for framework in core.frameworks.values():
         held = _offered(core, framework.offers)
@@ -93,7 +91,9 @@ def _check_place(core: Books, place: Client) -> None:
         assert place.line == sorted(place.line) and all(client.parent is place for client in below)
         assert place.bits == sum(client.bits for client in below) or place is core.order.root
         held = add_up(Resources.of(client.held) for client in below)
-        assert place is core.order.root or Resources.of(place.held) == held, f"{place} holds {place.held}, those in it {held}"
+        assert place is core.order.root or Resources.of(place.held) == held, (
+            f"{place} holds {place.held}, those in it {held}"
+        )
         for client in below:
             assert len(below) == 1 or client.key == (core.order.share(client), client.allocations, client.path, client)
             _check_place(core, client)

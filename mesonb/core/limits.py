@@ -118,7 +118,11 @@ class Limits(Books):
         terms, settings = framework.terms, self.settings
         if terms and not admits(terms, agent):
             return NOTHING, Why.CONSTRAINT
-        if settings.gpus_on_request and agent.total.amounts.get("gpus") and not (terms and "gpus" in terms.capabilities):
+        if (
+            settings.gpus_on_request
+            and agent.total.amounts.get("gpus")
+            and not (terms and "gpus" in terms.capabilities)
+        ):
             return NOTHING, Why.CAPABILITY
         if not agent.free:
             return NOTHING, Why.NOTHING_FREE
@@ -157,7 +161,10 @@ class Limits(Books):
                 return NOTHING, Why.HEADROOM
         rest, why = common - first, None
         if role.limit is not None:
-            room = {n: max(0, x - consumed.amounts.get(n, 0) - first.amounts.get(n, 0)) for n, x in role.limit.amounts.items()}
+            room = {
+                n: max(0, x - consumed.amounts.get(n, 0) - first.amounts.get(n, 0))
+                for n, x in role.limit.amounts.items()
+            }
             rest, whole = _cut(rest, room), rest
             why = None if rest == whole else Why.LIMIT
         rest, whole = _cut(rest, self.surplus()), rest

@@ -109,7 +109,9 @@ class MasterCore(Upkeep):
     def _tick(self) -> list[Event]:
         self.expire_filters()
         timeout_us = self.settings.offer_timeout_us
-        rescinded = [self._rescind(offer, f"not answered within {show_duration(timeout_us)}") for offer in self.expired_offers()]
+        rescinded = [
+            self._rescind(offer, f"not answered within {show_duration(timeout_us)}") for offer in self.expired_offers()
+        ]
         if self.unreachable or self.away:
             rescinded += self.end_overdue()
         made = [] if self.paused else self._cycle()
@@ -135,7 +137,10 @@ class MasterCore(Upkeep):
         except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise stops nobody
             self.allocator = DRF()
             because = f"{type(allocator).__name__} failed, so DRF allocates now: {type(error).__name__}: {error}"
-            made += [*(self.open_offer(grant) for grant in self.allocator.cycle(View(self))), events.Rejected(calls.Tick(), because)]
+            made += [
+                *(self.open_offer(grant) for grant in self.allocator.cycle(View(self))),
+                events.Rejected(calls.Tick(), because),
+            ]
         return made
 
     def _check_grant(self, grant: Grant) -> None:
@@ -230,7 +235,11 @@ class MasterCore(Upkeep):
         for launch in [launch for launch in call.launches if launch not in fits]:
             count(framework, "conflicts")
             self.end_unseen(launch.task, TaskState.LOST)
-            out.append(events.Updated(framework.name, launch.task, TaskState.LOST, f"conflict: others took what it needs of {agent.name}"))
+            out.append(
+                events.Updated(
+                    framework.name, launch.task, TaskState.LOST, f"conflict: others took what it needs of {agent.name}"
+                )
+            )
         return out
 
     def _accept_all(self, call: calls.AcceptAll) -> list[Event]:
@@ -305,9 +314,7 @@ class MasterCore(Upkeep):
         if name not in self.frameworks:
             return []
         fresh = {
-            launch.task: None
-            for launch in launches
-            if launch.task not in self.tasks and launch.task not in self.ended
+            launch.task: None for launch in launches if launch.task not in self.tasks and launch.task not in self.ended
         }
         return [events.Updated(name, task, TaskState.LOST, because) for task in fresh]
 
@@ -334,7 +341,9 @@ class MasterCore(Upkeep):
         for attribute, asked, value in call.constraints:
             if asked not in calls.CONSTRAINTS:
                 known = ", ".join(repr(word) for word in calls.CONSTRAINTS)
-                raise Wrong(f"{attribute} {asked!r} {value}: no agent can be asked that; a constraint says one of {known}")
+                raise Wrong(
+                    f"{attribute} {asked!r} {value}: no agent can be asked that; a constraint says one of {known}"
+                )
             try:
                 re.compile(value if asked == "matches" else "")
             except re.error as error:

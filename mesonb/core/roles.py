@@ -32,7 +32,9 @@ class Roles(Pacing):
         others = add_up(role.guarantee for role in self.roles.values() if role.name != call.role)
         if self.agents and not call.guarantee + others <= self.total:
             short = self.total.missing_for(call.guarantee + others)
-            raise Wrong(f"all guarantees together would be {short} more than there is; guarantee less, or add agents first")
+            raise Wrong(
+                f"all guarantees together would be {short} more than there is; guarantee less, or add agents first"
+            )
         limit = self.roles[call.role].limit if call.role in self.roles else None
         if limit is not None and any(n > limit.amounts.get(name, n) for name, n in call.guarantee.amounts.items()):
             raise Wrong(f"the guarantee is above the limit of {call.role}, {limit}; raise the limit first")
@@ -47,7 +49,9 @@ class Roles(Pacing):
         if role and not call.force and call.limit:
             above = {n: x for n, x in role.consumed.amounts.items() if x > caps.get(n, x)}
             if above:
-                raise Wrong(f"{call.role} has {Resources.of(above)} already, above that limit; give force=True to set it all the same")
+                raise Wrong(
+                    f"{call.role} has {Resources.of(above)} already, above that limit; give force=True to set it all the same"
+                )
         if role and any(n > caps.get(name, n) for name, n in role.guarantee.amounts.items()):
             raise Wrong(f"the limit is below the guarantee of {call.role}, {role.guarantee}; lower the guarantee first")
         self.role(call.role).limit = call.limit or None
@@ -79,7 +83,9 @@ class Roles(Pacing):
     def check_role(self, name: str) -> None:
         """Raise Wrong if this cannot be the name of a role."""
         if not all(part and part != "." for part in name.split("/")):
-            raise Wrong(f"{name!r} names no role; write 'eng', or 'eng/backend' for a role within it; the default is '*'")
+            raise Wrong(
+                f"{name!r} names no role; write 'eng', or 'eng/backend' for a role within it; the default is '*'"
+            )
 
     # -- what these share -----------------------------------------------------------------------------------------
 
@@ -97,7 +103,9 @@ class Roles(Pacing):
     def _check_outermost(self, name: str) -> None:
         self.check_role(name)
         if "/" in name:
-            raise Wrong(f"guarantees and limits belong to outermost roles; say it of {outermost(name)!r}, for all roles within it")
+            raise Wrong(
+                f"guarantees and limits belong to outermost roles; say it of {outermost(name)!r}, for all roles within it"
+            )
 
     def _reservable(self, call: calls.Reserve | calls.Unreserve) -> Agent:
         self.check_role(call.role)

@@ -76,14 +76,19 @@ def arrays(core: Pacing, agents: list[Agent], line: list[Client]) -> Filled | No
     held = [[client.held.get(name, 0) for name in names] for client in line]
     totals = [core.order.total[name] for name in names]
     common = [gcd(total, *(row[i] for row in free), *(row[i] for row in held)) for i, total in enumerate(totals)]
-    scale = [[total // part * client.weight_milli for total, part in zip(totals, common, strict=True)] for client in line]
+    scale = [
+        [total // part * client.weight_milli for total, part in zip(totals, common, strict=True)] for client in line
+    ]
     if max(map(max, scale)) >= EXACT:
         return None
     row_of = {kind: number for number, kind in enumerate(kinds)}
     rows = np.array([row_of[id(agent.free)] for agent in agents], dtype=np.int64)
     counts = np.array([client.allocations for client in line], dtype=np.int64)
     bits = np.array([client.bits.bit_length() - 1 for client in line], dtype=np.int64)
-    whole = [np.array([[n // part for n, part in zip(row, common, strict=True)] for row in part_of]) for part_of in (free, held)]
+    whole = [
+        np.array([[n // part for n, part in zip(row, common, strict=True)] for row in part_of])
+        for part_of in (free, held)
+    ]
     return rows, whole[0], whole[1], np.array(scale, dtype=np.int64), counts, bits, _allowed(core, agents)
 
 
@@ -107,7 +112,9 @@ def _plain(core: Pacing) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba ships no types
-def kernel(rows: Ints, free: Ints, held: Ints, scale: Ints, counts: Ints, bits: Ints, allowed: NDArray[np.uint64]) -> Ints:
+def kernel(
+    rows: Ints, free: Ints, held: Ints, scale: Ints, counts: Ints, bits: Ints, allowed: NDArray[np.uint64]
+) -> Ints:
     """Give each agent to the first of the order that may have it, and move that one back."""
     clients, resources = held.shape
     held, counts = held.copy(), counts.copy()

@@ -24,7 +24,9 @@ class Oracle(Allocator):
         for guaranteed in (True, False):
             for name in list(core.dirty):
                 agent = core.agents.get(name)
-                while agent and (hungry := [f for f in core.frameworks.values() if may_have(core, agent, f, guaranteed)]):
+                while agent and (
+                    hungry := [f for f in core.frameworks.values() if may_have(core, agent, f, guaranteed)]
+                ):
                     chosen = min(hungry, key=lambda f: turn(core, f))
                     grant = Grant(agent, chosen, portion(core, agent, chosen, guaranteed))
                     self.grants.append((agent.name, chosen.name, grant.resources))
@@ -75,7 +77,9 @@ def share(core: MasterCore, frameworks: list[Framework], role: str) -> Fraction:
     held = sum((held_by(f) for f in frameworks), start=NOTHING)
     weight = core.roles[role].weight_milli if role in core.roles else 1000
     total = core.total.amounts
-    return max((Fraction(n * 1000, total[r] * weight) for r, n in held.amounts.items() if r in total), default=Fraction(0))
+    return max(
+        (Fraction(n * 1000, total[r] * weight) for r, n in held.amounts.items() if r in total), default=Fraction(0)
+    )
 
 
 def held_by(framework: Framework) -> Resources:

@@ -56,7 +56,13 @@ def test_a_module_without_a_cycle_says_so() -> None:
 
 def test_a_share_is_divided_by_the_weight_of_the_role() -> None:
     core = Checked()
-    core.tell(Subscribe("f", "lab"), SetWeight("lab", 2000), AgentJoined("agent-1", CPU), AgentJoined("agent-2", CPU), Subscribe("g"))
+    core.tell(
+        Subscribe("f", "lab"),
+        SetWeight("lab", 2000),
+        AgentJoined("agent-1", CPU),
+        AgentJoined("agent-2", CPU),
+        Subscribe("g"),
+    )
     assert View(core).weighted_share(core.frameworks["f"]) == 0.25  # one of two agents, by a weight of 2
 
 

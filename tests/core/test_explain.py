@@ -131,7 +131,9 @@ def lone_takers(seed) -> int:
 
 def test_whatever_has_a_name_is_explained() -> None:
     core = after(JOIN, AgentJoined("agent-2", SMALL), Subscribe("f", "lab"), Subscribe("g"))
-    core.tell(Accept("f", ("offer-2",), (TaskInfo("f/t", SMALL),), 0) if "offer-2" in core.frameworks["f"].offers else Tick())
+    core.tell(
+        Accept("f", ("offer-2",), (TaskInfo("f/t", SMALL),), 0) if "offer-2" in core.frameworks["f"].offers else Tick()
+    )
     holder = next(iter(core.offers.values()))
     for name in ("f", "lab", "agent-1", holder.id, *core.tasks):
         assert explain(core, name).sentence.split()[0] in (name, "role")
@@ -141,4 +143,7 @@ def test_whatever_has_a_name_is_explained() -> None:
 def test_counts_cover_every_agent() -> None:
     core = after(Subscribe("f"), Subscribe("g"), *(AgentJoined(f"agent-{n}", SMALL) for n in range(10)))
     assert sum(reason.count for reason in summary(core, core.frameworks["f"])) == 10
-    assert {reason.why: reason.count for reason in summary(core, core.frameworks["f"])} == {Why.OWN_OFFER: 5, Why.TURN: 5}
+    assert {reason.why: reason.count for reason in summary(core, core.frameworks["f"])} == {
+        Why.OWN_OFFER: 5,
+        Why.TURN: 5,
+    }

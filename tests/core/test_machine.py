@@ -83,7 +83,9 @@ def test_any_calls_leave_the_books_balanced() -> None:
 SETTINGS = [
     Settings(grace_us=2_000_000),
     Settings(allocation_interval_us=1_000_000, allocate_on_recovery=False, agent_order="shuffled"),
-    Settings(offer_size=Resources(cpus=1), min_allocatable=(Resources(cpus=0.5),), not_shared=("gpus",), gpus_on_request=True),
+    Settings(
+        offer_size=Resources(cpus=1), min_allocatable=(Resources(cpus=0.5),), not_shared=("gpus",), gpus_on_request=True
+    ),
 ]
 
 

@@ -141,7 +141,9 @@ def test_how_long_a_refusal_lasts(core, refuse_us, lasts_us) -> None:
 def test_a_filter_lets_more_than_was_refused_pass(core) -> None:
     launch(core, SMALL, SMALL, refuse_us=60 * S)
     task = next(iter(core.tasks))
-    assert offers(core.tell(TaskUpdate("agent-1", task, TaskState.FINISHED), at_us=1))[0].resources == Resources(cpus=3, mem="3GB")
+    assert offers(core.tell(TaskUpdate("agent-1", task, TaskState.FINISHED), at_us=1))[0].resources == Resources(
+        cpus=3, mem="3GB"
+    )
 
 
 def test_a_filter_is_for_one_framework_on_one_agent(core) -> None:

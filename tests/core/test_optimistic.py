@@ -67,7 +67,9 @@ def test_who_lost_is_offered_what_is_left() -> None:
 
 def test_a_decline_filters_for_its_framework_alone() -> None:
     core = optimistic()
-    assert not [e for e in core.tell(Decline("a", tuple(core.frameworks["a"].offers)), at_us=1) if isinstance(e, OfferMade)]
+    assert not [
+        e for e in core.tell(Decline("a", tuple(core.frameworks["a"].offers)), at_us=1) if isinstance(e, OfferMade)
+    ]
     assert len(core.frameworks["b"].offers) == 1
 
 

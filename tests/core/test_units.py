@@ -11,7 +11,9 @@ from mesonb.errors import BadValue
 numbers = st.one_of(st.integers(0, 10**6), st.decimals(0, 10**4, places=2)).map(str)
 spaces = st.sampled_from(["", " "])
 byte_units = st.sampled_from([*dask.utils.byte_sizes])
-time_units = st.sampled_from([unit for unit in dask.utils.timedelta_sizes if unit.lower() != "ns" and "nano" not in unit.lower()])
+time_units = st.sampled_from(
+    [unit for unit in dask.utils.timedelta_sizes if unit.lower() != "ns" and "nano" not in unit.lower()]
+)
 
 
 @given(numbers, spaces, byte_units)

@@ -67,7 +67,9 @@ def test_reconciling_names_every_task_and_what_became_of_it(core) -> None:
 
 def gang(core, *needs) -> AcceptAll:
     offers = [offer for offer in core.offers.values() if offer.framework == "f"]
-    parts = [Accept("f", (o.id,), (TaskInfo(f"rank-{i}", n),)) for i, (o, n) in enumerate(zip(offers, needs, strict=True))]
+    parts = [
+        Accept("f", (o.id,), (TaskInfo(f"rank-{i}", n),)) for i, (o, n) in enumerate(zip(offers, needs, strict=True))
+    ]
     return AcceptAll("f", tuple(parts))
 
 

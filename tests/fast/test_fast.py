@@ -34,7 +34,9 @@ def both(seed: int, roles: int, frameworks: int, agents: int = 2 * WORTH_IT) -> 
 def answer(offer, dice) -> calls.Call:
     if dice.random() < 0.7:
         return calls.Decline(offer.framework, (offer.id,), dice.choice((0, 0, 10**9)))
-    return calls.Accept(offer.framework, (offer.id,), (calls.TaskInfo(f"{offer.id}/t", Resources(cpus=dice.choice((0.5, 1)))),), 0)
+    return calls.Accept(
+        offer.framework, (offer.id,), (calls.TaskInfo(f"{offer.id}/t", Resources(cpus=dice.choice((0.5, 1)))),), 0
+    )
 
 
 @pytest.mark.parametrize(("roles", "frameworks"), [(1, 70), (40, 40), (130, 130), (3, 9)])
