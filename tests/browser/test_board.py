@@ -1,6 +1,7 @@
 """The board in a real JupyterLab, of a live master with real Dask workers, while a cell keeps the kernel busy."""
 
 import re
+import time
 
 import pytest
 
@@ -39,6 +40,8 @@ CELLS = {
 }
 CELL = {name: number for number, name in enumerate(CELLS)}
 FRAMES, FRAMES_WITHIN_S = 20, 7
+#: What the board promises: at least so many frames, and an answer to a click within so long.
+FRAMES_A_SECOND, ACK_MS = 10, 200
 ACK_WITHIN_S = 1.5
 
 #: Lets a test close the board's sockets and refuse new ones, as a server without the extension would.
@@ -88,6 +91,16 @@ def keep_busy(notebook, how):
     notebook.until_status("busy", 5)
 
 
+def rates(notebook):
+    """Frames a second over four spans of five frames each; what else the machine does slows some of them."""
+    seen = []
+    for _ in range(4):
+        first, began_s = notebook.frames(), time.monotonic()
+        notebook.until(lambda: notebook.frames() >= first + 5, FRAMES_WITHIN_S, "five more frames")  # noqa: B023
+        seen.append((notebook.frames() - first) / (time.monotonic() - began_s))
+    return seen
+
+
 def still_busy(notebook, how):
     """Whether the cell runs yet; the kernel's own word is no help here, as it says idle after each comm message."""
     return notebook.counter(CELL[how]) is None
@@ -97,19 +110,23 @@ def still_busy(notebook, how):
 def test_frames_come_and_controls_act_while_the_kernel_is(notebook, how):
     assert notebook.board()["transport"] == "ws"
     keep_busy(notebook, how)
-    first, acked = notebook.frames(), acks(notebook)
-    notebook.until(lambda: notebook.frames() >= first + FRAMES, FRAMES_WITHIN_S, f"{FRAMES} more frames")
+    acked = acks(notebook)
+    assert max(rates(notebook)) >= FRAMES_A_SECOND
     assert still_busy(notebook, how)
 
-    notebook.page.click(".mesonb .pause")
-    notebook.until(lambda: acks(notebook) == acked + 1, ACK_WITHIN_S, "the pause is acknowledged")
+    took_ms = []
+    for clicks in (1, 2, 3):  # pause, resume, pause
+        notebook.page.click(".mesonb .pause")
+        notebook.until(lambda: acks(notebook) == acked + clicks, ACK_WITHIN_S, "the click is acknowledged")  # noqa: B023
+        took_ms.append(float(notebook.board()["ackMs"]))
     notebook.until(lambda: notebook.board()["paused"] == "true", ACK_WITHIN_S, "the board says paused")
+    assert min(took_ms) < ACK_MS, "a busy machine delays some of the clicks, not all of them"
     assert still_busy(notebook, how)
 
     weight = notebook.page.get_by_label("Weight of role research", exact=True)
     weight.fill("3")
     weight.press("Enter")
-    notebook.until(lambda: acks(notebook) == acked + 2, ACK_WITHIN_S, "the weight is acknowledged")
+    notebook.until(lambda: acks(notebook) == acked + 4, ACK_WITHIN_S, "the weight is acknowledged")
     assert still_busy(notebook, how)
 
     notebook.until(lambda: not still_busy(notebook, how), 30, "the cell has ended")
