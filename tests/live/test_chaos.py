@@ -102,7 +102,8 @@ class Chaos:
         """Stop one for long enough to be unreachable, and sometimes to be lost."""
         worker = self.dice.choice(self.workers())
         worker.suspend()
-        time.sleep(self.dice.choice((0.2, 1.5, 6)))  # the fault itself lasts so long
+        # The fault itself lasts so long; there is no condition to wait for.
+        time.sleep(self.dice.choice((0.2, 1.5, 6)))  # work
         worker.resume()
 
     def kill_child(self):
