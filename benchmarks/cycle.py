@@ -254,13 +254,17 @@ def weight_of(make: Callable[[], World]) -> float:
     return taken
 
 
-def main() -> None:
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, default=50_000)
     parser.add_argument("--frameworks", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-freeze", action="store_true")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = read_arguments()
     world = World(asked.agents, asked.frameworks)
     if not asked.no_freeze:
         gc.collect()

@@ -107,15 +107,19 @@ class MasterCore(Upkeep):
     # -- the offer cycle ------------------------------------------------------------------------------------------
 
     def _tick(self) -> list[Event]:
-        self.expire_filters()
-        timeout_us = self.settings.offer_timeout_us
-        rescinded = [
-            self._rescind(offer, f"not answered within {show_duration(timeout_us)}") for offer in self.expired_offers()
-        ]
+        out: list[Event] = []
+        if self.timers:
+            self.expire_filters()
+        if self.unanswered:
+            waited = show_duration(self.settings.offer_timeout_us)
+            out += [self._rescind(offer, f"not answered within {waited}") for offer in self.expired_offers()]
         if self.unreachable or self.away:
-            rescinded += self.end_overdue()
-        made = [] if self.paused else self._cycle()
-        return rescinded + made + self.take_back()
+            out += self.end_overdue()
+        if not self.paused:
+            out += self._cycle()
+        if self.kills_due or self.bounded_roles:
+            out += self.take_back()
+        return out
 
     def _cycle(self) -> list[Event]:
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
@@ -205,7 +209,7 @@ class MasterCore(Upkeep):
         agent = self.agents[offers[0].agent]
         if self.optimistic:
             return self._settle(call, framework, offers, agent)
-        left = held - needed
+        left = NOTHING if needed is held else held - needed
         count(framework, "accepted" if call.launches else "declined", len(offers))
         self.spend_offers(agent, framework, offers, left, call.launches)
         if left:
@@ -324,7 +328,8 @@ class MasterCore(Upkeep):
         framework = self._framework(call.framework)
         offers = self._offers_of(framework, call.offers)
         self._check_agent(offers)
-        held, needed = add_up(offer.resources for offer in offers), add_up(launch.needs for launch in call.launches)
+        held = add_up([offer.resources for offer in offers])
+        needed = add_up([launch.needs for launch in call.launches])
         self._check_tasks(call.launches)
         self._check_fit(offers, held, needed)
         return framework, offers, held, needed
@@ -350,7 +355,7 @@ class MasterCore(Upkeep):
                 raise Wrong(f"{attribute} matches {value!r}: {error}") from None
 
     def _check_agent(self, offers: list[Offer]) -> None:
-        if len({offer.agent for offer in offers}) != 1:
+        if len(offers) > 1 and len({offer.agent for offer in offers}) > 1:
             raise Wrong("an accept takes offers of one agent only; answer each agent on its own")
 
     def _check_tasks(self, launches: tuple[calls.TaskInfo, ...]) -> None:
@@ -365,7 +370,7 @@ class MasterCore(Upkeep):
             seen.add(launch.task)
 
     def _check_fit(self, offers: list[Offer], held: Resources, needed: Resources) -> None:
-        if not needed <= held:
+        if needed is not held and not needed <= held:
             names = ", ".join(offer.id for offer in offers)
             raise Wrong(f"{names} holds {held}, the tasks need {needed}: {held.missing_for(needed)} too much")
 

@@ -44,7 +44,8 @@ class Pacing(Limits):
         """Choose the agents of this cycle; return whether it is a batch."""
         self.dirty |= self.again
         self.again = {}
-        self.forget_kept_back()
+        if self.kept_back is not None:
+            self.forget_kept_back()
         interval_us = self.settings.allocation_interval_us
         if not interval_us or self.now_us < self.next_batch_us:
             return False
@@ -55,7 +56,8 @@ class Pacing(Limits):
     def end_cycle(self, *, batch: bool) -> None:
         """Note that a cycle has run; refusals that only lasted for a batch end with it."""
         self.dirty = {}
-        self.forget_kept_back()
+        if self.kept_back is not None:
+            self.forget_kept_back()
         if batch:
             self.batches += 1
             ended, self.after_batch = self.after_batch, []
