@@ -2,7 +2,8 @@
 
 One file per cluster, readable by this user alone, beside Jupyter's own connection files. Which cluster fits is told by
 its name, its declared agents and its Python environment, so a lesson that declares two agents never meets the cluster of
-another, and a cluster started with an older mesonb is left alone.
+another, and a cluster started with an older mesonb is left alone. A file outlives a machine's crash, and then its process
+number is somebody else's: so it also says when the process began, and one that does not match is removed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,7 @@ from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError
 from mesonb.live.host import publish
+from mesonb.live.processes import birthmark
 from mesonb.live.versions import ours
 
 #: A cluster that nobody has led for so long goes away. ``dask.config``: mesonb.idle-timeout.
@@ -48,17 +52,35 @@ class Local:
     address: str
     pid: int
     agents: int
+    host: str
+    birth: str  #: tells its process from a later one of the same number
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process is still there."""
+        return self.host == socket.gethostname() and birthmark(self.pid) == self.birth and alive(self.pid)
 
     def stop(self) -> None:
         """End it, with its agents; return when it is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+        if self.runs:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
         self.gone_within(STOP_S)
+
+    def give_up(self, limit_s: float) -> None:
+        """Make way for another cluster, because this one does not answer; if it is not just ending, say so."""
+        if not self.gone_within(limit_s):
+            self.file.unlink(missing_ok=True)
+            warnings.warn(
+                f"the local cluster in process {self.pid} does not answer at {self.address}; another one is started, and this "
+                f"one is left alone: end it with kill {self.pid} if you do not need it",
+                stacklevel=4,
+            )
 
     def gone_within(self, limit_s: float) -> bool:
         """Wait for its end; False if it is still there."""
         deadline_s = time.monotonic() + limit_s
-        while alive(self.pid):
+        while self.runs:
             if time.monotonic() > deadline_s:
                 return False
             time.sleep(_POLL_S)
@@ -127,17 +149,21 @@ def _environment() -> dict[str, str]:
 def _running(file: Path) -> Local | None:
     try:
         found = _read(file)
-    except (OSError, ValueError, KeyError):
+    except FileNotFoundError:
         return None
-    if alive(found.pid):
+    except (OSError, ValueError, KeyError):  # of an older mesonb, or spoiled
+        file.unlink(missing_ok=True)
+        return None
+    if found.runs:
         return found
-    file.unlink(missing_ok=True)
+    if found.host == socket.gethostname():  # a home may be shared by machines
+        file.unlink(missing_ok=True)
     return None
 
 
 def _read(file: Path) -> Local:
     facts: dict[str, Any] = json.loads(file.read_text())
-    return Local(file, facts["address"], facts["pid"], len(facts["agents"]))
+    return Local(file, facts["address"], facts["pid"], len(facts["agents"]), facts["host"], facts["birth"])
 
 
 def alive(pid: int) -> bool:
@@ -155,7 +181,7 @@ def alive(pid: int) -> bool:
 
 
 def _file_of(agents: Sequence[Resources], name: str) -> Path:
-    environment = [sys.prefix, ours()]
+    environment = [socket.gethostname(), sys.prefix, ours()]
     plan = json.dumps([name, environment, [sorted(agent.amounts.items()) for agent in agents]])
     digest = hashlib.blake2b(plan.encode(), digest_size=4).hexdigest()
     return folder() / f"mesonb-{name + '-' if name else ''}{digest}.json"

@@ -102,7 +102,10 @@ async def dial(
         await comm.write({"op": ATTACH, "reply": False, "introduction": {"protocol": PROTOCOL, **introduction}})
         welcome = await asyncio.wait_for(_until(comm.read()), timeout_s)
     except OSError as error:
-        raise Unreachable(f"the hub at {address} does not answer: {type(error).__name__} {error}") from error
+        raise Unreachable(
+            f"the hub at {address} does not answer: {type(error).__name__} {error}; check that the cluster runs, or write "
+            "master = mb.Master() for a local one"
+        ) from error
     if refusal := welcome.get("refused"):
         await comm.close()
         raise _REFUSALS.get(refusal, ClusterError)(welcome["because"])

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from distributed.protocol.pickle import dumps
 from mesonb.live.agent import DECLARED, NAME, Agent
 from mesonb.live.hub import NAME as HUB_NAME
 from mesonb.live.hub import Hub
+from mesonb.live.processes import birthmark
 
 
 async def main(file: Path) -> None:
@@ -38,12 +40,12 @@ async def main(file: Path) -> None:
         nannies = [_nanny(scheduler, number, amounts) for number, amounts in enumerate(plan["agents"], start=1)]
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.gather(*[stack.enter_async_context(nanny) for nanny in nannies])
-            publish(file, {"address": scheduler.address, "pid": os.getpid(), **plan})
+            publish(file, {"address": scheduler.address, **identity(), **plan})
             hub.end_when_idle(plan["idle_s"])
             try:
                 await _finished(scheduler)
             finally:
-                os.unlink(file)  # noqa: PTH108 - nothing else waits on this loop any more
+                _withdraw(file)
 
 
 def _nanny(scheduler: Scheduler, number: int, amounts: dict[str, int]) -> Nanny:
@@ -60,6 +62,18 @@ async def _finished(scheduler: Scheduler) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     closing = asyncio.ensure_future(scheduler.finished())  # type: ignore[no-untyped-call]
     await asyncio.wait([closing, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+
+
+def identity() -> dict[str, Any]:
+    """Say which process this is, so that no other one is ever taken for it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "birth": birthmark(os.getpid())}
+
+
+def _withdraw(file: Path) -> None:
+    """Remove the file, if it is still about this cluster."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(file.read_text())["pid"] == os.getpid():
+            file.unlink()
 
 
 def publish(file: Path, facts: dict[str, Any]) -> None:

@@ -118,8 +118,9 @@ class Master(Hearing):
             try:
                 self._thread.wait_for(self._link.attach(ours=self.local is not None), ATTACH_S)
             except Unreachable:
-                if last or not self.local or not self.local.gone_within(GONE_S):
+                if last or not self.local:
                     raise
+                self.local.give_up(GONE_S)
             else:
                 return
 

@@ -36,6 +36,17 @@ def weight(statm: bytes) -> Weight:
     return Weight((int(pages[1]) - int(pages[2])) * _PAGE, int(pages[5]) * _PAGE)
 
 
+def birthmark(pid: int) -> str:
+    """Tell a process from every other one that had its number: the machine's boot, and when it began; "" if there is none."""
+    try:
+        began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {began}"
+    except OSError:  # it is gone, or this is no Linux
+        import psutil  # children import this module, and need no psutil
+
+        return f"{psutil.Process(pid).create_time()}" if psutil.pid_exists(pid) else ""
+
+
 def family(pid: int) -> Iterator[int]:
     """Yield a process and all that it has started; a task may be quicker than we are."""
     yield pid

@@ -1,10 +1,13 @@
 """Clusters: found again or started, taken over from the dead, given by the user, left alone when they do not fit."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from distributed import LocalCluster
@@ -12,6 +15,7 @@ from distributed import LocalCluster
 import mesonb as mb
 from mesonb.errors import BadValue, MasterExists, VersionMismatch
 from mesonb.live import cluster
+from mesonb.live.processes import birthmark
 from tests.helpers import ROOT, wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import double, lineage, rest
@@ -101,6 +105,64 @@ def test_a_cluster_that_nobody_uses_goes_away(monkeypatch):
     master.close()
     wait_for(lambda: not cluster.alive(local.pid), 20, "the idle cluster to end")
     assert not local.file.exists()
+
+
+@pytest.fixture
+def stranger():
+    """A process that is none of ours."""
+    process = subprocess.Popen(["sleep", "120"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def claim(name, **facts):
+    """Write the connection file of a cluster of one agent; return it, and that agent."""
+    agents = [mb.Resources(cpus=1, mem="1GB")]
+    file = cluster._file_of(agents, name)
+    file.write_text(json.dumps({"address": "tcp://127.0.0.1:9", "agents": [{}], "host": socket.gethostname(), **facts}))
+    return file, agents
+
+
+def test_a_file_whose_process_number_is_somebody_elses_now_stands_in_nobodys_way(stranger):
+    file, agents = claim("stale", pid=stranger.pid, birth="an earlier boot 1")
+    cluster._read(file).stop()
+    assert stranger.poll() is None
+    began_s = time.monotonic()
+    with mb.Master(agents=agents, name="stale") as master:
+        assert time.monotonic() - began_s < 8, "it does not wait for an answer of the stranger"
+        assert master.local.pid != stranger.pid
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(20) == 6
+    master.close(cluster=True)
+    assert stranger.poll() is None
+
+
+@pytest.mark.parametrize("spoiled", ["", "{}", '{"address": "tcp://127.0.0.1:9", "pid": 1, "agents": [1]}'])
+def test_a_file_that_says_too_little_is_removed(spoiled):
+    file, _ = claim("spoiled")
+    file.write_text(spoiled)
+    assert cluster._running(file) is None
+    assert not file.exists()
+
+
+def test_the_file_of_another_machine_is_left_alone(stranger):
+    file, _ = claim("shared-home", pid=stranger.pid, birth=birthmark(stranger.pid), host="another")
+    assert cluster.running_clusters("shared-home") == []
+    assert file.exists()
+    file.unlink()
+
+
+def test_a_cluster_that_does_not_answer_makes_way_for_another(stranger, monkeypatch):
+    monkeypatch.setattr("mesonb.live.link.REACH_S", 0.5)
+    monkeypatch.setattr("mesonb.live.master.GONE_S", 0.5)
+    _, agents = claim("mute", pid=stranger.pid, birth=birthmark(stranger.pid))
+    with pytest.warns(UserWarning, match=f"process {stranger.pid} does not answer"):
+        master = mb.Master(agents=agents, name="mute")
+    assert master.local.pid != stranger.pid
+    assert master.local.file.exists()
+    master.close(cluster=True)
+    assert stranger.poll() is None
+    assert not master.local.file.exists()
 
 
 def test_the_machine_is_divided_evenly():
