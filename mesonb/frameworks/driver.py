@@ -21,6 +21,8 @@ from mesonb.core import calls, events
 from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
 
+#: How many ended tasks are remembered.
+ENDED_KEPT = 10_000
 #: How many complaints are kept; the newest explain the present.
 COMPLAINTS_KEPT = 100
 #: How many reports of progress are kept, for curves.
@@ -83,6 +85,7 @@ class Driver:
         self._subscribed_once = False
         #: Finds a task that a master before this one launched, where there was one.
         self.recall: Callable[[str], TaskHandle | None] = lambda _: None
+        self._ended: dict[str, None] = {}  #: the last to end: a new master, whom the word never reached, may tell of them again
         self._prefix = name  #: of the ids of its tasks: its name, and which registration this is
         self._launched = 0
         self._later: list[tuple[int, int, Callable[[], Any]]] = []
@@ -128,7 +131,8 @@ class Driver:
     def _subscribed(self, event: events.Subscribed) -> None:
         self._prefix = _prefix(self.name, event.epoch, event.incarnation)
         for task in event.tasks:
-            if handle := self.tasks.get(task) or self.inherited.get(task) or self.recall(task):
+            handle = self.tasks.get(task) or self.inherited.get(task) or self.recall(task)
+            if handle and task not in self._ended:
                 self.tasks[task] = handle
         self.inherited = {}
         self._call("on_registered", list(self.tasks.values()))
@@ -137,15 +141,22 @@ class Driver:
 
     def _updated(self, event: events.Updated, outcome: Outcome | None) -> None:
         task = self.tasks.get(event.task) or self.recall(event.task)
-        if task is None:
+        if task is None or task.id in self._ended:
             return
         self.tasks[task.id] = task
         task.state, task.because, task.outcome = event.state, event.because, outcome
         if task.ended:
             del self.tasks[task.id]
+            self._note_end(task.id)
         if task.ended and self.successor:
             self.successor.bequeath(task)
         self._call("on_update", task)
+
+    def _note_end(self, task: str) -> None:
+        """Remember that a task has ended: whatever is said of it later is no news."""
+        self._ended[task] = None
+        if len(self._ended) > ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
 
     def _rejected(self, event: events.Rejected) -> None:
         """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""

