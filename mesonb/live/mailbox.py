@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesonb.core import calls, events
 from mesonb.core.resources import Resources
-from mesonb.errors import BadValue
+from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Outcome, TaskHandle
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.cargo import Packer, unpack
@@ -73,6 +73,8 @@ class Mailbox:
 
     def check_needs(self, needs: Resources) -> None:
         """Raise BadValue if there are agents and none is large enough; the same needs twice are looked at once."""
+        if self._master.given_up:
+            raise Unreachable(self._master.given_up)
         total = self._master.core.total  # another one whenever an agent joins or is lost
         if needs is not self._checked[0] or total is not self._checked[1]:
             self._master.check_needs(needs)
@@ -86,6 +88,8 @@ class Mailbox:
 
     def wait(self, future: Future[Any], timeout_us: int | None) -> None:
         """Time passes by itself, except where it would pass for ever."""
+        if self._master.given_up and not future.done():
+            raise Unreachable(self._master.given_up)
         if self._master.closed and not future.done():
             raise BadValue("this master is closed, so this result never comes; ask for results before master.close()")
         if threading.current_thread() is self._thread and not future.done():

@@ -17,6 +17,7 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from mesonb.core import calls, events
@@ -65,8 +66,11 @@ class Master(Hearing):
     local: Local | None  #: the local cluster, where it is one
 
     def __new__(cls, cluster: Any = None, **kwargs: object) -> Self:
-        """Return this process's master of that cluster, where there is one."""
+        """Return this process's master of that cluster, where there is one that has not given up."""
         open_one = cls._open.get(_key(cluster, str(kwargs.get("name", ""))))
+        if open_one is not None and open_one.given_up:
+            open_one._abandon()
+            open_one = None
         if open_one is None:
             made = super().__new__(cls)
             made._made_with = kwargs
@@ -158,6 +162,8 @@ class Master(Hearing):
             self._thread.call(self._turn)
 
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
+        if self.given_up:
+            raise Unreachable(self.given_up)
         if self.closed:
             raise BadValue("this master is closed; write master = mb.Master() for a new one")
         mailbox = Mailbox(self, name)
@@ -285,17 +291,24 @@ class Master(Hearing):
             case events.Kill():
                 self._link.send(event.agent, ("kill", event.task))
             case events.Rejected():
-                if isinstance(event.call, calls.Subscribe):
-                    self._registering[event.call.framework].popleft().stop()
-                    self._complain("Subscribe", event.because)
-                elif name := getattr(event.call, "framework", ""):
-                    self._out.setdefault(name, []).append((event, b""))
-                else:
-                    self._complain(type(event.call).__name__, event.because)
+                self._rejected(event)
             case events.Subscribed():
                 self._subscribed(event)
             case _:
                 self._out.setdefault(event.framework, []).append((event, content))
+
+    def _rejected(self, event: events.Rejected) -> None:
+        """Tell whoever asked; what was packed for it will not travel."""
+        if isinstance(event.call, calls.Accept):
+            for task in event.call.launches:
+                self.cargo.pop(task.task, None)
+        if isinstance(event.call, calls.Subscribe):
+            self._registering[event.call.framework].popleft().stop()
+            self._complain("Subscribe", event.because)
+        elif name := getattr(event.call, "framework", ""):
+            self._out.setdefault(name, []).append((event, b""))
+        else:
+            self._complain(type(event.call).__name__, event.because)
 
     def _send(self) -> None:
         """Deliver what this turn has gathered: one batch a framework, one a agent."""
@@ -341,10 +354,17 @@ class Master(Hearing):
             self._turn()
             if not await self._link.relink():
                 break
-        self._complain("the hub", "the Dask scheduler is gone, or another master leads; its agents are lost")
+        self._give_up("the Dask scheduler is gone, or another master leads; write master = mb.Master() for a new one")
+
+    def _give_up(self, because: str) -> None:
+        """Say that nothing comes any more, and let nobody wait for it."""
+        self._complain("the hub", because)
         for agent in list(self.core.agents):
             self._gone(agent, "the Dask scheduler is gone")
         self._turn()
+        self.given_up = because
+        for driver in list(self.drivers.values()):
+            driver.call_later(0, partial(driver.left, because))
 
     async def _look_around(self) -> None:
         """Note shares for the charts, and look for callbacks that hang."""
@@ -354,12 +374,18 @@ class Master(Hearing):
             if moved or moving:  # once more when it has come to rest, so that no busy span runs on into an idle one
                 self.history.note(self.snapshot())
                 self._acknowledge(self.inheritance.forget_all_but(self.core.frameworks))
+                self._close_boxes()
             noted, moving = self.core.steps, moved
             if self._loop.time() - looked_s > LOOK_S:
                 looked_s = self._loop.time()
                 for box in self._boxes.values():
                     box.look_for_slow()
             await asyncio.sleep(NOTE_S)
+
+    def _close_boxes(self) -> None:
+        """End the threads of frameworks that have left; what they said of themselves is kept."""
+        for name in [name for name in self._boxes if name not in self.core.frameworks]:
+            self._boxes.pop(name).stop()
 
 
 def _key(cluster: Any, name: str) -> str:

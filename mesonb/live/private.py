@@ -93,6 +93,7 @@ class Clusters(Session):
     """A session on real agents, which can host Dask clusters."""
 
     address: str  #: of the Dask scheduler whose workers are the agents
+    given_up = ""  #: why it has given up, once it has: nothing comes from there any more
 
     def dask(
         self, name: str = "dask", *, needs: Resources | None = None, workers: int = 0, role: str = "*", host: str | None = None

@@ -13,7 +13,7 @@ import pytest
 from distributed import LocalCluster
 
 import mesonb as mb
-from mesonb.errors import BadValue, MasterExists, VersionMismatch
+from mesonb.errors import BadValue, MasterExists, TaskGone, Unreachable, VersionMismatch
 from mesonb.live import cluster
 from mesonb.live.processes import birthmark
 from tests.helpers import ROOT, wait_for
@@ -230,3 +230,23 @@ def test_sigterm_ends_the_host_and_its_agents():
     wait_for(lambda: any("Dask scheduler is gone" in c.error for c in master.complaints), 15, "the master to say so")
     assert not master.snapshot().agents
     master.close()
+
+
+def test_a_master_whose_cluster_is_gone_keeps_nobody_waiting_and_is_replaced_by_the_next():
+    dead = mb.Master(agents=1, name="replaced")
+    lab = dead.register(mb.Queue(needs=SMALL), name="lab")
+    waits, late = lab.submit(rest), lab.submit(double, 1, needs=mb.Resources(cpus=dead.core.total.cpus))
+    os.kill(dead.local.pid, signal.SIGTERM)
+    with pytest.raises(TaskGone, match=r"write master = mb.Master\(\) for a new one"):
+        waits.result(20)
+    with pytest.raises(TaskGone, match=r"write master = mb.Master\(\)"):
+        late.result(5)
+    with pytest.raises(Unreachable, match=r"write master = mb.Master\(\)"):
+        lab.submit(double, 1)
+    with pytest.raises(Unreachable, match=r"write master = mb.Master\(\)"):
+        dead.register(mb.Queue(needs=SMALL), name="too-late")
+    with mb.Master(agents=1, name="replaced") as master:
+        assert master is not dead
+        assert dead.closed
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(20) == 6
+    master.close(cluster=True)

@@ -163,6 +163,37 @@ def test_an_allocator_that_raises_is_a_complaint(tmp_path):
     broken.close(cluster=True)
 
 
+def test_what_left_leaves_nothing_behind(master):
+    """Neither the thread of a framework that has left, nor the cargo of a reply that was refused."""
+
+    class Late(mb.Framework):
+        needs = SMALL
+        replied = False
+        lost = None
+
+        def on_offers(self, offers):
+            if not self.replied:
+                self.replied = True
+                master.weights["*"] = 2  # a change that rescinds what is offered
+                master.wait_until(lambda: offers[0].id not in master.core.offers, "10s")
+                offers[0].launch(double, b"x" * 100_000)
+
+        def on_update(self, task):
+            self.lost = task.because if task.lost else None
+
+    late = master.register(Late(), name="late")
+    wait_for(lambda: late.lost, 10, "the late reply to be refused")
+    assert not master.cargo
+    thread = master._boxes["late"]._thread
+    master.unregister(late)
+    wait_for(lambda: "late" not in master._boxes, 10, "the master to let it go")
+    wait_for(lambda: not thread.is_alive(), 10, "its thread to end")
+    again = master.register(mb.Queue(needs=SMALL), name="late")
+    assert again.submit(double, 4).result(20) == 8
+    master.unregister(again)
+    master.weights["*"] = 1
+
+
 def test_the_stop_button_does_not_reach_the_agents(master, queue):
     """SIGINT goes to the kernel's process group; nothing of the cluster is in it."""
     child, zygote, worker = queue.submit(lineage).result(20)
