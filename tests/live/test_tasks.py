@@ -171,8 +171,7 @@ def test_what_ended_while_the_old_code_was_busy_reaches_the_new_code(master):
                     offer.launch(abs, -7, needs=self.needs)
 
         def on_update(self, task):
-            if task.running:
-                self.free.wait(10)
+            self.free.wait(10)
             if task.finished:
                 self.got.append(task.result())
 
@@ -180,6 +179,7 @@ def test_what_ended_while_the_old_code_was_busy_reaches_the_new_code(master):
     wait_for(lambda: ended_well(master, "busy") == 3, 10, "the tasks to end")
     new = Busy()
     new.todo = 0
+    new.free.set()
     master.register(new, name="busy")
     old.free.set()
     wait_for(lambda: len(old.got) + len(new.got) == 3, 10, "every result to be told")
