@@ -77,7 +77,9 @@ class Bench:
 
     def open(self) -> None:
         self.notebook.run_to_end(0, 90)
-        self.notebook.until(lambda: self.notebook.board().get("transport") == "ws", 30, "a board that is live by WebSocket")
+        self.notebook.until(
+            lambda: self.notebook.board().get("transport") == "ws", 30, "a board that is live by WebSocket"
+        )
         self.notebook.until(lambda: self.notebook.frames() > 20, 30, "frames")
         self.notebook.run_to_end(1)
         thread, pid = json.loads(self.notebook.output(1))[0]["text"].split()
@@ -113,7 +115,9 @@ class Bench:
 
     def _count_bytes(self, socket: object) -> None:
         if "/mesonb/" in socket.url:
-            socket.on("framereceived", lambda payload: self.bytes.append(len(payload)) if isinstance(payload, bytes) else None)
+            socket.on(
+                "framereceived", lambda payload: self.bytes.append(len(payload)) if isinstance(payload, bytes) else None
+            )
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Medians by state."""
@@ -173,7 +177,9 @@ def main() -> None:
         finally:
             lab.close()
     ratios = report("a live master, 4 agents", live)
-    ratios |= {f"{name}_1000_agents": ratio for name, ratio in report("a simulation of 1,000 agents", simulated).items()}
+    ratios |= {
+        f"{name}_1000_agents": ratio for name, ratio in report("a simulation of 1,000 agents", simulated).items()
+    }
     print(json.dumps({"benchmark": "board", "ratios": ratios}))
 
 

@@ -18,7 +18,16 @@ from mesonb.errors import BadValue
 from mesonb.session import Session
 
 #: The panels there are: the board, and charts with the height that each is given in a cell, in pixels.
-CHARTS = {"shares": 330, "timeline": 480, "offers": 640, "frameworks": 300, "allocation": 520, "iterations": 480, "events": 480, "use": 320}
+CHARTS = {
+    "shares": 330,
+    "timeline": 480,
+    "offers": 640,
+    "frameworks": 300,
+    "allocation": 520,
+    "iterations": 480,
+    "events": 480,
+    "use": 320,
+}
 PANELS = ("board", *CHARTS)
 
 

@@ -26,8 +26,15 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "mesonb.sim": SHELL,
     "mesonb.live": SHELL,
     "mesonb.panels": (
-        "mesonb.session", "mesonb.errors", "mesonb.core.snapshot", "mesonb.core.units",
-        "mesonb.core.resources", "mesonb.core.calls", "mesonb.core.events", "mesonb.core.log", "mesonb.core.telling",  # plain data
+        "mesonb.session",
+        "mesonb.errors",
+        "mesonb.core.snapshot",
+        "mesonb.core.units",
+        "mesonb.core.resources",
+        "mesonb.core.calls",
+        "mesonb.core.events",
+        "mesonb.core.log",
+        "mesonb.core.telling",  # plain data
     ),
 }
 

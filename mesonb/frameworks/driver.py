@@ -85,7 +85,9 @@ class Driver:
         self._subscribed_once = False
         #: Finds a task that a master before this one launched, where there was one.
         self.recall: Callable[[str], TaskHandle | None] = lambda _: None
-        self._ended: dict[str, None] = {}  #: the last to end: a new master, whom the word never reached, may tell of them again
+        self._ended: dict[
+            str, None
+        ] = {}  #: the last to end: a new master, whom the word never reached, may tell of them again
         self._prefix = name  #: of the ids of its tasks: its name, and which registration this is
         self._launched = 0
         self._later: list[tuple[int, int, Callable[[], Any]]] = []

@@ -170,7 +170,9 @@ class Agent(WorkerPlugin):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "group": os.getpgrp(),
-            "isolation": [(module.name, module.applied, module.says) for module in self.executors.warden.isolation.report],
+            "isolation": [
+                (module.name, module.applied, module.says) for module in self.executors.warden.isolation.report
+            ],
             "versions": ours(),
         }
 

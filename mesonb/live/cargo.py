@@ -67,7 +67,9 @@ def _unpack_result(content: bytes) -> Outcome:
     try:
         return Outcome(pickle.loads(content))
     except Exception as error:  # noqa: BLE001 - a class that the kernel lacks, for one; the task itself went well
-        return Outcome(error=error, traceback=f"its result cannot be read in this kernel: {type(error).__name__}: {error}")
+        return Outcome(
+            error=error, traceback=f"its result cannot be read in this kernel: {type(error).__name__}: {error}"
+        )
 
 
 def _original(content: bytes) -> BaseException | None:

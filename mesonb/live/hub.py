@@ -245,7 +245,11 @@ class Hub(SchedulerPlugin):
                 line.ping()
                 if line.missed == MISSED_MOST and self.leader and line.kind == "agent":
                     self.leader.say(("silent", line.name))
-            if self.leader and self._silent(self.leader) and any(line.kind == "standby" for line in self.lines.values()):
+            if (
+                self.leader
+                and self._silent(self.leader)
+                and any(line.kind == "standby" for line in self.lines.values())
+            ):
                 self._depose(self.leader)
             if self.leader:
                 self._led_s = time.monotonic()

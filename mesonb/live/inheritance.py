@@ -60,7 +60,9 @@ class Inheritance:
 
     def keep(self, framework: str, mail: list[Mail]) -> None:
         """Keep for a framework that is not here what it cannot be told otherwise: how its tasks ended."""
-        ended = [(event, content) for event, content in mail if isinstance(event, events.Updated) and event.state.terminal]
+        ended = [
+            (event, content) for event, content in mail if isinstance(event, events.Updated) and event.state.terminal
+        ]
         if ended:
             self._kept.setdefault(framework, []).extend(ended)
 

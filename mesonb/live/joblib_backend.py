@@ -79,5 +79,7 @@ def _only_master() -> Session:
     held = [session for session in Session.known.values() if session.kind in {"master", "remote"}]
     held = [session for session in held if not getattr(session, "closed", False)]
     if not held:
-        raise BadValue("joblib is to use mesonb, but there is no master here; write master = mb.Master() or mb.connect()")
+        raise BadValue(
+            "joblib is to use mesonb, but there is no master here; write master = mb.Master() or mb.connect()"
+        )
     return max(held, key=lambda session: int(session.id.rpartition("-")[2]))

@@ -71,9 +71,27 @@ class Allocation(Panel):
         chart.text("middle", "level", "letters", source=self.basins, text_align="center", y_offset=-3, text_font_size="11px",
                    text_color=self.look.ink)  # fmt: skip
         chart.segment("left", "level", "right", "level", source=self.shores, line_color=self.look.ink, line_width=3)
-        chart.text("left", "top", "said", source=self.shores, x_offset=4, y_offset=14, text_font_size="11px", text_color=self.look.ink)
+        chart.text(
+            "left",
+            "top",
+            "said",
+            source=self.shores,
+            x_offset=4,
+            y_offset=14,
+            text_font_size="11px",
+            text_color=self.look.ink,
+        )
         chart.segment("right", 0, "right", "top", source=self.shores, line_color="#888888", line_dash="dotted")
-        chart.segment("left", "level", "right", "level", source=self.bounds, line_color=self.look.ink, line_width=1.5, line_dash="dashdot")
+        chart.segment(
+            "left",
+            "level",
+            "right",
+            "level",
+            source=self.bounds,
+            line_color=self.look.ink,
+            line_width=1.5,
+            line_dash="dashdot",
+        )
         chart.text("right", "level", "kind", source=self.bounds, text_align="right", x_offset=-4, text_font_size="10px",
                    text_color=self.look.ink, background_fill_color=self.look.background, background_fill_alpha=0.8)  # fmt: skip
         chart.add_layout(self.water)
@@ -85,7 +103,10 @@ class Allocation(Panel):
         return chart
 
     def _basin_columns(self, found: Sequence[Basin]) -> dict[str, Any]:
-        marks, width = [self.look.palette[basin.framework] for basin in found], max((basin.right for basin in found), default=1)
+        marks, width = (
+            [self.look.palette[basin.framework] for basin in found],
+            max((basin.right for basin in found), default=1),
+        )
         return {
             "left": [basin.left for basin in found],
             "right": [basin.right for basin in found],
@@ -99,7 +120,8 @@ class Allocation(Panel):
             "ink": [ink_on(mark) for mark in marks],
             "hatch": [HATCH[mark.hatch] for mark in marks],
             "letters": [
-                mark.letters if basin.right - basin.left > width * LETTERED else "" for mark, basin in zip(marks, found, strict=True)
+                mark.letters if basin.right - basin.left > width * LETTERED else ""
+                for mark, basin in zip(marks, found, strict=True)
             ],
         }
 
@@ -111,7 +133,9 @@ class Allocation(Panel):
         why = f" – {escape(because(first, rest[0]))}" if rest else " – nobody else takes offers"
         warning = f' <span class="trouble">the allocator is {escape(allocator)}; this is what DRF would say</span>'
         other = "" if allocator == "DRF" else warning
-        dashed = ' <span class="quiet">· dashed line: where all would stand if what is held were spread by weight</span>'
+        dashed = (
+            ' <span class="quiet">· dashed line: where all would stand if what is held were spread by weight</span>'
+        )
         return f"next at {at}: {self.look.chip(first.framework)} <b>{escape(first.framework)}</b>{why}{other}{dashed}"
 
     def _rows(self, ordered: Sequence[Turn]) -> list[list[str]]:

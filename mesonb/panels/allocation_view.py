@@ -162,7 +162,9 @@ def because(first: Turn, other: Turn) -> str:
         if ours.level != theirs.level:
             return f"{one} stands at {ours.level:.3f}, {two} at {theirs.level:.3f}"
         if ours.allocations != theirs.allocations:
-            return f"{one} and {two} are level; {one} had {ours.allocations:,} offers so far, {two} {theirs.allocations:,}"
+            return (
+                f"{one} and {two} are level; {one} had {ours.allocations:,} offers so far, {two} {theirs.allocations:,}"
+            )
         return f"{one} and {two} are level in all; names decide"
     return "they are the same"
 

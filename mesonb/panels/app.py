@@ -100,7 +100,9 @@ class Look:
         chart = figure(sizing_mode="stretch_width", background_fill_color=None, border_fill_color=None, **options)
         chart.toolbar.logo = None
         for axis in chart.axis:
-            axis.update(axis_label_text_font_size="11px", axis_label_text_font_style="normal", major_label_text_font_size="12px")
+            axis.update(
+                axis_label_text_font_size="11px", axis_label_text_font_style="normal", major_label_text_font_size="12px"
+            )
         chart.toolbar.autohide = True
         return chart
 
@@ -214,7 +216,10 @@ def application(kind: Callable[[Look], Panel]) -> Application:
 def open_panel(document: Document, kind: Callable[[Look], Panel]) -> None:
     """Put a panel on a page."""
     context: Any = document.session_context
-    asked = {name: value[-1].decode(errors="replace") for name, value in (context.request.arguments if context else {}).items()}
+    asked = {
+        name: value[-1].decode(errors="replace")
+        for name, value in (context.request.arguments if context else {}).items()
+    }
     session = Session.known.get(asked.get("session", ""))
     dark = asked.get("theme") == "dark"
     look = Look(palette_of(session) if session else Palette(), dark=dark, fill=asked.get("fill") == "1")

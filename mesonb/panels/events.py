@@ -58,7 +58,12 @@ class Events(Panel):
         active = list(self.options.active or [])
         if 1 in active:
             return
-        found = rows(list(self.newest), session.core.steps - len(self.newest) + 1, self.only.value_input.strip(), ticks=0 in active)
+        found = rows(
+            list(self.newest),
+            session.core.steps - len(self.newest) + 1,
+            self.only.value_input.strip(),
+            ticks=0 in active,
+        )
         origin_us = session.log.began_us
         write(self.told, self._said())
         write(self.table, table(HEADS, [cells(row, origin_us) for row in found], text=(2, 3)) if found else "nothing")

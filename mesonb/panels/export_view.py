@@ -105,7 +105,9 @@ class _Tally:
             case calls.AgentLost():
                 self.total -= self.agents.pop(call.agent, NOTHING)
             case calls.Accept() | calls.Decline():
-                self._of(call.framework)["accepted" if isinstance(call, calls.Accept) else "declined"] += len(call.offers)
+                self._of(call.framework)["accepted" if isinstance(call, calls.Accept) else "declined"] += len(
+                    call.offers
+                )
             case _:
                 pass
 

@@ -20,9 +20,7 @@ from mesonb.session import Session
 
 HEADS = ("framework", "iteration", "", "each takes", "done in", "last reported")
 EACH = "ms an iteration"
-NOTHING = (
-    "No framework here has reported progress. In a framework's callback: <code>self.progress(iteration=3, total=10, loss=0.2)</code>"
-)
+NOTHING = "No framework here has reported progress. In a framework's callback: <code>self.progress(iteration=3, total=10, loss=0.2)</code>"
 NOT_RECORDED = "A recording holds calls and events, and no reports of progress."
 #: Charts at most, of figures in order of their first report.
 CHARTS = 6
@@ -81,7 +79,9 @@ class Iterations(Panel):
         return chart
 
     def _told(self, name: str, at: Pace, last: Mapping[str, float]) -> list[str]:
-        others = ", ".join(f"{figure} {value:.4g}" for figure, value in last.items() if figure not in ("iteration", "total"))
+        others = ", ".join(
+            f"{figure} {value:.4g}" for figure, value in last.items() if figure not in ("iteration", "total")
+        )
         return [
             f"{self.look.chip(name)} {escape(name)}",
             "–" if at.iteration is None else f"{at.iteration:,g}" + (f" of {at.total:,g}" if at.total is not None else ""),
@@ -98,7 +98,9 @@ class Iterations(Panel):
 
 def reports(session: Session) -> dict[str, list[Report]]:
     """What each framework of this process has reported, oldest first."""
-    found: dict[str, list[Report]] = {name: list(driver.progress_rows) for name, driver in list(session.drivers.items())}
+    found: dict[str, list[Report]] = {
+        name: list(driver.progress_rows) for name, driver in list(session.drivers.items())
+    }
     return {name: rows for name, rows in found.items() if rows}
 
 

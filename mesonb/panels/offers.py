@@ -21,7 +21,17 @@ from mesonb.session import Session
 HATCHES = {"accepted": " ", "declined": "/", "rescinded": "x"}
 MARKERS = {"accepted": "circle", "declined": "x", "rescinded": "triangle"}
 SIGNS = "<span>● accepted</span><span>✕ declined</span><span>△ rescinded</span>"
-HEADS = ("framework", "sent", "accepted", "declined", "rescinded", "outstanding", "oldest unanswered", "median answer", "slowest")
+HEADS = (
+    "framework",
+    "sent",
+    "accepted",
+    "declined",
+    "rescinded",
+    "outstanding",
+    "oldest unanswered",
+    "median answer",
+    "slowest",
+)
 TOOLS = "xpan,xwheel_zoom,xbox_zoom,save"
 
 
@@ -83,8 +93,14 @@ class OffersPanel(Panel):
                 hatch_alpha=0.5, hatch_scale=7, name=how,
             )  # fmt: skip
             bottom = [*bottom, how]
-        chart.step("right", "sent", source=self.spans, mode="before", color=self.look.ink, line_width=1.5, legend_label="sent")
-        chart.add_tools(HoverTool(mode="vline", tooltips=[("sent", "@sent"), *((how, f"@{how}") for how in ANSWERS)], attachment="right"))
+        chart.step(
+            "right", "sent", source=self.spans, mode="before", color=self.look.ink, line_width=1.5, legend_label="sent"
+        )
+        chart.add_tools(
+            HoverTool(
+                mode="vline", tooltips=[("sent", "@sent"), *((how, f"@{how}") for how in ANSWERS)], attachment="right"
+            )
+        )
         legend_above(chart)
         return chart
 
@@ -99,7 +115,15 @@ class OffersPanel(Panel):
 
     def _outstanding(self) -> Any:
         chart = self._figure("outstanding", 130, y_range=DataRange1d(start=0), x_axis_label="seconds")
-        chart.varea_step("right", _stacked([]), "outstanding", source=self.spans, step_mode="before", fill_color="#888888", fill_alpha=0.35)
+        chart.varea_step(
+            "right",
+            _stacked([]),
+            "outstanding",
+            source=self.spans,
+            step_mode="before",
+            fill_color="#888888",
+            fill_alpha=0.35,
+        )
         chart.step("right", "outstanding", source=self.spans, mode="before", color=self.look.ink, line_width=1.5)
         return chart
 
@@ -112,7 +136,13 @@ class OffersPanel(Panel):
 def span_columns(shown: Drawing, origin_us: int) -> dict[str, Any]:
     """The spans as columns, with the heights that answers are stacked at."""
     at_s = [(edge - origin_us) / US for edge in shown.edges_us]
-    data: dict[str, Any] = {"left": at_s[:-1], "right": at_s[1:], "sent": shown.sent, "outstanding": shown.outstanding, **shown.ended}
+    data: dict[str, Any] = {
+        "left": at_s[:-1],
+        "right": at_s[1:],
+        "sent": shown.sent,
+        "outstanding": shown.outstanding,
+        **shown.ended,
+    }
     return data | {_stacked([]): [0] * SPANS} | {
         _stacked(list(ANSWERS[: n + 1])): [sum(parts) for parts in zip(*(shown.ended[how] for how in ANSWERS[: n + 1]), strict=True)]
         for n in range(len(ANSWERS))

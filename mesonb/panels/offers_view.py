@@ -144,7 +144,9 @@ def drawing(offers: Offers, from_us: int, until_us: int) -> Drawing:
     inside = [flight for flight in flights if flight.ended_us <= edges[-1]]
     ended = {how: _counted([f.ended_us for f in inside if f.how == how], edges) for how in ANSWERS}
     outstanding = [bisect_right(made, edge) - bisect_right(gone, edge) for edge in edges[1:]]
-    return Drawing(edges, ended, _counted(made, edges), outstanding, inside[-FLIGHTS_DRAWN:], max(0, len(inside) - FLIGHTS_DRAWN))
+    return Drawing(
+        edges, ended, _counted(made, edges), outstanding, inside[-FLIGHTS_DRAWN:], max(0, len(inside) - FLIGHTS_DRAWN)
+    )
 
 
 def _counted(times_us: Iterable[int], edges: Sequence[int]) -> list[int]:

@@ -35,7 +35,9 @@ class Reader:
         """Return the steps between the last look and the moment that the session shows; from any thread."""
         with session.lock:
             log, until = session.log, session.core.steps
-            restarted = self._next is None or not until - STEPS_READ <= self._next <= until or self._next < log.forgotten
+            restarted = (
+                self._next is None or not until - STEPS_READ <= self._next <= until or self._next < log.forgotten
+            )
             begin = max(log.forgotten, until - STEPS_READ) if restarted else self._next or 0
             steps = log.steps[begin - log.forgotten : until - log.forgotten]
         self._next = until

@@ -115,7 +115,9 @@ def frameworks_table(session: Session, snapshot: Snapshot, rows: Sequence[Row]) 
     lines = []
     for row in snapshot.frameworks:
         said = framework_row(row, palette[row.framework]) | {"mean_share": mean_share(rows, row.framework)}
-        cells = [_cell(said[column]) for column in COLUMNS] + [_cell(said["ended"].get(ending, 0)) for ending in ENDINGS]
+        cells = [_cell(said[column]) for column in COLUMNS] + [
+            _cell(said["ended"].get(ending, 0)) for ending in ENDINGS
+        ]
         lines.append(f"<tr style='--c: {said['colour']}'>{''.join(cells)}</tr>")
     return f"<table class='frameworks'><tr>{heads}</tr>{''.join(lines)}</table>"
 
@@ -133,7 +135,9 @@ def mean_share(rows: Sequence[Row], name: str) -> float:
 
 
 def _cell(value: object) -> str:
-    shown = f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else escape(str(value))
+    shown = (
+        f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else escape(str(value))
+    )
     return f"<td>{shown}</td>"
 
 
@@ -145,7 +149,11 @@ def _facts(snapshot: Snapshot, notes: Mapping[str, object]) -> str:
         "lasted": f"{snapshot.now_us / 1_000_000:,.1f} s",
         **notes,
     }
-    return "<dl>" + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd></div>" for name, fact in facts.items()) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd></div>" for name, fact in facts.items())
+        + "</dl>"
+    )
 
 
 def _complaints(session: Session) -> str:

@@ -100,9 +100,7 @@ def shares_figure(title: str) -> Any:
 def dress(chart: Any) -> None:
     """Put the legend above the curves, where it hides none; a click on a name hides its line."""
     chart.toolbar.logo = None
-    legend = Legend(
-        orientation="horizontal", location="top_left", click_policy="hide", border_line_alpha=0, margin=0
-    )
+    legend = Legend(orientation="horizontal", location="top_left", click_policy="hide", border_line_alpha=0, margin=0)
     chart.add_layout(legend, "above")
 
 

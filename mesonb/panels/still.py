@@ -77,8 +77,10 @@ def _tile(frame: Frame, number: int, name: str, size: str, x: int, y: int) -> st
 def _bar(frame: Frame, number: int, order: int, resource: str, x: float, y: float, height: float) -> str:
     width, label = TILE_W - 56, 36
     parts = [
-        (f'<text x="{x}" y="{y + height - 2}" fill="{GREY}" font-size="10">{escape(resource[:6])}</text>'
-        f'<rect x="{x + label}" y="{y}" width="{width}" height="{height}" fill="{GREY}" fill-opacity="0.15"/>')
+        (
+            f'<text x="{x}" y="{y + height - 2}" fill="{GREY}" font-size="10">{escape(resource[:6])}</text>'
+            f'<rect x="{x + label}" y="{y}" width="{width}" height="{height}" fill="{GREY}" fill-opacity="0.15"/>'
+        )
     ]
     at = x + label
     for row in _rows_of(frame, number):

@@ -165,7 +165,9 @@ def story(bar: Bar | None, origin_us: int) -> str:
     if bar.running_us is not None:
         parts.append(f"ran from {show_duration(bar.running_us - origin_us)}")
     if bar.ended_us is not None:
-        parts.append(f"{bar.state} at {show_duration(bar.ended_us - origin_us)}" + (f": {bar.because}" if bar.because else ""))
+        parts.append(
+            f"{bar.state} at {show_duration(bar.ended_us - origin_us)}" + (f": {bar.because}" if bar.because else "")
+        )
     return ", ".join(parts)
 
 

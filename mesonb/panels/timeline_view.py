@@ -138,7 +138,11 @@ class Gantt:
 
     def find(self, task: str) -> Bar | None:
         """Return the bar of a task, if it is kept."""
-        return self.live.get(task) or next((bar for bar in reversed(self.ended) if bar.task == task), None) if task else None
+        return (
+            self.live.get(task) or next((bar for bar in reversed(self.ended) if bar.task == task), None)
+            if task
+            else None
+        )
 
     def bars(self) -> Iterator[Bar]:
         """Yield every bar that is kept, those that ended first."""
@@ -176,14 +180,20 @@ def drawing(gantt: Gantt, from_us: int, until_us: int, only: str = "", origin_us
 
     Where there are too many, marked endings stay and then the newest. Times are seconds since ``origin_us``.
     """
-    seen = [bar for bar in gantt.bars() if bar.begun_us < until_us and _end_us(bar, gantt) >= from_us and _named(bar, only)]
+    seen = [
+        bar for bar in gantt.bars() if bar.begun_us < until_us and _end_us(bar, gantt) >= from_us and _named(bar, only)
+    ]
     everybody = sorted({bar.agent for bar in seen}, key=natural) if only else gantt.agents
     agents = everybody[:AGENTS_SHOWN]
     rows = {agent: len(agents) - 1 - number for number, agent in enumerate(agents)}
     here = [bar for bar in seen if bar.agent in rows]
     drawn = _most_telling(here)
     pieces = [piece for bar in drawn for piece in _pieces(bar, gantt, rows[bar.agent], from_us, until_us, origin_us)]
-    marks = [piece for piece in pieces if piece.bar.state in MARKED and _is_last(piece, origin_us) and from_us <= (piece.bar.ended_us or 0)]
+    marks = [
+        piece
+        for piece in pieces
+        if piece.bar.state in MARKED and _is_last(piece, origin_us) and from_us <= (piece.bar.ended_us or 0)
+    ]
     return Drawing(agents, pieces, marks, len(drawn), len(seen) - len(drawn), len(everybody))
 
 
@@ -218,11 +228,16 @@ def _pieces(bar: Bar, gantt: Gantt, row: int, from_us: int, until_us: int, origi
     bottom = top - 0.9 / lanes * 0.9
     end_us = max(_end_us(bar, gantt), bar.begun_us)
     ran_us = end_us if bar.running_us is None else bar.running_us
-    for begin, end, solid in ((bar.begun_us, ran_us, 0.35), (ran_us, end_us, 0.5 if bar.state == "unreachable" else 1.0)):
+    for begin, end, solid in (
+        (bar.begun_us, ran_us, 0.35),
+        (ran_us, end_us, 0.5 if bar.state == "unreachable" else 1.0),
+    ):
         left, right = max(begin, from_us), min(end, until_us)
         if right > left or (begin == end == end_us and bar.begun_us == end_us):
             wide = right - left >= (until_us - from_us) * LETTERED
-            yield Piece((left - origin_us) / US, (right - origin_us) / US, bottom, top, solid, wide and solid >= 0.5, bar)
+            yield Piece(
+                (left - origin_us) / US, (right - origin_us) / US, bottom, top, solid, wide and solid >= 0.5, bar
+            )
 
 
 def _is_last(piece: Piece, origin_us: int) -> bool:

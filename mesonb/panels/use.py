@@ -83,7 +83,11 @@ class Use(Panel):
         found = rows(session.snapshot(), used) if used else []
         quiet = NOT_MEASURED if used is None else NOT_YET
         heads = [*HEADS[:-1], "░ held █ used"]
-        html = table(heads, [_told(row) for row in found], text=(0, 1, 6)) if found else f'<span class="quiet">{quiet}</span>'
+        html = (
+            table(heads, [_told(row) for row in found], text=(0, 1, 6))
+            if found
+            else f'<span class="quiet">{quiet}</span>'
+        )
         write(self.table, html)
 
 

@@ -93,7 +93,9 @@ def frame_of(snapshot: Snapshot, palette: Palette, complaints: Mapping[str, Any]
     rows = array("f")
     for number, agent in enumerate(agents):
         for piece in _pieces(agent, index, detailed=len(agents) <= DETAILED_AGENTS):
-            rows.extend((number, piece.framework, piece.kind, piece.count, *_fractions(piece.amounts, agent, resources)))
+            rows.extend(
+                (number, piece.framework, piece.kind, piece.count, *_fractions(piece.amounts, agent, resources))
+            )
     names = {"agents": list(_named(agents)), "complaints": dict(complaints or {})}
     return Frame(_head(snapshot, frameworks, resources, len(agents), palette), names, rows)
 
@@ -133,7 +135,8 @@ def _head(
         "used": [_parts(snapshot, name) for name in resources],
         "frameworks": [framework_row(row, palette[row.framework]) for row in frameworks],
         "roles": [
-            {"role": row.role, "weight": row.weight_milli / 1000, "share": round(row.share, 4)} for row in snapshot.roles
+            {"role": row.role, "weight": row.weight_milli / 1000, "share": round(row.share, 4)}
+            for row in snapshot.roles
         ],
     }
 

@@ -53,7 +53,9 @@ class Why:
         bars.nonselection_glyph = None  # a click picks; it does not fade the others
         bars.selection_glyph = None
         chart.add_tools(TapTool(renderers=[bars]))
-        source.selected.js_on_change("indices", CustomJS(args={"source": source, "picked": self._picked, "column": column}, code=PICK))
+        source.selected.js_on_change(
+            "indices", CustomJS(args={"source": source, "picked": self._picked, "column": column}, code=PICK)
+        )
 
     def choose(self, name: str) -> None:
         """Explain this from now on; nothing: nobody asks."""

@@ -36,8 +36,12 @@ class Lab:
         self.runtime = home / "runtime"
         self._prepare()
         self._output = (home / "jupyter.log").open("w")
-        self.process = subprocess.Popen(self._command(base_url), env=self._environment(), stdout=self._output, stderr=self._output)
-        self.info: dict[str, Any] = wait_for(self._info, START_S, f"a JupyterLab that listens; see {home / 'jupyter.log'}")
+        self.process = subprocess.Popen(
+            self._command(base_url), env=self._environment(), stdout=self._output, stderr=self._output
+        )
+        self.info: dict[str, Any] = wait_for(
+            self._info, START_S, f"a JupyterLab that listens; see {home / 'jupyter.log'}"
+        )
         self.url, self.token = self.info["url"], self.info["token"]
 
     def _prepare(self) -> None:
@@ -90,7 +94,9 @@ class Notebook:
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(book, lab.notebooks / f"{name}.ipynb")
         self.path = f"{name}.ipynb"
-        page.goto(f"{lab.url}lab/workspaces/{name}/tree/{self.path}?token={lab.token}")  # a workspace of its own: no old tabs
+        page.goto(
+            f"{lab.url}lab/workspaces/{name}/tree/{self.path}?token={lab.token}"
+        )  # a workspace of its own: no old tabs
         self.ready()
 
     def ready(self) -> None:
@@ -130,7 +136,9 @@ class Notebook:
 
     def counter(self, cell: int) -> int | None:
         """The number in the cell's brackets; None before it has run."""
-        return self.page.evaluate(f"window.jupyterapp.shell.currentWidget.model.cells.get({cell}).sharedModel.execution_count")
+        return self.page.evaluate(
+            f"window.jupyterapp.shell.currentWidget.model.cells.get({cell}).sharedModel.execution_count"
+        )
 
     def output(self, cell: int) -> str:
         """What a cell has put out, as text."""

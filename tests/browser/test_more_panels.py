@@ -66,7 +66,12 @@ def chart(chromium_path, panels):
         own = f"//127.0.0.1:{panels.connection.port}/"
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda asked: None if own in asked.url or asked.url.startswith(("data:", "blob:")) else heard.append(asked.url))
+        page.on(
+            "request",
+            lambda asked: (
+                None if own in asked.url or asked.url.startswith(("data:", "blob:")) else heard.append(asked.url)
+            ),
+        )
 
         def opened(name, session, theme="light"):
             page.goto(f"http:{own.rstrip('/')}{panels.prefix}/{name}?session={session.id}&theme={theme}")
@@ -99,7 +104,9 @@ def test_a_chart_is_drawn(chart, run, name, theme, tmp_path):
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}[theme]
     if name not in ("frameworks", "events", "use"):
         assert page.locator("canvas").count() >= 1
-        assert len(page.screenshot(path=tmp_path / f"{name}-{theme}.png")) > 15_000, "something is drawn, not a blank page"
+        assert len(page.screenshot(path=tmp_path / f"{name}-{theme}.png")) > 15_000, (
+            "something is drawn, not a blank page"
+        )
 
 
 def test_a_chart_goes_on_by_itself(chart, run):

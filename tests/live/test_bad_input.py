@@ -173,7 +173,9 @@ def test_no_dask_cluster_at_the_address():
 def test_a_second_master_on_one_cluster(master):
     from dask.distributed import Client
 
-    with pytest.raises(MasterExists, match=r"process \d+ on .* leads the Dask cluster .* already; mb.connect\(.*standby=True"):
+    with pytest.raises(
+        MasterExists, match=r"process \d+ on .* leads the Dask cluster .* already; mb.connect\(.*standby=True"
+    ):
         mb.Master(master.local.address)
     with Client(master.local.address, set_as_default=False) as client:
         assert len(client.scheduler_info()["workers"]) == 2

@@ -27,7 +27,13 @@ def lab(master):
 
 def test_an_executor_as_any_other(master, lab):
     assert list(lab.map(double, range(20))) == [2 * n for n in range(20)]
-    assert sorted(future.result(20) for future in as_completed([lab.submit(double, n) for n in range(5)], 20)) == [0, 2, 4, 6, 8]
+    assert sorted(future.result(20) for future in as_completed([lab.submit(double, n) for n in range(5)], 20)) == [
+        0,
+        2,
+        4,
+        6,
+        8,
+    ]
     assert lab.submit(dict, needs=3).result(20) == {"needs": 3}  # an argument of that name is the function's own
     with pytest.raises(ZeroDivisionError, match="7 was too much") as caught:
         lab.submit(explode, 7).result(20)
@@ -73,7 +79,9 @@ def test_joblib_runs_in_a_share(master):
             joblib.Parallel()([joblib.delayed(explode)(7), joblib.delayed(time.sleep)(0)])
         lazily = joblib.Parallel(return_as="generator")(joblib.delayed(double)(n) for n in range(8))
         assert list(lazily) == [2 * n for n in range(8)]
-    wait_for(lambda: not any(name.startswith("joblib") for name in master.core.frameworks), 10, "its frameworks to have left")
+    wait_for(
+        lambda: not any(name.startswith("joblib") for name in master.core.frameworks), 10, "its frameworks to have left"
+    )
 
 
 def test_unmodified_scikit_learn_gives_the_same_score(master):
@@ -103,14 +111,19 @@ def test_joblib_knows_the_backend_whichever_is_imported_first(first):
             except Exception as error:
                 print(error)
     """
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
     assert "there is no master here; write master = mb.Master()" in said.stdout, said.stderr
 
 
 def test_a_private_dask_cluster_grows_computes_and_gives_back(master):
     """Its workers are tasks: a p2p shuffle, which needs real Dask workers, and a kill, which Dask sees as one that left."""
     array = pytest.importorskip("dask.array")
-    with master.dask("private", needs=mb.Resources(cpus=1, mem="300MB"), workers=2) as cluster, cluster.get_client() as client:
+    with (
+        master.dask("private", needs=mb.Resources(cpus=1, mem="300MB"), workers=2) as cluster,
+        cluster.get_client() as client,
+    ):
         client.wait_for_workers(2, timeout=30)
         assert len(master.core.frameworks["private"].tasks) == 2
         assert client.submit(double, 21).result(20) == 42

@@ -42,7 +42,9 @@ class Waiters(mb.Framework):
 
 def begun(path, number):
     """Wait until so many tasks have begun; return the pids of child, zygote and worker of each."""
-    files = wait_for(lambda: (f := sorted(path.glob("*.begun"))) and len(f) == number and f, 20, f"{number} tasks to begin")
+    files = wait_for(
+        lambda: (f := sorted(path.glob("*.begun"))) and len(f) == number and f, 20, f"{number} tasks to begin"
+    )
     return [[int(pid) for pid in wait_for(file.read_text, 5, f"{file.name}").split()] for file in files]
 
 

@@ -45,10 +45,14 @@ def test_a_notebook_prints_what_it_printed_when_it_was_saved(path, tmp_path, mon
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     saved = nbformat.read(path, as_version=4)
     run = nbformat.read(path, as_version=4)
-    NotebookClient(run, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        run, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     if os.environ.get("MESONB_REWRITE"):
         nbformat.write(keep_printed_only(run), path)
         return
     for number, (before, now) in enumerate(zip(saved.cells, run.cells, strict=True)):
-        difference = "\n".join(difflib.unified_diff(printed(before).splitlines(), printed(now).splitlines(), "saved", "now", lineterm=""))
+        difference = "\n".join(
+            difflib.unified_diff(printed(before).splitlines(), printed(now).splitlines(), "saved", "now", lineterm="")
+        )
         assert not difference, f"{path.name}, cell {number} prints something else:\n{difference}"

@@ -14,7 +14,9 @@ def test_the_area_of_a_basin_is_the_share_and_roles_lie_side_by_side(cluster):
     cluster.weights["research"] = 3
     snapshot = cluster.snapshot()
     found, shores = basins(snapshot)
-    for basin, row in zip(sorted(found, key=lambda b: b.framework), sorted(snapshot.frameworks, key=lambda r: r.framework), strict=True):
+    for basin, row in zip(
+        sorted(found, key=lambda b: b.framework), sorted(snapshot.frameworks, key=lambda r: r.framework), strict=True
+    ):
         assert basin.tasks * (basin.right - basin.left) == pytest.approx(row.task_share)
         assert basin.level * (basin.right - basin.left) == pytest.approx(row.share)
     assert [(shore.role, shore.left, shore.right) for shore in shores] == [("ops", 0, 1), ("research", 1, 4)]

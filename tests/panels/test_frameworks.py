@@ -9,7 +9,10 @@ from tests.panels.conftest import train
 
 
 def table(session):
-    return {row.framework: row for row in rows(session.snapshot(), LastHeld().read(session.log.steps), queued(session), session.now_us())}
+    return {
+        row.framework: row
+        for row in rows(session.snapshot(), LastHeld().read(session.log.steps), queued(session), session.now_us())
+    }
 
 
 def test_a_row_says_what_the_snapshot_says(cluster):

@@ -40,13 +40,21 @@ def test_a_curve_for_each_figure_over_iterations(descent):
 
 
 def test_without_iterations_curves_run_over_seconds():
-    assert curves([(5 * US, {"accuracy": 0.5}), (7 * US, {"accuracy": 0.75})], began_us=5 * US) == {"accuracy": [(0, 0.5), (2, 0.75)]}
+    assert curves([(5 * US, {"accuracy": 0.5}), (7 * US, {"accuracy": 0.75})], began_us=5 * US) == {
+        "accuracy": [(0, 0.5), (2, 0.75)]
+    }
     assert pace([(5 * US, {"accuracy": 0.5})]).each_us is None
     assert pace([]).iteration is None
 
 
 def test_iterations_reported_together_took_equal_parts_and_a_new_start_takes_no_time():
-    rows = [(0, {"iteration": 10}), (10, {"iteration": 15}), (30, {"iteration": 15}), (40, {"iteration": 1}), (50, {"iteration": 2})]
+    rows = [
+        (0, {"iteration": 10}),
+        (10, {"iteration": 15}),
+        (30, {"iteration": 15}),
+        (40, {"iteration": 1}),
+        (50, {"iteration": 2}),
+    ]
     assert times(rows) == [(15, 2.0), (2, 10.0)]
 
 

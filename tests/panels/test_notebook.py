@@ -52,7 +52,9 @@ def test_the_shares_are_a_frame_of_the_relay(cluster, panels, monkeypatch):
 def test_importing_mesonb_imports_nothing_that_shows_anything():
     heavy = "bokeh IPython ipywidgets anywidget tornado jupyter_core dask distributed numpy".split()
     script = f"import sys, mesonb; print([name for name in {heavy} if name in sys.modules])"
-    printed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert printed.strip() == "[]"
 
 

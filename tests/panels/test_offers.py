@@ -23,7 +23,10 @@ def story():
 
 
 def test_each_offer_is_followed_from_its_making_to_its_answer():
-    assert [(f.offer, f.took_us, f.how) for f in story().ended] == [("o1", 2 * US, "accepted"), ("o2", 1 * US, "declined")]
+    assert [(f.offer, f.took_us, f.how) for f in story().ended] == [
+        ("o1", 2 * US, "accepted"),
+        ("o2", 1 * US, "declined"),
+    ]
 
 
 def test_a_refused_answer_leaves_the_offer_out():
@@ -63,7 +66,11 @@ def test_the_counts_are_the_masters_own(cluster):
 
 def test_many_offers_are_bounded_and_what_is_left_out_is_said(monkeypatch):
     monkeypatch.setattr(offers_view, "FLIGHTS_KEPT", 3000)
-    steps = [step for n in range(5000) for step in (made(n * 10, f"o{n}"), Step(n * 10 + 5, calls.Decline("f", (f"o{n}",)), ()))]
+    steps = [
+        step
+        for n in range(5000)
+        for step in (made(n * 10, f"o{n}"), Step(n * 10 + 5, calls.Decline("f", (f"o{n}",)), ()))
+    ]
     offers = Offers().read(steps)
     shown = drawing(offers, 0, 50_000)
     assert (len(shown.flights), shown.left_out) == (FLIGHTS_DRAWN, 3000 - FLIGHTS_DRAWN)

@@ -25,7 +25,10 @@ START_S, DEADLINE_S = 60, 10
 def jupyter(tmp_path_factory):
     """A Jupyter server with the extension on, and one kernel; `kernel` is its id."""
     home = tmp_path_factory.mktemp("jupyter")
-    own = {name: str(home / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    own = {
+        name: str(home / name)
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
     command = [
         sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
         f"--ServerApp.base_url={BASE}", f"--ServerApp.root_dir={home}", f"--IdentityProvider.token={TOKEN}",
@@ -92,7 +95,10 @@ def test_a_board_is_relayed_both_ways(jupyter, panels, cluster):
         socket = await _call(jupyter, f"mesonb/{panels.id}/session/{cluster.id}/ws", scheme="ws")
         first = await asyncio.wait_for(socket.read_message(), DEADLINE_S)
         await socket.write_message(json.dumps({"id": 9, "do": "pause"}))
-        while isinstance(message := await asyncio.wait_for(socket.read_message(), DEADLINE_S), bytes) or "ack" not in message:
+        while (
+            isinstance(message := await asyncio.wait_for(socket.read_message(), DEADLINE_S), bytes)
+            or "ack" not in message
+        ):
             pass
         return unpack(first), json.loads(message)
 
@@ -187,7 +193,13 @@ def test_a_kernel_of_another_server_is_not_found(jupyter, monkeypatch, cluster):
 def test_a_forged_connection_file_gets_no_further_than_a_refusal(jupyter, panels):
     """A file with a wrong token for a real port: the far side refuses, and the browser learns nothing."""
     forged = Connection(
-        "f" * 16, os.getpid(), this_process_began(), panels.connection.port, "guessed", jupyter["kernel"], f"{BASE}mesonb/{'f' * 16}"
+        "f" * 16,
+        os.getpid(),
+        this_process_began(),
+        panels.connection.port,
+        "guessed",
+        jupyter["kernel"],
+        f"{BASE}mesonb/{'f' * 16}",
     )
     forged.write()
     try:
@@ -206,5 +218,7 @@ def test_a_panel_server_that_has_gone_is_said_to_be_gone(jupyter, panels):
 def test_kernels_learn_the_base_url(jupyter):
     kernel = f"api/kernels/{jupyter['kernel']}"
     assert call(jupyter, kernel).code == 200
-    found = [each for each in psutil.process_iter(["cmdline"]) if jupyter["kernel"] in " ".join(each.info["cmdline"] or ())]
+    found = [
+        each for each in psutil.process_iter(["cmdline"]) if jupyter["kernel"] in " ".join(each.info["cmdline"] or ())
+    ]
     assert found[0].environ()["MESONB_BASE_URL"] == BASE

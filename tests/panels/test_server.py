@@ -94,7 +94,9 @@ def test_commands_act_and_are_acknowledged(panels, cluster):
     assert acks == [{"kind": "ack", "id": n, "ok": True} for n in (1, 2, 3)]
     assert paused and not cluster.snapshot().paused
     assert cluster.weights["research"] == 2.5
-    assert {"Pause", "SetWeight", "Resume"} <= {type(call).__name__ for call in called(cluster)}, "each action is in the log"
+    assert {"Pause", "SetWeight", "Resume"} <= {type(call).__name__ for call in called(cluster)}, (
+        "each action is in the log"
+    )
 
 
 def called(session):
@@ -168,7 +170,9 @@ def test_a_picture_that_fails_is_said_in_the_panel_and_the_next_one_comes(panels
 # -- who may come in --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/sessions", "/shares?session=x", "/static/js/bokeh.min.js", "/session/x/ws", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/sessions", "/shares?session=x", "/static/js/bokeh.min.js", "/session/x/ws", "/nothing"]
+)
 @pytest.mark.parametrize("token", ["", "forged", "Ünicode"])
 def test_nothing_is_shown_without_the_token(panels, path, token):
     assert fetch(panels, path, token=token).code == 403

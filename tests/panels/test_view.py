@@ -61,9 +61,15 @@ def test_many_tasks_of_one_framework_become_one_row_where_agents_are_many():
     agent = AgentRow("a", needs * 8, needs, (offer,), tasks, 6)
     index = {"sweep": 0, "etl": 1}
     merged = view._pieces(agent, index, detailed=False)
-    assert [(piece.framework, piece.kind, piece.count) for piece in merged] == [(0, RUNNING, 3), (2, RUNNING, 3), (1, OFFERED, 1)]
+    assert [(piece.framework, piece.kind, piece.count) for piece in merged] == [
+        (0, RUNNING, 3),
+        (2, RUNNING, 3),
+        (1, OFFERED, 1),
+    ]
     assert merged[0].amounts == dict((needs * 3).amounts)
-    assert merged[1].amounts == dict((needs * 3).amounts), "tasks that are only counted hold what is neither free nor named"
+    assert merged[1].amounts == dict((needs * 3).amounts), (
+        "tasks that are only counted hold what is neither free nor named"
+    )
 
 
 def test_a_framework_keeps_its_mark_when_others_come_and_go(cluster):

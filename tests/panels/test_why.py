@@ -28,7 +28,9 @@ def test_a_chosen_framework_is_explained_with_its_remedies(cluster):
         explained = cluster.explain("big")
         assert explained.reasons
         assert explained.sentence[:20] in panel.why.answer.text
-        assert all(remedy.split("(")[0].replace("'", "&#x27;") in panel.why.answer.text for remedy in explained.remedies)
+        assert all(
+            remedy.split("(")[0].replace("'", "&#x27;") in panel.why.answer.text for remedy in explained.remedies
+        )
 
 
 def test_a_live_task_is_explained_and_an_ended_one_has_its_story(cluster):
