@@ -274,7 +274,7 @@ def test_long_functions_are_seen(source) -> None:
         ("pip install --index" + "-url x", True),
         ("log = '/tm" + "p/run.log'", True),
         ("path = '/wor" + "k/main'", True),
-        ("docs/work/main and src/root/x", False),
+        ("docs/wor" + "k/main and src/ro" + "ot/x", False),
         ("the home/page", False),
     ],
 )
