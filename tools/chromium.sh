@@ -25,7 +25,7 @@ install_chromium() {
     echo "mesonb: no Chromium here; installing one with the system's package manager" >&2
     export DEBIAN_FRONTEND=noninteractive
     if command -v apt-get >/dev/null; then
-        { as_root apt-get -qq update || true; } && as_root apt-get -qq install -y --no-install-recommends chromium
+        { as_root apt-get -qq update || true; } && as_root apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core
     elif command -v dnf >/dev/null; then as_root dnf -q install -y chromium
     elif command -v zypper >/dev/null; then as_root zypper -q --non-interactive install chromium
     elif command -v pacman >/dev/null; then as_root pacman -S --noconfirm chromium
