@@ -290,6 +290,14 @@ class Session(ABC):
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
         """Make the driver of a framework, ready to be handed events."""
 
+    def _note_shares(self) -> bool:
+        """Give the charts a row, if one is due, and return whether it was; agents are not pictured for it."""
+        if not self.history.due(self.now_us()):
+            return False
+        with self.lock:
+            self.history.note(take(self.core, agents_shown=0))
+        return True
+
     def _step(self, call: calls.Call) -> list[events.Event]:
         """Step the core, and record it."""
         with self.lock:

@@ -75,9 +75,8 @@ class Driver:
         self.offers: dict[str, OfferHandle] = {}
         self.complaints: deque[Complaint] = deque(maxlen=COMPLAINTS_KEPT)
         self.progress: dict[str, float] = {}  #: what the framework last reported of itself
-        self.progress_rows: deque[tuple[int, dict[str, float]]] = deque(
-            maxlen=PROGRESS_KEPT
-        )  #: (now_us, what was reported)
+        #: (now_us, what was reported)
+        self.progress_rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=PROGRESS_KEPT)
         self.superseded = False  #: another framework has registered under this name
         self.successor: Driver | None = None  #: its driver, who is told how the tasks of this one ended
         self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
@@ -85,9 +84,8 @@ class Driver:
         self._subscribed_once = False
         #: Finds a task that a master before this one launched, where there was one.
         self.recall: Callable[[str], TaskHandle | None] = lambda _: None
-        self._ended: dict[
-            str, None
-        ] = {}  #: the last to end: a new master, whom the word never reached, may tell of them again
+        #: The last to end: a new master, whom the word never reached, may tell of them again.
+        self._ended: dict[str, None] = {}
         self._prefix = name  #: of the ids of its tasks: its name, and which registration this is
         self._launched = 0
         self._later: list[tuple[int, int, Callable[[], Any]]] = []
@@ -176,18 +174,20 @@ class Driver:
         if not offers:
             return
         self._call("on_offers", offers)
-        replies = [reply for offer in offers if (reply := self._reply(offer))]
-        if replies and not self.superseded:
-            self.shell.post(replies)
+        self._send(offers)
 
     def answer(self, offer: OfferHandle) -> None:
         """Send what was written on a held offer now, and not when the holding ends; callable from any thread."""
-        self.call_later(0, lambda: self._send(offer))
+        self.call_later(0, lambda: self._send_held(offer))
 
-    def _send(self, offer: OfferHandle) -> None:
+    def _send_held(self, offer: OfferHandle) -> None:
         offer.hold_us = 0
-        if offer.id in self.offers and (reply := self._reply(offer)):
-            self.shell.post([reply])
+        self._send([offer])
+
+    def _send(self, offers: list[OfferHandle]) -> None:
+        replies = [reply for offer in offers if offer.id in self.offers and (reply := self._reply(offer))]
+        if replies and not self.superseded:
+            self.shell.post(replies)
 
     def _reply(self, offer: OfferHandle) -> calls.Call | None:
         if offer.hold_us and not offer.launches:

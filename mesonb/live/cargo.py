@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
-
 from mesonb.core.records import TaskState
 from mesonb.errors import CannotPickle
 from mesonb.frameworks.base import Outcome, TaskHandle
+from mesonb.live.pickling import pickled
 
 #: The most that the arguments of one task may weigh; they travel through the hub.
 ARGUMENTS_MOST = 256_000_000
@@ -83,7 +82,7 @@ def _pack_arguments(task: TaskHandle) -> bytes:
     if not task.args and not task.kwargs:
         return _NOTHING_GIVEN
     try:
-        content = _pickled((task.args, task.kwargs))
+        content = pickled((task.args, task.kwargs))
     except Exception:
         for place, value in [*enumerate(task.args, start=1), *task.kwargs.items()]:
             _dumps(value, f"argument {place} of {_name(task.function)}")
@@ -98,22 +97,11 @@ def _pack_arguments(task: TaskHandle) -> bytes:
 
 def _dumps(thing: Any, what: str) -> bytes:
     try:
-        return _pickled(thing)
+        return pickled(thing)
     except Exception as error:
         raise CannotPickle(
             f"{what} cannot be sent to an agent: {error}; open files, locks and connections inside the function instead"
         ) from error
-
-
-def _pickled(thing: Any) -> bytes:
-    """Pickle by reference where that is enough; only cloudpickle sends what a cell defined."""
-    try:
-        content = pickle.dumps(thing, protocol=5)
-        if b"__main__" not in content:
-            return content
-    except Exception:  # noqa: BLE001, S110 - cloudpickle may still know how
-        pass
-    return bytes(cloudpickle.dumps(thing, protocol=5))
 
 
 def _name(function: Callable[..., Any]) -> str:

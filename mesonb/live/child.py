@@ -24,6 +24,7 @@ from typing import Any
 
 import cloudpickle
 
+from mesonb.live.pickling import pickled
 from mesonb.live.processes import weight
 
 #: A packet: the task's number, the digest of its function, whether the rest is a path, and a number that stands for its limits.
@@ -157,15 +158,9 @@ class Child:
 
 
 def _pickled_result(result: Any) -> bytes:
-    """Pickle by reference where that is enough; what a cell defined travels by value."""
+    """Pickle a result, or say what to return instead."""
     try:
-        content = pickle.dumps(result, protocol=5)
-        if b"__main__" not in content:
-            return content
-    except Exception:  # noqa: BLE001, S110 - cloudpickle may still know how
-        pass
-    try:
-        return bytes(cloudpickle.dumps(result, protocol=5))
+        return pickled(result)
     except Exception as error:
         raise TypeError(
             f"its result, a {type(result).__name__}, cannot be sent back: {error}; return plain data instead"

@@ -157,6 +157,9 @@ class Master(Hearing):
     def post(self, sent: Sequence[calls.Call]) -> None:
         """Send calls to the core, in order, to be taken at the loop's next turn; callable from any thread."""
         self._inbox.extend([(call, b"") for call in sent])
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._awake:
             self._awake = True
             self._thread.call(self._turn)
@@ -181,13 +184,6 @@ class Master(Hearing):
     def complaints(self) -> list[Complaint]:
         """Callbacks that raised or were slow, and troubles of the master's own, oldest first."""
         return sorted([*super().complaints, *self._own_complaints], key=lambda c: c.at_us)
-
-    def check_needs(self, needs: Resources) -> None:
-        """Raise BadValue if there are agents and none is large enough."""
-        with self.lock:
-            fits = any(needs <= agent.total for agent in self.core.agents.values())
-        if not fits:
-            super().check_needs(needs)
 
     def close(self, *, cluster: bool = False) -> None:
         """Give up the lead, and end the tasks of this kernel's frameworks; ``cluster=True`` ends a local cluster too."""
@@ -340,9 +336,7 @@ class Master(Hearing):
     def handled(self, _: str, tasks: list[str]) -> None:
         """Note that a framework has handled the last updates of these tasks; callable from any thread."""
         self._inbox.append((("", "handled", tasks), b""))
-        if not self._awake:
-            self._awake = True
-            self._thread.call(self._turn)
+        self._wake()
 
     async def _stay_linked(self) -> None:
         """Read what the hub sends; find it again when the link is cut, or give the agents up."""
@@ -372,7 +366,7 @@ class Master(Hearing):
         while True:
             moved = self.core.steps != noted
             if moved or moving:  # once more when it has come to rest, so that no busy span runs on into an idle one
-                self.history.note(self.snapshot())
+                self._note_shares()
                 self._acknowledge(self.inheritance.forget_all_but(self.core.frameworks))
                 self._close_boxes()
             noted, moving = self.core.steps, moved

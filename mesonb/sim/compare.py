@@ -7,7 +7,6 @@ mean over them.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from mesonb.sim.architectures.peragent import TwoLevel
 from mesonb.sim.architectures.run import Architecture, Case, measure
 from mesonb.sim.architectures.twolevel import TwoLevel2011
 from mesonb.sim.architectures.world import Think
+from mesonb.sim.table import as_html, as_text
 from mesonb.sim.workload import Job, read_csv
 
 if TYPE_CHECKING:
@@ -113,16 +113,10 @@ class Comparison:
         return [list(_COLUMNS)] + [_line(row, workload) for row in self.rows for workload in row["jobs"]]
 
     def __repr__(self) -> str:
-        lines = self.lines()
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        return as_text(self.lines())
 
     def _repr_html_(self) -> str:
-        header, *lines = [[html.escape(cell) for cell in line] for line in self.lines()]
-        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines)
-        return f"<table><thead><tr>{''.join(f'<th>{cell}</th>' for cell in header)}</tr></thead><tbody>{body}</tbody></table>"
+        return as_html(self.lines())
 
     def figure(self) -> GridPlot:
         """Four bar charts with Bokeh: busyness, conflicts, wait to the first attempt, jobs placed."""

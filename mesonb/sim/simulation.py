@@ -16,7 +16,6 @@ from typing import Any
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.resources import Resources
-from mesonb.core.snapshot import take
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, Outcome, TaskHandle
@@ -231,8 +230,7 @@ class Simulation(Session):
         due_us = self.core.next_deadline()
         if due_us is not None and due_us <= self.engine.now_us:
             self.post([calls.Tick()])
-            if self.core.steps >= self._chart_at and self.history.due(self.engine.now_us):
-                self.history.note(take(self.core, agents_shown=0))
+            if self.core.steps >= self._chart_at and self._note_shares():
                 self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
         else:
             self._plan_tick()

@@ -13,7 +13,6 @@ The function travels to its process by value, so one from a notebook cell will d
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +24,7 @@ from typing import Any
 import cloudpickle
 
 from mesonb.errors import BadValue
+from mesonb.sim.table import as_html, as_text
 
 
 class Table(list[dict[str, Any]]):
@@ -36,16 +36,10 @@ class Table(list[dict[str, Any]]):
         return [columns] + [[_shown(row.get(name, "")) for name in columns] for row in self]
 
     def __repr__(self) -> str:
-        lines = self.lines()
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        return as_text(self.lines())
 
     def _repr_html_(self) -> str:
-        head, *rows = [[html.escape(cell) for cell in line] for line in self.lines()]
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-        return f"<table><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>{body}</table>"
+        return as_html(self.lines())
 
 
 def sweep(run: Callable[..., Any], processes: int | None = None, **parameters: Iterable[Any]) -> Table:

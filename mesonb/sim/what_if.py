@@ -10,7 +10,6 @@ runs it again under the recorded decisions: what differs between that and the re
 
 from __future__ import annotations
 
-import html
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from mesonb.errors import BadValue
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
 from mesonb.sim.demand import Demand, Program, Span
 from mesonb.sim.simulation import Simulation
+from mesonb.sim.table import as_html, as_text
 
 #: How long what is wanted may take, at most, to be done in a world of other decisions: so many times the recorded time.
 PATIENCE = 20
@@ -99,18 +99,13 @@ class WhatIf:
         return [name, shown, *map(show, values), ("+" if values[-1] >= base else "-") + show(abs(values[-1] - base))]
 
     def __repr__(self) -> str:
-        lines = self.lines()
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        rows = (
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
-        return "\n".join([f"What if {self.changed}: a simulation of the recorded demand, not a recording.", *rows])
+        return f"{self._caption()}\n{as_text(self.lines())}"
 
     def _repr_html_(self) -> str:
-        head, *rows = [[html.escape(cell) for cell in line] for line in self.lines()]
-        title = f"<caption>What if {html.escape(self.changed)}: a simulation of the recorded demand, not a recording.</caption>"
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-        return f"<table>{title}<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>{body}</table>"
+        return as_html(self.lines(), self._caption())
+
+    def _caption(self) -> str:
+        return f"What if {self.changed}: a simulation of the recorded demand, not a recording."
 
 
 _SHOWN: dict[str, tuple[Callable[[Measures], float], Callable[[float], str]]] = {
