@@ -40,6 +40,7 @@ class Ledger:
     needs: Resources
     lasts_s: list[float]  #: of each chore
     done: set[int] = field(default_factory=set)  #: (membership and size only)
+    launched: set[str] = field(default_factory=set)  #: tasks of any of its schedulers (membership only)
     ended: set[str] = field(default_factory=set)  #: tasks whose end was told (membership only)
     wrong: list[str] = field(default_factory=list)  #: what should not have been told
     tries: int = 0  #: messages made behind the driver's back, so that their ids differ
@@ -116,6 +117,7 @@ class Stormy(Framework):
             fails = self.chance.strikes("fails")
             task = offer.launch(chore, number, self.ledger.lasts_s[number], fails, needs=self.needs)
             self.flying[task.id] = number
+            self.ledger.launched.add(task.id)
         if offer.launches and self.chance.strikes("kills"):
             self.kill(offer.launches[0])  # overtaken by nothing: it is behind the accept on the link
 
@@ -124,8 +126,9 @@ class Stormy(Framework):
             self.ledger.wrong.append(f"{task.id} ended a second time, {task.state.value}")
         self.ledger.ended.add(task.id)
         number = self.flying.pop(task.id, None)
-        if number is None:
-            self.ledger.wrong.append(f"{task.id} ended, and this scheduler never knew it")
+        if number is None:  # launched by a scheduler that died before it was told; its chore is to be done again
+            if task.id not in self.ledger.launched:
+                self.ledger.wrong.append(f"{task.id} ended, and no scheduler of {self.name} launched it")
         elif task.finished and task.outcome:
             self.ledger.done.add(number)
             if task.result() != number:
