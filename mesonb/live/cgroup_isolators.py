@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from mesonb.core.resources import Resources
 from mesonb.live import cgroups
-from mesonb.live.isolation import Isolator, over_memory
+from mesonb.live.isolator import Isolator, over_memory
 from mesonb.live.processes import Weight, family
 
 #: How long an agent that leaves waits for the dead to be gone, so that it can remove their groups.

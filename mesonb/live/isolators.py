@@ -20,7 +20,7 @@ from typing import ClassVar
 from mesonb.core.resources import Resources
 from mesonb.core.units import show_bytes
 from mesonb.live import cgroups
-from mesonb.live.isolation import Isolator, over_memory
+from mesonb.live.isolator import Isolator, over_memory
 from mesonb.live.processes import Weight, family, threads, weigh
 
 #: One step of nice changes the weight of a process by this factor; 19 steps are all there are.
