@@ -23,16 +23,22 @@ from mesonb.sim.what_if import what_if
 if TYPE_CHECKING:
     from mesonb.live.master import Master
     from mesonb.live.remote import connect
+    from mesonb.panels.metrics import serve_metrics
 
 __version__ = "0.1.0"
 __all__ = [
     "DRF", "FIFO", "Allocator", "Framework", "Log", "Lottery", "Master", "MesonbError", "Queue", "Resources", "RoundRobin",
-    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "replay", "sweep", "what_if",
+    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "replay", "serve_metrics", "sweep",
+    "what_if",
 ]  # fmt: skip
 
 parallel.install()  # joblib.parallel_config("mesonb"), should joblib ever be imported
 notebook.install()  # how a session looks as the last line of a cell
-_ON_DEMAND = {"Master": "mesonb.live.master", "connect": "mesonb.live.remote"}
+_ON_DEMAND = {
+    "Master": "mesonb.live.master",
+    "connect": "mesonb.live.remote",
+    "serve_metrics": "mesonb.panels.metrics",
+}
 
 
 def __getattr__(name: str) -> Any:

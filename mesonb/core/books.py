@@ -8,7 +8,7 @@ asked for, and by whom, is ``master.py``'s.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from random import Random
 
@@ -47,6 +47,7 @@ class Books:
         self.unreachable: dict[str, int] = {}  #: agents that do not answer, and when they are given up
         self.away: dict[str, int] = {}  #: frameworks that are disconnected, and when they are given up
         self.incarnations: dict[str, int] = {}  #: how often each name has ever registered
+        self.bygone: Counter[str] = Counter()  #: ``counts`` of all frameworks that were struck out
         self.total = NOTHING
         self.optimistic = settings.concurrency == "optimistic"
         self.order = Order(frozenset(settings.not_shared))
@@ -147,6 +148,7 @@ class Books:
         if framework.leaving and not framework.tasks:
             self.drop_filters(framework)
             self.leave_role(framework)
+            self.bygone.update(framework.counts)
             bit = framework.client.bits
             del self.frameworks[framework.name], self.by_bit[bit]
             self.away.pop(framework.name, None)

@@ -116,6 +116,7 @@ class _Guarded(BokehTornado):
         boards: list[Any] = [
             (rf"/session/{SESSION}/ws", BoardSocket, {"server": server}),
             (r"/sessions", Sessions, {}),
+            (r"/metrics", Metrics, {}),
         ]
         super().__init__(
             applications(), prefix=server.prefix, extra_patterns=boards, extra_websocket_origins=[],
@@ -155,6 +156,17 @@ class Sessions(RequestHandler):
             for session in list(Session.known.values())
         ]
         self.finish(json.dumps({"sessions": found, "panels": list(APPS)}))
+
+
+class Metrics(RequestHandler):
+    """Answers a scrape by Prometheus."""
+
+    def get(self) -> None:
+        """Answer with every session's figures."""
+        from mesonb.panels import metrics  # a kernel that nobody scrapes does without
+
+        self.set_header("Content-Type", metrics.CONTENT_TYPE)
+        self.finish(metrics.exposition())
 
 
 class BoardSocket(WebSocketHandler):
