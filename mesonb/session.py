@@ -32,6 +32,7 @@ from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.frameworks.futures import Share, width_of
+from mesonb.frameworks.output import Output
 from mesonb.frameworks.queue import Queue
 
 F = TypeVar("F", bound=Framework)
@@ -241,6 +242,10 @@ class Session(ABC):
                     f"nothing here is called {agent if found else name!r}; there are: {', '.join(names) or 'none yet'}"
                 )
         return found
+
+    def output(self, task: str) -> Output:
+        """Return what a task printed: ``lines, dropped``; only on real agents is it caught."""
+        return Output([], 0)
 
     def framework(self, name: str) -> Framework:
         """Return the framework registered under a name."""

@@ -18,6 +18,7 @@ from mesonb.core.records import TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import NotRegistered, OfferError, TaskFailed, TaskGone
+from mesonb.frameworks.output import Output
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class TaskHandle:
     state: TaskState = TaskState.STAGING
     because: str = ""  #: why it is in this state, where there is a reason
     outcome: Outcome | None = None
+    registration: Registration | None = None  #: of its framework; None: it was launched on an offer of no master
 
     @property
     def running(self) -> bool:
@@ -85,6 +87,10 @@ class TaskHandle:
         if self.finished:  # it ended while no master led, or while this framework was away
             raise TaskGone(f"{self.id} finished, and its result was told to nobody; run it again")
         raise TaskGone(f"{self.id} is {self.state.value}" + (f": {self.because}" if self.because else ""))
+
+    def output(self) -> Output:
+        """Return what it has printed so far: its last lines, and how many bytes came before and are not kept."""
+        return self.registration.output(self.id) if self.registration else Output([], 0)
 
     def __repr__(self) -> str:
         return f"<task {self.id} {self.state.value} on {self.agent}>"
@@ -132,6 +138,9 @@ class Registration(Protocol):
     def check_needs(self, needs: Resources) -> None:
         """Raise BadValue if there are agents and none is large enough for ``needs``."""
 
+    def output(self, task: str) -> Output:
+        """Return what is left of what a task printed."""
+
 
 @dataclass(slots=True, eq=False)
 class OfferHandle:
@@ -171,7 +180,7 @@ class OfferHandle:
             raise OfferError(
                 f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first"
             )
-        task = TaskHandle(self._next_id(), function, args, kwargs, needs, self.agent)
+        task = TaskHandle(self._next_id(), function, args, kwargs, needs, self.agent, registration=self.driver)
         if self.driver:
             self.driver.prepare(task)
         self.launches.append(task)

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from mesonb.core import calls, events
 from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
+from mesonb.frameworks.output import Output
 
 #: How many ended tasks are remembered.
 ENDED_KEPT = 10_000
@@ -49,6 +50,9 @@ class Shell(Protocol):
 
     def check_needs(self, needs: Resources) -> None:
         """Raise BadValue if there are agents and none is large enough for ``needs``."""
+
+    def output(self, task: str) -> Output:
+        """Return what is left of what a task printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ class Driver:
         for task in event.tasks:
             handle = self.tasks.get(task) or self.inherited.get(task) or self.recall(task)
             if handle and task not in self._ended:
+                handle.registration = self
                 self.tasks[task] = handle
         self.inherited = {}
         self._call("on_registered", list(self.tasks.values()))
@@ -143,6 +148,7 @@ class Driver:
         task = self.tasks.get(event.task) or self.recall(event.task)
         if task is None or task.id in self._ended:
             return
+        task.registration = self
         self.tasks[task.id] = task
         task.state, task.because, task.outcome = event.state, event.because, outcome
         if task.ended:
@@ -247,6 +253,10 @@ class Driver:
     def check_needs(self, needs: Resources) -> None:
         """Raise BadValue if there are agents and none is large enough for ``needs``."""
         self.shell.check_needs(needs)
+
+    def output(self, task: str) -> Output:
+        """Return what is left of what a task printed."""
+        return self.shell.output(task)
 
     # -- later ----------------------------------------------------------------------------------------------------
 

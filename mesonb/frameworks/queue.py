@@ -17,6 +17,7 @@ from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, TaskFailed, TaskGone
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
+from mesonb.frameworks.output import Output
 
 
 class Run:
@@ -46,6 +47,10 @@ class Run:
         timeout_us = None if timeout is None else parse_duration(timeout)
         self._queue._wait(self._future, timeout_us)
         return self._future.result(None if timeout_us is None else timeout_us / 1_000_000)
+
+    def output(self) -> Output:
+        """Return what its task (the last one, where several were needed) has printed so far."""
+        return self.task.output() if self.task else Output([], 0)
 
     def cancel(self) -> None:
         """Kill it if it runs; forget it if it waits."""

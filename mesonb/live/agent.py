@@ -15,6 +15,7 @@ import pickle
 import socket
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from mesonb.live.child import FAILED, STARTED
 from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
 from mesonb.live.isolation import DEFAULT, choose
+from mesonb.live.printing import Teller
 from mesonb.live.usage import EVERY_S, Usage
 from mesonb.live.versions import ours
 
@@ -85,7 +87,10 @@ class Agent(WorkerPlugin):
         modules = dask.config.get("mesonb.preload", PRELOAD)
         folder = Path(worker.local_directory) / "mesonb"  # Dask removes it when this worker is dead
         isolation = choose(dask.config.get("mesonb.isolation", DEFAULT))  # before the first process starts
-        self.executors = Executors(folder, round(self.total.cpus), modules, self._said, self._died, isolation)
+        self.teller = Teller(partial(self._send_to, LEADER))
+        self.executors = Executors(
+            folder, round(self.total.cpus), modules, self._said, self._died, isolation, self._printed
+        )
         self._usage = Usage()
         self._staying = asyncio.ensure_future(self._stay())
         self._looking = asyncio.ensure_future(self._look())
@@ -155,6 +160,7 @@ class Agent(WorkerPlugin):
             self.leader_id = leader_id
             self._hand_over(list(self.tasks))
         self._send_to(LEADER, ("join", self._introduction(), [(t.id, t.state, *t.about) for t in self.tasks.values()]))
+        self.teller.again()
         self._send_to(LEADER, *[task.update for task in self.tasks.values() if task.update])
 
     def _hand_over(self, names: list[str]) -> None:
@@ -195,6 +201,7 @@ class Agent(WorkerPlugin):
     def _forget(self, name: str) -> None:
         if task := self.tasks.pop(name, None):
             self._by_number.pop(task.number, None)
+            self.teller.forget(name)
 
     def _drop(self, names: list[str]) -> None:
         """End tasks of which nobody wants to hear any more."""
@@ -221,6 +228,10 @@ class Agent(WorkerPlugin):
         else:
             self._ended(task, "finished", "", content)
 
+    def _printed(self, number: int, skipped: int, content: bytes) -> None:
+        if task := self._by_number.get(number):
+            self.teller.add(task.id, skipped, content)
+
     def _died(self, number: int, because: str, lost: bool) -> None:
         task = self._by_number.get(number)
         if task and task.update is None:
@@ -229,6 +240,7 @@ class Agent(WorkerPlugin):
 
     def _ended(self, task: Task, state: str, because: str, content: bytes) -> None:
         task.update = ("update", task.id, state, because, content)
+        self.teller.last_words(task.id)
         self._send_to(LEADER, task.update)
 
     def _report_running(self) -> None:

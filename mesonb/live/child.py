@@ -10,12 +10,14 @@ was the last time, it waits until its agent has set the limits anew. Nothing her
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import os
 import pickle
 import socket
 import struct
 import sys
-import tempfile
+import termios
 import time
 import traceback
 from collections.abc import Callable
@@ -32,8 +34,12 @@ PACKET = struct.Struct("<Q16s?Q")
 #: What a child says: a kind, the task's number, how many bytes follow.
 SAID = struct.Struct("<BQQ")
 STARTED, DONE, FAILED, WAITING = 1, 2, 3, 4
+#: Added to a kind: the task has printed, so the child waits until its agent has read that.
+PRINTED = 64
 #: What a child that waits is told.
 GO = b"g"
+#: So much of what a task printed last is part of its error.
+LAST_WORDS_BYTES = 2000
 #: No packet is larger; larger arguments go through a file.
 PACKET_MOST = 64_000
 FUNCTIONS_KEPT = 32
@@ -47,18 +53,20 @@ CHANGE_BYTES = 1_000_000
 class Child:
     """One process that runs tasks."""
 
-    def __init__(self, tasks: socket.socket, own: socket.socket, folder: str, *, spare: bool) -> None:
+    def __init__(self, tasks: socket.socket, own: socket.socket, prints: int, folder: str, *, spare: bool) -> None:
         self._tasks, self._own, self._folder, self._spare = tasks, own, Path(folder), spare
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
         self._weighs = self._at_birth = self._weigh()
         self._limits = 0  #: which are in force: none
         self._changed = False  #: whether it weighs something else than its agent knows
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the process lasts
-        os.dup2(self._printed.fileno(), 1)
-        os.dup2(self._printed.fileno(), 2)
-        sys.stdout = open(1, "w", buffering=8192, closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        os.dup2(prints, 1)
+        os.dup2(prints, 2)
+        os.close(prints)
+        self._spouts = Spout(1), Spout(2)
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(io.BufferedWriter(spout), "utf-8", "backslashreplace", line_buffering=True) for spout in self._spouts
+        )  # fmt: skip
 
     def run(self) -> None:
         """Run tasks until there is no agent any more; what is known is said together with the next start."""
@@ -78,7 +86,13 @@ class Child:
                 return
             began_s = time.monotonic()
             kind, content = self._run_one(digest, packet[PACKET.size :], in_file)
-            known = SAID.pack(kind, number, len(content)) + content
+            printed = self._has_printed()
+            known = SAID.pack(kind | PRINTED if printed else kind, number, len(content)) + content
+            if printed:
+                self._own.sendall(known)
+                known = b""
+                if self._own.recv(len(GO)) != GO:
+                    return
             if time.monotonic() - began_s > LOOK_AFTER_S and self._worn():
                 self._own.sendall(known)
                 return
@@ -121,8 +135,6 @@ class Child:
         except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
             self._flush()
             return FAILED, _pickled_error(error, self._last_words())
-        finally:
-            self._forget_printed()
 
     def _arguments(self, content: bytes, in_file: bool) -> bytes:
         if not in_file:
@@ -148,13 +160,34 @@ class Child:
             sys.stderr.flush()
 
     def _last_words(self) -> str:
-        size = os.lseek(1, 0, os.SEEK_END)
-        return os.pread(1, 2000, max(0, size - 2000)).decode(errors="replace")
+        return b"".join(spout.last for spout in self._spouts).decode(errors="replace")
 
-    def _forget_printed(self) -> None:
-        if os.lseek(1, 0, os.SEEK_CUR):
-            os.ftruncate(1, 0)
-            os.lseek(1, 0, os.SEEK_SET)
+    def _has_printed(self) -> bool:
+        """Whether this task may have left something in the pipe that its agent has not read; the next one begins with none."""
+        wrote = sum(spout.dry() for spout in self._spouts) > 0  # both forget
+        try:
+            return wrote or fcntl.ioctl(1, termios.FIONREAD, bytes(4)) != bytes(4)
+        except OSError:  # the task has closed it
+            return wrote
+
+
+class Spout(io.FileIO):
+    """A standard stream that remembers what was written to it last."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd, "w", closefd=False)
+        self.last = b""
+
+    def write(self, content: Any, /) -> int:
+        """Write, and remember the end of it."""
+        written = super().write(content)
+        self.last = (self.last + bytes(content[-LAST_WORDS_BYTES:]))[-LAST_WORDS_BYTES:]
+        return written
+
+    def dry(self) -> bool:
+        """Forget; tell whether there was anything."""
+        wrote, self.last = bool(self.last), b""
+        return wrote
 
 
 def _pickled_result(result: Any) -> bytes:

@@ -14,7 +14,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -25,9 +24,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mesonb.core.resources import NOTHING, Resources
-from mesonb.live.child import GO, PACKET, PACKET_MOST, SAID, STARTED, WAITING
+from mesonb.live.child import PACKET, PACKET_MOST, PRINTED, SAID, STARTED, WAITING
 from mesonb.live.isolation import Isolation
+from mesonb.live.printing import Pipes
 from mesonb.live.processes import weight
+from mesonb.live.running import Running, end_group, how_it_ended
 from mesonb.live.warden import Warden
 from mesonb.live.zygote import BORN, NEWS, SPARE, WARM
 
@@ -44,24 +45,16 @@ _FORKS_AT_ONCE = 8
 TAKEN_S = 0.5
 
 
-class Running:
-    """One child process, as its agent sees it."""
-
-    def __init__(self, socket_: socket.socket) -> None:
-        self.socket = socket_
-        self.pid = 0
-        self.task: int | None = None
-        self.condemned: int | None = None  #: the task for whose sake it is being ended
-        self.heard = bytearray()
-
-
 class Executors:
-    """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE and FAILED, ``on_died(number, because, lost)`` the rest."""
+    """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE and FAILED, ``on_died(number, because, lost)`` the rest.
+
+    ``on_printed(number, skipped, content)`` hears what a task prints, and how many bytes before that were left unread.
+    """
 
     def __init__(
         self, folder: Path, warm: int, modules: Sequence[str],
         on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str, bool], None],
-        isolation: Isolation | None = None,
+        isolation: Isolation | None = None, on_printed: Callable[[int, int, bytes], None] = lambda *_: None,
     ) -> None:  # fmt: skip
         self.folder = folder  #: of functions, and of arguments too large for a packet
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -70,6 +63,7 @@ class Executors:
         self._loop = asyncio.get_running_loop()
         self._on_said, self._on_died = on_said, on_died
         self.warden = Warden(isolation or Isolation([]), self._end_pid)
+        self._pipes = Pipes(on_printed, self._hear)
         self._queue: deque[tuple[int, bytes]] = deque()  #: not in the pipe yet
         self._in_pipe: dict[int, tuple[float, bytes]] = {}  #: not taken yet, in order, and since when they wait
         self._reached_s = 0.0  #: since when the packet waited that was taken last
@@ -124,10 +118,11 @@ class Executors:
         self._closed = True
         if self._watching:
             self._watching.cancel()
-        for child in list(self.children):
-            self._loop.remove_reader(child.socket)
-            _kill(child.pid)
-            child.socket.close()
+        for child in self.children:
+            end_group(child.pid)
+        for child in [*self.children, *self._unborn]:
+            self._let_go(child)
+        self._pipes.close()
         self._loop.remove_reader(self._control)
         self._control.close()
         self._pipe.close()
@@ -185,15 +180,17 @@ class Executors:
     def _fork(self, kind: bytes) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        child = Running(ours)
+        reading, writing = Pipes.open()
         try:
-            socket.send_fds(self._control, [kind], [theirs.fileno()])
+            socket.send_fds(self._control, [kind], [theirs.fileno(), writing])
         except OSError:
             ours.close()
+            os.close(reading)
             return
         finally:
             theirs.close()
-        self._unborn.append(child)
+            os.close(writing)
+        self._unborn.append(Running(ours, reading))
 
     def _news(self) -> None:
         """Hear from the zygote who was born and who died."""
@@ -214,9 +211,10 @@ class Executors:
         self._zygote.kill()
         self._zygote.wait()
         gone = [*self._running, *self._in_pipe]
+        for child in self._unborn:
+            self._let_go(child)
         for child in self.children:
-            self._loop.remove_reader(child.socket)
-            child.socket.close()
+            self._let_go(child)
             self.warden.died(child.pid, child.task, "")
         self.children, self._running, self._in_pipe = set(), {}, {}
         self._doomed.clear()
@@ -235,6 +233,13 @@ class Executors:
         self.warden.born(pid)
         self.children.add(child)
         self._loop.add_reader(child.socket, self._hear, child)
+        self._pipes.watch(child)
+
+    def _let_go(self, child: Running) -> None:
+        """Hear a dead child no more."""
+        self._pipes.end(child)
+        self._loop.remove_reader(child.socket)
+        child.socket.close()
 
     def _died(self, pid: int, status: int) -> None:
         child = next((child for child in self.children if child.pid == pid), None)
@@ -242,9 +247,8 @@ class Executors:
             return
         self._hear(child)  # its last words may still be in the socket
         self.children.discard(child)
-        self._loop.remove_reader(child.socket)
-        child.socket.close()
-        because = self.warden.died(pid, child.task, _how_it_ended(status))
+        self._let_go(child)
+        because = self.warden.died(pid, child.task, how_it_ended(status))
         if child.task is not None:
             number, child.task = child.task, None
             del self._running[number]
@@ -263,7 +267,7 @@ class Executors:
         """End a child, if it runs that task."""
         if child.task == number:
             child.condemned = number
-            _kill(child.pid)
+            end_group(child.pid)
 
     def _end_pid(self, pid: int) -> None:
         for child in self._running.values():
@@ -325,6 +329,7 @@ class Executors:
             self._end(child, child.task)
 
     def _said(self, child: Running, kind: int, number: int, content: bytes) -> None:
+        printed, kind = kind & PRINTED, kind & ~PRINTED
         if kind in {STARTED, WAITING}:
             if not self._begin(child, kind, number, content):
                 return
@@ -332,9 +337,12 @@ class Executors:
         elif child.task != number:
             return
         else:
-            child.task = None
+            child.task, child.last = None, number
             del self._running[number]
             self._doomed.discard(number)
+        if printed:
+            self._pipes.settle(child, number)
+            child.go()
         self._on_said(number, kind, content)
         if kind != STARTED:
             self.warden.over(number)
@@ -343,7 +351,7 @@ class Executors:
         """Note that a child has taken a packet; False if its task is not to go on."""
         if number not in self._in_pipe:  # its packet was put in again too early
             child.condemned = number
-            _kill(child.pid)
+            end_group(child.pid)
             return False
         since_s, packet = self._in_pipe.pop(number)
         self._reached_s = max(self._reached_s, since_s)
@@ -356,20 +364,5 @@ class Executors:
         if number in self._doomed:
             return False
         if kind == WAITING:
-            with contextlib.suppress(OSError):  # dead already: the zygote says so
-                child.socket.send(GO)
+            child.go()
         return True
-
-
-def _kill(pid: int) -> None:
-    """Kill a child, with the group that it leads."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _how_it_ended(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        hint = ": out of memory, or killed from outside" if name == "SIGKILL" else ""
-        return f"its process was ended by {name}{hint}"
-    return f"its process ended with status {os.WEXITSTATUS(status)}"

@@ -18,6 +18,7 @@ from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.errors import VersionMismatch
 from mesonb.frameworks.driver import Complaint
+from mesonb.frameworks.output import Output, Outputs
 from mesonb.live.cargo import Cargo
 from mesonb.live.comms import HUB, Message
 from mesonb.live.guests import Guests
@@ -26,6 +27,9 @@ from mesonb.live.isolation import Module
 from mesonb.live.link import Link
 from mesonb.live.private import Clusters
 from mesonb.live.roster import Roster
+
+#: What tasks printed is kept, all together, up to so much.
+OUTPUT_BYTES = 64_000_000
 
 
 class Hearing(Clusters):
@@ -40,6 +44,7 @@ class Hearing(Clusters):
         self.cargo = {}
         self.inheritance = Inheritance()
         self._roster = Roster()
+        self._outputs = Outputs(OUTPUT_BYTES)
         self._unacknowledged: dict[str, str] = {}  #: tasks whose end was told to their framework, and their agents
         self._out: dict[str, list[Mail]] = {}
 
@@ -57,6 +62,10 @@ class Hearing(Clusters):
         """Which isolation modules each agent applies, and what is in the way of others that were asked for."""
         return dict(self._roster.isolation)
 
+    def output(self, task: str) -> Output:
+        """Return what is left of what a task printed: its last lines, and how many bytes came before them."""
+        return self._outputs.read(task)
+
     # -- from the hub and the agents --------------------------------------------------------------------------------
 
     def _from_hub(self, message: Message) -> None:
@@ -71,6 +80,9 @@ class Hearing(Clusters):
                 self._roster.note_use(agent, tasks, itself)
             case (_, "used", _, _):
                 pass  # it has left meanwhile
+            case (_, "output", printed):
+                for task, start, content in printed:
+                    self._outputs.put(task, start, content)
             case ("", "handled", tasks):
                 self._acknowledge(tasks)
             case (kernel, "handled", name, tasks):

@@ -40,6 +40,7 @@ class Mailbox:
     def __init__(self, master: Master | Remote, name: str) -> None:
         self.now_us = master.now_us
         self.post = master.post
+        self.output = master.output
         self._master = master
         self._packer = Packer()
         self._mail: SimpleQueue[list[Mail] | None] = SimpleQueue()

@@ -28,6 +28,7 @@ from mesonb.core.snapshot import Snapshot
 from mesonb.errors import BadValue, ClusterError, NotThere, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Driver
+from mesonb.frameworks.output import Output
 from mesonb.live.cargo import Cargo
 from mesonb.live.cluster import running_clusters
 from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
@@ -104,6 +105,11 @@ class Remote(Clusters):
     def explain(self, name: str, agent: str = "") -> Explanation:
         """Ask the master why."""
         answer: Explanation = self._thread.wait_for(self._ask("explain", name, agent), ANSWER_S)
+        return answer
+
+    def output(self, task: str) -> Output:
+        """Ask the master what a task printed."""
+        answer: Output = self._thread.wait_for(self._ask("output", task), ANSWER_S)
         return answer
 
     def _totals(self) -> list[Resources]:

@@ -24,7 +24,8 @@ from mesonb.live.child import Child
 #: What the zygote says: a letter (Born, eXited), a pid, and the exit status as ``os.waitpid`` gives it.
 NEWS = struct.Struct("<cii")
 BORN, EXITED = b"B", b"X"
-#: What it is asked: one letter, with the child's end of its socket; a warm child waits for ever, a spare one leaves when idle.
+#: What it is asked: one letter, with the child's ends of its socket and of the pipe that it prints to; a warm child waits for
+#: ever, a spare one leaves when idle.
 WARM, SPARE = b"W", b"S"
 _PR_SET_PDEATHSIG = 1
 
@@ -58,16 +59,17 @@ def serve(control: socket.socket, tasks: socket.socket, folder: str) -> None:
                 woken.recv(4096)
         bury(control)
         if control in ready:
-            asked, fds, _, _ = socket.recv_fds(control, 16, 1)
+            asked, fds, _, _ = socket.recv_fds(control, 16, 2)
             if not asked:
                 return
-            own = socket.socket(fileno=fds[0])
+            own, prints = socket.socket(fileno=fds[0]), fds[1]
             pid = fork()
             if pid == 0:
                 for inherited in (control, woken, waker):
                     inherited.close()
-                become_child(tasks, own, folder, spare=asked == SPARE)
+                become_child(tasks, own, prints, folder, spare=asked == SPARE)
             own.close()
+            os.close(prints)
             control.send(NEWS.pack(BORN, pid, 0))
 
 
@@ -96,11 +98,11 @@ def bury(control: socket.socket) -> None:
         control.send(NEWS.pack(EXITED, pid, status))
 
 
-def become_child(tasks: socket.socket, own: socket.socket, folder: str, *, spare: bool) -> NoReturn:
+def become_child(tasks: socket.socket, own: socket.socket, prints: int, folder: str, *, spare: bool) -> NoReturn:
     """Go on as a child until the agent is gone, or a spare child has been idle."""
     status = 1
     try:
-        Child(tasks, own, folder, spare=spare).run()
+        Child(tasks, own, prints, folder, spare=spare).run()
         status = 0
     finally:
         os._exit(status)

@@ -295,6 +295,7 @@ class _SimShell:
         self._sim = simulation
         self.now_us = simulation.now_us
         self.check_needs = simulation.check_needs
+        self.output = simulation.output
 
     def encode(self, task: TaskHandle) -> None:
         """Nothing travels in a simulation; its pretend agents only take note of the task."""
