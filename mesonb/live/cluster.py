@@ -91,13 +91,13 @@ def find_or_start(agents: Sequence[Resources], name: str = "") -> Local:
     """Return the running cluster of this name and these agents, started if it was not there."""
     file = _file_of(agents, name)
     with _locked(file.with_suffix(".lock")):
-        return _running(file) or _start(file, agents)
+        return running_at(file) or _start(file, agents)
 
 
 def running_clusters(name: str = "") -> list[Local]:
     """List the local clusters of this user that run; of this name, where one is given."""
     files = sorted(folder().glob(f"mesonb-{name + '-' if name else ''}*.json"))
-    return [local for file in files if (local := _running(file))]
+    return [local for file in files if (local := running_at(file))]
 
 
 def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
@@ -146,7 +146,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), "DASK_INTERNAL_INHERIT_CONFIG": config}
 
 
-def _running(file: Path) -> Local | None:
+def running_at(file: Path) -> Local | None:
+    """Return the cluster that a file is about, if it runs; a file about none is removed."""
     try:
         found = _read(file)
     except FileNotFoundError:

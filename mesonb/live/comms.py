@@ -21,7 +21,7 @@ from mesonb.errors import ClusterError, MasterExists, Unreachable, VersionMismat
 logger = logging.getLogger("mesonb")
 
 #: Both ends must speak the same; raised whenever a message changes its meaning.
-PROTOCOL = 2
+PROTOCOL = 3
 #: The hub's own name in a batch, and the leader's.
 HUB, LEADER = "", "*leader"
 #: The handler that the hub adds to the Dask scheduler.

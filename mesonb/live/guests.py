@@ -78,14 +78,14 @@ class Guests:
         box = self._master._boxes.get(name)
         return not name or (isinstance(box, Guest) and box.kernel == kernel)
 
-    def answer(self, kernel: str, verb: str, arguments: tuple[Any, ...]) -> None:
+    def answer(self, kernel: str, number: int, verb: str, arguments: tuple[Any, ...]) -> None:
         """Answer what a kernel asks the master."""
         assert verb in VERBS, verb
         try:
             answer = True, getattr(self._master, verb)(*arguments)
         except MesonbError as error:
             answer = False, error
-        self._master._link.send(kernel, ("answer", *answer))
+        self._master._link.send(kernel, ("answer", number, *answer))
 
     def handled(self, kernel: str, name: str, tasks: list[str]) -> None:
         """Note that a framework has handled how these tasks ended."""

@@ -91,8 +91,8 @@ class Hearing(Clusters):
                 self.guests.post(kernel, sent, cargo)
             case (kernel, "greet"):
                 self._link.send(kernel, ("welcome", self.now_us()))
-            case (kernel, "ask", verb, arguments):
-                self.guests.answer(kernel, verb, arguments)
+            case (kernel, "ask", number, verb, arguments):
+                self.guests.answer(kernel, number, verb, arguments)
             case ("", "cut", peer):
                 self.guests.gone(peer)
                 self._lost_sight(peer, f"the link to {peer} is cut")

@@ -58,7 +58,7 @@ class Link:
         """Ask the hub for the lead; MasterExists if somebody else has it."""
         try:
             self.peer = await dial(
-                self.address, (self.client or self).security.get_connection_args("client"),
+                self.address, self.reached_with.get_connection_args("client"),
                 {"kind": self.kind, "name": self.leader_id, "id": self.leader_id, "who": _who()}, self._on_message, REACH_S,
             )  # fmt: skip
         except MasterExists as error:
@@ -67,6 +67,11 @@ class Link:
                 "mb.Master(..., standby=True) waits to follow it, mb.Master(name='mine') starts a local cluster of your own"
             ) from None
         self.epoch = self.peer.welcome["epoch"]
+
+    @property
+    def reached_with(self) -> Any:
+        """The Security that this cluster was reached with."""
+        return (self.client or self).security
 
     def crowned(self, epoch: int) -> None:
         """Note that the hub lets this master lead, which has stood by."""

@@ -35,6 +35,7 @@ from mesonb.live.hearing import Hearing
 from mesonb.live.link import Link, address_of
 from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
+from mesonb.live.masters import note
 from mesonb.session import settings_from
 
 #: How long a cluster may take to be looked at and given its plugins.
@@ -111,6 +112,7 @@ class Master(Hearing):
         for warning in self._roster.warnings:
             warnings.warn(warning, stacklevel=2)
         Master._open[self._key] = self
+        self._note = note(self.address, name, self._link.leader_id, self.local, self._link.reached_with)
         atexit.register(self._abandon)
 
     def _reach(self, cluster: Any, agents: int | Sequence[Resources] | None, name: str, kind: str) -> None:
@@ -203,6 +205,7 @@ class Master(Hearing):
             self.closed = True
             atexit.unregister(self._abandon)
             Master._open.pop(self._key, None)
+            self._note.unlink(missing_ok=True)
             for mailbox in [*self._boxes.values(), *(box for waiting in self._registering.values() for box in waiting)]:
                 mailbox.stop()
             self._unreach()

@@ -30,14 +30,16 @@ from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Driver
 from mesonb.frameworks.output import Output
 from mesonb.live.cargo import Cargo
-from mesonb.live.cluster import running_clusters
 from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of
 from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
+from mesonb.live.masters import where
 from mesonb.live.private import Clusters
 
+#: How long the hub may take to answer, which is less than whoever waits for it has.
+REACH_S = 4.0
 #: How long an answer of the master may take.
 ANSWER_S = 5.0
 #: A picture of the cluster that is younger is not asked for again.
@@ -64,7 +66,8 @@ class Remote(Clusters):
         self.inheritance = Inheritance()
         self._outbox: deque[Message] = deque()
         self._boxes: dict[str, Mailbox] = {}
-        self._answers: deque[asyncio.Future[Any]] = deque()
+        self._asked = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}  #: still to come, by the number of the question
         self._picture: Snapshot | None = None
         self._pictured_s = 0.0
         self._thread = LoopThread("mesonb-remote")
@@ -154,7 +157,9 @@ class Remote(Clusters):
 
     async def _dial(self) -> Peer:
         introduction = {"kind": "kernel", "name": self._name, "who": f"process {os.getpid()} on {socket.gethostname()}"}
-        return await dial(self.address, self._security.get_connection_args("client"), introduction, self._heard)
+        return await dial(
+            self.address, self._security.get_connection_args("client"), introduction, self._heard, REACH_S
+        )
 
     def _start(self) -> None:
         self._reading = asyncio.ensure_future(self._stay())
@@ -180,17 +185,22 @@ class Remote(Clusters):
 
     async def _ask(self, verb: str, *arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._answers.append(answer)
+        self._asked += 1
+        number = self._asked
+        self._answers[number] = answer
         self._flush()
-        self._peer.send(LEADER, ("ask", verb, arguments))
-        return await answer
+        self._peer.send(LEADER, ("ask", number, verb, arguments))
+        try:
+            return await answer
+        finally:
+            self._answers.pop(number, None)
 
     def _heard(self, _: str, message: Message) -> None:
         match message:
             case ("mail", name, mail, left):
                 self._mail(name, mail, left)
-            case ("answer", well, content):
-                self._answered(well, content)
+            case ("answer", number, well, content):
+                self._answered(number, well, content)
             case ("welcome", now_us):
                 self._ahead_us = now_us - time.monotonic_ns() // 1000
                 self._led.set()
@@ -201,13 +211,19 @@ class Remote(Clusters):
             case _:
                 raise ValueError("no such message")
 
-    def _answered(self, well: bool, content: Any) -> None:
-        answer = self._answers.popleft()
-        if not answer.done():
-            if well:
-                answer.set_result(content)
-            else:
-                answer.set_exception(content)
+    def _answered(self, number: int, well: bool, content: Any) -> None:
+        answer = self._answers.get(number)
+        if answer is None or answer.done():
+            return  # nobody waits for it any more
+        if well:
+            answer.set_result(content)
+        else:
+            answer.set_exception(content)
+
+    def _answered_by_nobody(self) -> None:
+        """Wait no more for what the leader before was asked: it will not answer, and the next one was not asked."""
+        for number in self._answers:
+            self._answered(number, False, Unreachable("another master took the lead before it answered; ask again"))
 
     def _mail(self, name: str, mail: list[Mail], left: tuple[Any, ...]) -> None:
         self.inheritance.take_on(*left)
@@ -219,6 +235,7 @@ class Remote(Clusters):
         if leader_id == self._leader_id:
             return
         self._leader_id = leader_id
+        self._answered_by_nobody()
         self._peer.send(LEADER, ("greet",))
         again = [
             calls.Subscribe(name, box.driver.role, *box.driver.framework.terms()) for name, box in self._boxes.items()
@@ -241,21 +258,20 @@ def connect(cluster: Any = None, *, name: str = "") -> Remote:
     """
     if cluster is not None:
         return Remote(*address_of(cluster))
-    found = [local.address for local in running_clusters(name)]
-    led = [remote for address in found if (remote := _led(address))]
+    led = [remote for address, security in where(name).items() if (remote := _led(address, security))]
     if len(led) == 1:
         return led[0]
     for remote in led:
         remote.close()
     if not led:
         raise NotThere(
-            "no master of yours leads a local cluster; write mb.Master() in one kernel, or mb.connect('tcp://...')"
+            "no master of yours leads a cluster; write mb.Master() in one kernel, type mesonb up, or mb.connect('tcp://...')"
         )
     addresses = ", ".join(remote.address for remote in led)
     raise BadValue(f"several masters of yours are there, at {addresses}; say which: mb.connect('tcp://...') or name=")
 
 
-def _led(address: str) -> Remote | None:
+def _led(address: str, security: Any) -> Remote | None:
     with contextlib.suppress(ClusterError, TimeoutError):
-        return Remote(address)
+        return Remote(address, security)
     return None

@@ -141,7 +141,7 @@ def test_a_file_whose_process_number_is_somebody_elses_now_stands_in_nobodys_way
 def test_a_file_that_says_too_little_is_removed(spoiled):
     file, _ = claim("spoiled")
     file.write_text(spoiled)
-    assert cluster._running(file) is None
+    assert cluster.running_at(file) is None
     assert not file.exists()
 
 

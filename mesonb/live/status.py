@@ -1,0 +1,107 @@
+"""Status: what there is to say of each cluster of this user, as plain data: who leads it, and what runs there.
+
+Everything is asked of the master through the hub, as any other kernel would, so it holds for every cluster alike. What
+does not answer is a line that says so, and keeps nothing else from being shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Self
+
+from mesonb.core.snapshot import Snapshot
+from mesonb.errors import ClusterError
+from mesonb.live.masters import Known, known, where
+from mesonb.live.remote import Remote
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One Dask cluster: the masters of this user that know it, and the picture that its leader gives."""
+
+    address: str
+    masters: tuple[Known, ...]
+    picture: Snapshot | None
+    trouble: str = ""  #: why there is no picture
+
+
+def clusters(name: str = "", address: str = "") -> list[Cluster]:
+    """Look at every cluster of this user (of this name), or at the one at an address."""
+    masters = [one for one in known(name) if one.here and one.runs]
+    found = where(name)
+    if address:
+        found = {address: found.get(address)}
+    return [_look(at, security, tuple(one for one in masters if one.address == at)) for at, security in found.items()]
+
+
+def _look(address: str, security: Any, masters: tuple[Known, ...]) -> Cluster:
+    try:
+        with Remote(address, security) as remote:
+            return Cluster(address, masters, remote.snapshot())
+    except (ClusterError, TimeoutError) as error:
+        return Cluster(address, masters, None, str(error) or "its master does not answer")
+
+
+class Watched:
+    """One cluster, looked at again and again over one link."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._remote = Remote(cluster.address, where().get(cluster.address))
+
+    def look(self) -> Cluster:
+        """Look at it now; what does not answer says so."""
+        try:
+            return replace(self._cluster, picture=self._remote.snapshot())
+        except (ClusterError, TimeoutError) as error:
+            return replace(self._cluster, picture=None, trouble=str(error) or "its master does not answer")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._remote.close()
+
+
+def as_data(cluster: Cluster) -> dict[str, Any]:
+    """Say it as JSON can: amounts are exact, cpus in thousandths and memory in bytes, as the books have them."""
+    return {
+        "address": cluster.address,
+        "masters": [
+            {"name": one.name, "pid": one.pid, "host": one.host, "made_by": one.made_by, "since": _moment(one.since_s)}
+            for one in cluster.masters
+        ],
+        "trouble": cluster.trouble,
+        **(_pictured(cluster.picture) if cluster.picture else {}),
+    }
+
+
+def _pictured(picture: Snapshot) -> dict[str, Any]:
+    return {
+        "paused": picture.paused,
+        "total": dict(picture.total.amounts),
+        "free": dict(picture.free.amounts),
+        "tasks": picture.task_count,
+        "offers": picture.offer_count,
+        "agent_count": picture.agent_count,
+        "agents": [
+            {"agent": row.agent, "total": dict(row.total.amounts), "free": dict(row.free.amounts), "tasks": row.task_count}
+            for row in picture.agents
+        ],
+        "frameworks": [
+            {
+                "framework": row.framework, "role": row.role, "share": row.share, "task_share": row.task_share,
+                "allocated": dict(row.allocated.amounts), "suppressed": row.suppressed, "counts": dict(row.counts),
+                "tasks": [task.task for agent in picture.agents for task in agent.tasks if task.framework == row.framework],
+            }
+            for row in picture.frameworks
+        ],
+        "roles": [
+            {"role": row.role, "weight": row.weight_milli / 1000, "share": row.share} for row in picture.roles
+        ],
+    }  # fmt: skip
+
+
+def _moment(since_s: float) -> str:
+    return datetime.fromtimestamp(since_s).astimezone().isoformat(timespec="seconds")
