@@ -25,6 +25,8 @@ BROWSER = (
     "--disable-sync --disable-dev-shm-usage".split()
 )
 START_S = 60
+#: Names the folder of another ipykernel, which kernels then run on (test_ipykernels.py).
+KERNEL_PATH = "MESONB_TEST_IPYKERNEL"
 
 
 class Lab:
@@ -57,7 +59,8 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         }  # fmt: skip
         given = {name: value for name, value in os.environ.items() if name != "MESONB_BASE_URL"}
-        return {**given, "PYTHONPATH": str(ROOT), **{name: str(self.home / folder) for name, folder in own.items()}}
+        path = os.pathsep.join(filter(None, (os.environ.get(KERNEL_PATH), str(ROOT))))
+        return {**given, "PYTHONPATH": path, **{name: str(self.home / folder) for name, folder in own.items()}}
 
     def _command(self, base_url: str) -> list[str]:
         return [
