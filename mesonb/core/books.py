@@ -15,7 +15,7 @@ from random import Random
 from mesonb.core.calls import REFUSE_US, TaskInfo
 from mesonb.core.events import OfferMade
 from mesonb.core.order import Client, Order
-from mesonb.core.records import Agent, Filter, Framework, Grant, Offer, Reserved, Role, Task, TaskState
+from mesonb.core.records import Agent, Filter, Framework, Offer, Reserved, Role, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources, less, shared_part
 from mesonb.core.settings import Settings, Wrong
 
@@ -53,8 +53,8 @@ class Books:
         self.order = Order(frozenset(settings.not_shared))
         self.by_bit: dict[int, Framework] = {}  #: each framework has a bit of its own while it is here
         self.active = 0  #: the frameworks that want offers, one bit each
-        self.dirty: dict[str, None] = {}  #: agents on which something changed since they were last offered, in order
-        self.again: dict[str, None] = {}  #: agents whose only takers were tried in this very instant
+        self.dirty: dict[str, Agent] = {}  #: agents on which something changed since they were last offered, in order
+        self.again: dict[str, Agent] = {}  #: agents whose only takers were tried in this very instant
         self.unanswered: deque[Offer] = deque()  #: in the order in which they end; some were answered since
         self.timers: list[tuple[int, int, str]] = []  #: heap of (due, number, framework), one a time in ``ends``
         self.ends: dict[tuple[int, str], list[str]] = {}  #: by time and framework, agents on which a filter ends then
@@ -93,7 +93,7 @@ class Books:
             self.roles[outermost(role)].reserved += part
         agent.reserved_free = dict(agent.reserved)
         self._set_total(self.total + agent.total)
-        self.dirty[agent.name] = None
+        self.dirty[agent.name] = agent
 
     def remove_agent(self, agent: Agent) -> None:
         """Strike out an agent from which everything has been taken back."""
@@ -144,8 +144,8 @@ class Books:
         self.active = self.active | bit if wants else self.active & ~bit
 
     def forget_if_gone(self, framework: Framework) -> None:
-        """Strike out a framework that has left and whose last task has ended."""
-        if framework.leaving and not framework.tasks:
+        """Strike out a framework that has left, if its last task has ended."""
+        if not framework.tasks:
             self.drop_filters(framework)
             self.leave_role(framework)
             self.bygone.update(framework.counts)
@@ -157,9 +157,8 @@ class Books:
 
     # -- offers ---------------------------------------------------------------------------------------------------
 
-    def open_offer(self, grant: Grant) -> OfferMade:
+    def open_offer(self, agent: Agent, framework: Framework, resources: Resources) -> OfferMade:
         """Move resources from free into a new offer; offered counts as allocated. A hundred thousand times a second."""
-        agent, framework, resources = grant.agent, grant.framework, grant.resources
         free, now_us, bit = agent.free, self.now_us, framework.client.bits
         self._offers_made = number = self._offers_made + 1
         name, ends_us = f"{self._offer_prefix}{number}", now_us + self._offers_last_us
@@ -194,7 +193,7 @@ class Books:
         del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
         if self.optimistic:
             agent.offered &= ~framework.client.bits
-            self.dirty[agent.name] = None
+            self.dirty[agent.name] = agent
         else:
             self._give_back(agent, framework, offer.resources, offer.reserved)
         self._forget_answered_at_times()
@@ -267,7 +266,9 @@ class Books:
         self, agent: Agent, framework: Framework, offers: list[Offer], left: Resources, launches: tuple[TaskInfo, ...]
     ) -> None:
         """Turn offers of one agent into tasks, and what is ``left`` of them into free resources."""
-        paid = not self.optimistic and not agent.reserved and all(not offer.reserved for offer in offers)
+        paid = (
+            not self.optimistic and not agent.reserved
+        )  # an offer has parts of reservations only where there are some
         for offer in offers:
             if paid:  # what the tasks need stays on the framework's account
                 del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
@@ -290,7 +291,7 @@ class Books:
             task.reserved = self._use_reserved(agent, framework, needs)
             self.order.charge(framework.client, needs)
         self._run(framework, needs, 1)
-        count(framework, "launched")
+        framework.tallies["launched"] += 1
 
     def end_task(self, task: Task, state: TaskState) -> None:
         """Move what a task holds back to free, for good."""
@@ -300,8 +301,9 @@ class Books:
         agent.changes += 1
         self._give_back(agent, framework, task.needs, task.reserved)
         self._run(framework, task.needs, -1)
-        count(framework, state._value_)
-        self.forget_if_gone(framework)
+        framework.tallies[state._value_] += 1
+        if framework.leaving:
+            self.forget_if_gone(framework)
 
     def end_unseen(self, task: str, state: TaskState) -> None:
         """Remember how a task ended, for as long as a repeat may come."""
@@ -315,11 +317,12 @@ class Books:
         free = agent.free
         agent.free = free + resources if free._amounts else resources
         self.order.uncharge(framework.client, resources)
-        for role, part in (reserved or {}).items():
-            agent.reserved_free[role] = agent.reserved_free.get(role, NOTHING) + part
-            self.roles[outermost(role)].reserved_used -= part
+        if reserved:
+            for role, part in reserved.items():
+                agent.reserved_free[role] = agent.reserved_free.get(role, NOTHING) + part
+                self.roles[outermost(role)].reserved_used -= part
         if self.on_recovery:
-            self.dirty[agent.name] = None
+            self.dirty[agent.name] = agent
 
     def _use_reserved(self, agent: Agent, framework: Framework, needs: Resources) -> Reserved | None:
         """Take as much as can be from reservations: of the framework's own role first, then of those around it.
@@ -348,10 +351,10 @@ class Books:
         return part
 
     def _run(self, framework: Framework, needs: Resources, sign: int) -> None:
-        running, offset_us, now_us = framework.running, framework.offset_us, self.now_us
-        for name, n in needs.amounts.items():
-            running[name] = running.get(name, 0) + sign * n
-            offset_us[name] = offset_us.get(name, 0) + sign * n * now_us
+        running, offset_us, signed_us = framework.running, framework.offset_us, sign * self.now_us
+        for name, n in needs._amounts.items():
+            running[name] += sign * n
+            offset_us[name] += n * signed_us
 
     def _set_total(self, total: Resources) -> None:
         self.total = total
@@ -389,4 +392,4 @@ def each(bits: int) -> Iterator[int]:
 
 def count(framework: Framework, what: str, times: int = 1) -> None:
     """Count one of the things that a framework did or had done to it."""
-    framework.tallies[what] = framework.tallies.get(what, 0) + times
+    framework.tallies[what] += times

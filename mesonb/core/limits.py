@@ -108,7 +108,7 @@ class Limits(Books):
         if agent.tried_us == self.now_us and self.on_recovery and not agent.closed:
             for bit in each(agent.tried & self.active & ~(agent.blocked | agent.offered)):
                 if self.portion(agent, self.by_bit[bit]):
-                    self.again[agent.name] = None
+                    self.again[agent.name] = agent
                     return
 
     # -- one pair -------------------------------------------------------------------------------------------------

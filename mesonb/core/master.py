@@ -10,7 +10,8 @@ offered; offered counts as allocated. Shells send a ``Tick`` once per turn of th
 from __future__ import annotations
 
 import re
-from typing import TypeVar, assert_never
+from collections.abc import Iterable
+from typing import assert_never
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import DRF, Allocator, Grant, View
@@ -19,10 +20,9 @@ from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.turns import offer_in_turn
 from mesonb.core.units import show_duration
 from mesonb.core.upkeep import Upkeep
-
-Thing = TypeVar("Thing")
 
 
 class MasterCore(Upkeep):
@@ -124,8 +124,10 @@ class MasterCore(Upkeep):
     def _cycle(self) -> list[Event]:
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
         batch = self.begin_cycle()
-        if type(self.allocator).__module__.startswith(("mesonb.core.", "mesonb.fast.")):
-            made: list[Event] = [self.open_offer(grant) for grant in self.allocator.cycle(View(self))]
+        if type(self.allocator) is DRF and not self.bounded_roles:
+            made = offer_in_turn(self)
+        elif type(self.allocator).__module__.startswith(("mesonb.core.", "mesonb.fast.")):
+            made = self._open(self.allocator.cycle(View(self)))
         else:
             made = self._guarded_cycle(self.allocator)
         self.end_cycle(batch=batch)
@@ -137,15 +139,18 @@ class MasterCore(Upkeep):
         try:
             for grant in allocator.cycle(View(self)):
                 self._check_grant(grant)
-                made.append(self.open_offer(grant))
+                made.append(self.open_offer(grant.agent, grant.framework, grant.resources))
         except Exception as error:  # noqa: BLE001 - whatever a notebook cell may raise stops nobody
             self.allocator = DRF()
             because = f"{type(allocator).__name__} failed, so DRF allocates now: {type(error).__name__}: {error}"
             made += [
-                *(self.open_offer(grant) for grant in self.allocator.cycle(View(self))),
+                *self._open(self.allocator.cycle(View(self))),
                 events.Rejected(calls.Tick(), because),
             ]
         return made
+
+    def _open(self, grants: Iterable[Grant]) -> list[Event]:
+        return [self.open_offer(grant.agent, grant.framework, grant.resources) for grant in grants]
 
     def _check_grant(self, grant: Grant) -> None:
         agent, framework = grant.agent, grant.framework
@@ -212,9 +217,9 @@ class MasterCore(Upkeep):
         left = NOTHING if needed is held else held - needed
         count(framework, "accepted" if call.launches else "declined", len(offers))
         self.spend_offers(agent, framework, offers, left, call.launches)
-        if left:
+        if left._amounts and call.refuse_us:
             self.add_filter(framework, agent.name, left, call.refuse_us)
-        if not agent.free:
+        if not agent.free._amounts:
             self.dirty.pop(agent.name, None)  # no cycle has anything to look at there
         if agent.max_task_us:
             for launch in call.launches:
@@ -328,14 +333,15 @@ class MasterCore(Upkeep):
         framework = self._framework(call.framework)
         offers = self._offers_of(framework, call.offers)
         self._check_agent(offers)
-        held = add_up([offer.resources for offer in offers])
-        needed = add_up([launch.needs for launch in call.launches])
-        self._check_tasks(call.launches)
+        launches = call.launches
+        held = offers[0].resources if len(offers) == 1 else add_up([offer.resources for offer in offers])
+        needed = launches[0].needs if len(launches) == 1 else add_up([launch.needs for launch in launches])
+        self._check_tasks(launches)
         self._check_fit(offers, held, needed)
         return framework, offers, held, needed
 
     def _offers_of(self, framework: Framework, ids: tuple[str, ...]) -> list[Offer]:
-        if not ids or len(set(ids)) != len(ids):
+        if not ids or (len(ids) > 1 and len(set(ids)) != len(ids)):
             raise Wrong("name each offer once, and at least one")
         for offer in ids:
             if offer not in framework.offers:
@@ -361,13 +367,14 @@ class MasterCore(Upkeep):
     def _check_tasks(self, launches: tuple[calls.TaskInfo, ...]) -> None:
         seen: set[str] = set()
         for launch in launches:
-            if not launch.task:
+            name = launch.task
+            if not name:
                 raise Wrong("a task needs an id")
-            if launch.task in seen or launch.task in self.tasks or launch.task in self.ended:
-                raise Wrong(f"a task called {launch.task!r} was launched before; ids are never used again")
-            if not launch.needs:
-                raise Wrong(f"{launch.task} needs nothing; give needs=mb.Resources(cpus=1)")
-            seen.add(launch.task)
+            if name in seen or name in self.tasks or name in self.ended:
+                raise Wrong(f"a task called {name!r} was launched before; ids are never used again")
+            if not launch.needs._amounts:
+                raise Wrong(f"{name} needs nothing; give needs=mb.Resources(cpus=1)")
+            seen.add(name)
 
     def _check_fit(self, offers: list[Offer], held: Resources, needed: Resources) -> None:
         if needed is not held and not needed <= held:
@@ -375,12 +382,15 @@ class MasterCore(Upkeep):
             raise Wrong(f"{names} holds {held}, the tasks need {needed}: {held.missing_for(needed)} too much")
 
     def _framework(self, name: str) -> Framework:
-        return self._known(self.frameworks, name, "framework")
+        if name not in self.frameworks:
+            raise _unknown("framework", name, self.frameworks)
+        return self.frameworks[name]
 
     def _agent(self, name: str) -> Agent:
-        return self._known(self.agents, name, "agent")
+        if name not in self.agents:
+            raise _unknown("agent", name, self.agents)
+        return self.agents[name]
 
-    def _known(self, things: dict[str, Thing], name: str, kind: str) -> Thing:
-        if name not in things:
-            raise Wrong(f"no {kind} is called {name!r}; there are: {', '.join(list(things)[:10]) or 'none'}")
-        return things[name]
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> Wrong:
+    return Wrong(f"no {kind} is called {name!r}; there are: {', '.join(list(known)[:10]) or 'none'}")

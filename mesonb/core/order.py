@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 
 from mesonb.core.resources import Resources
 
@@ -30,7 +31,7 @@ class Client:
         self.parent = parent
         self.weight_milli = 1000
         self.held: dict[str, int] = {}  #: exact amounts, its own and those below
-        self.scale: Mapping[str, int] = {}  #: by resource, what an amount is divided by: the total times the weight
+        self.scale: Mapping[str, float] = {}  #: by resource, what an amount is divided by: the total times the weight
         self.allocations = 0
         self.bits = bits  #: the frameworks at and below this place, one bit each
         self.seats = False  #: frameworks wait here, rather than roles
@@ -56,9 +57,9 @@ class Order:
         self.places: dict[str, Client] = {}  #: of roles, by path
         self.weights: dict[str, int] = {}
         self.excluded = excluded  #: resources that count for no share
-        self.names: tuple[str, ...] = ()  #: of all resources there are; every client has an amount of each
+        self.names: tuple[str, ...] = ()  #: of all resources there are; every client has an amount and a scale of each
         self.total: Mapping[str, int] = {}
-        self._scales: dict[int, Mapping[str, int]] = {}  #: by weight
+        self._scales: dict[int, Mapping[str, float]] = {}  #: by weight
         self.stale: dict[Client, None] = {}  #: whose key is out of date
         self.all_stale = False
 
@@ -186,7 +187,7 @@ class Order:
                 scale, share = client.scale, key[0]
                 for name, n in items:
                     held[name] = has = held[name] + n
-                    if name in scale and (part := has / scale[name]) > share:
+                    if (part := has / scale[name]) > share:
                         share = part
                 index = 0 if line[0] is key else bisect_left(line, key)
                 del line[index]
@@ -207,13 +208,14 @@ class Order:
 
     def uncharge(self, client: Client, amounts: Resources) -> None:
         """Let a client, and all above it, hold less."""
-        while client.parent is not None:
+        items, stale, parent = amounts._amounts.items(), self.stale, client.parent
+        while parent is not None:
             held = client.held
-            for name, n in amounts._amounts.items():
+            for name, n in items:
                 held[name] -= n
-            if len(client.parent.line) > 1:  # type: ignore[arg-type]  # a parent has a line
-                self.stale[client] = None
-            client = client.parent
+            if len(parent.line) > 1:  # type: ignore[arg-type]  # a parent has a line
+                stale[client] = None
+            client, parent = parent, parent.parent
 
     def set_total(self, total: Resources) -> None:
         """Take shares of another total."""
@@ -228,7 +230,7 @@ class Order:
         """Return the dominant share divided by the weight in thousandths: one division of integers a resource."""
         scale, largest = client.scale, 0.0
         for name, n in client.held.items():
-            if n and name in scale and (share := n / scale[name]) > largest:
+            if n and (share := n / scale[name]) > largest:
                 largest = share
         return largest
 
@@ -264,11 +266,10 @@ class Order:
             self._sort(self.root)
             return
         for client in self.stale:
-            key = (self.share(client), client.allocations, client.path, client)
-            if key != client.key:
-                assert client.parent is not None
-                line = _line(client.parent)
-                del line[bisect_left(line, client.key)]
+            key, before = (self.share(client), client.allocations, client.path, client), client.key
+            if key[0] != before[0] or key[1] != before[1]:
+                line: list[Key] = client.parent.line  # type: ignore[union-attr, assignment]  # who is stale stands in one
+                del line[bisect_left(line, before)]
                 client.key = key
                 insort(line, key)
         self.stale.clear()
@@ -285,7 +286,7 @@ class Order:
     def _scale(self, client: Client) -> None:
         weight_milli = client.weight_milli
         if weight_milli not in self._scales:
-            self._scales[weight_milli] = {name: n * weight_milli for name, n in self.total.items()}
+            self._scales[weight_milli] = {name: self.total.get(name, inf) * weight_milli for name in self.names}
         client.scale = self._scales[weight_milli]
         for name in self.names:
             client.held.setdefault(name, 0)

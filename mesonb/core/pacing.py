@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from operator import attrgetter
 
 from mesonb.core.limits import Limits
 from mesonb.core.records import Agent, Framework, Offer
@@ -50,7 +51,7 @@ class Pacing(Limits):
         if not interval_us or self.now_us < self.next_batch_us:
             return False
         self.next_batch_us = (self.now_us // interval_us + 1) * interval_us
-        self.dirty = dict.fromkeys(self.agents)
+        self.dirty = dict(self.agents)
         return True
 
     def end_cycle(self, *, batch: bool) -> None:
@@ -69,14 +70,18 @@ class Pacing(Limits):
 
     def agents_with_room(self) -> Iterator[Agent]:
         """Yield agents on which something changed and something is free, in the order that was asked for."""
-        agents, names = self.agents, list(self.dirty)
+        for agent in self.agents_in_order():
+            if agent.free._amounts:
+                yield agent
+
+    def agents_in_order(self) -> list[Agent]:
+        """Return the agents on which something changed, in the order that was asked for."""
+        agents = list(self.dirty.values())
         if self.settings.agent_order == "shuffled":
-            self.dice.shuffle(names)
+            self.dice.shuffle(agents)
         elif self.settings.agent_order == "joined":
-            names.sort(key=lambda name: agents[name].number)
-        for name in names:
-            if name in agents and agents[name].free._amounts:
-                yield agents[name]
+            agents.sort(key=attrgetter("number"))
+        return agents
 
     def expire_filters(self) -> None:
         """Drop the filters whose time has come, and which some batch has seen."""
@@ -96,12 +101,12 @@ class Pacing(Limits):
 
     def all_changed(self) -> None:
         """Look at every agent with room in the next cycle."""
-        self.dirty |= dict.fromkeys(name for name, agent in self.agents.items() if agent.free._amounts)
+        self.dirty |= {name: agent for name, agent in self.agents.items() if agent.free._amounts}
 
     def changed(self, agent: str) -> None:
         """Look at an agent in the next cycle, where something that came back is a reason to."""
         if self.on_recovery:
-            self.dirty[agent] = None
+            self.dirty[agent] = self.agents[agent]
 
     def _end_filter(self, framework: Framework, agent: str, until_us: int) -> None:
         if self.settings.allocation_interval_us and framework.filters[agent].batches == self.batches:

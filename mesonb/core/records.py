@@ -6,6 +6,7 @@ offer, or in one task. Offered counts as allocated.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -115,6 +116,10 @@ class Agent:
     blocked_of: Resources | None = None  #: what was free when ``blocked`` was begun
 
 
+def _zeros() -> defaultdict[str, int]:
+    return defaultdict(int)
+
+
 @dataclass(slots=True)
 class Framework:
     """A registered program."""
@@ -126,18 +131,20 @@ class Framework:
     terms: Subscribe | None = None  #: what it said when it registered; None: nothing but its name and role
     leaving: bool = False  #: unregistered; kept until its last task has ended
     suppressed: bool = False
-    running: dict[str, int] = field(default_factory=dict)  #: what its tasks hold, as exact amounts
+    running: defaultdict[str, int] = field(default_factory=_zeros)  #: what its tasks hold, as exact amounts
     #: By resource, the sum of amount x time of every start less that of every end, so that held_us costs nothing a task.
-    offset_us: dict[str, int] = field(default_factory=dict)
+    offset_us: defaultdict[str, int] = field(default_factory=_zeros)
     offers: dict[str, Offer] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     filters: dict[str, Filter] = field(default_factory=dict)  #: by agent
-    tallies: dict[str, int] = field(default_factory=dict)  #: offers accepted, declined, rescinded; tasks by last state
+    tallies: defaultdict[str, int] = field(
+        default_factory=_zeros
+    )  #: offers accepted, declined, rescinded; tasks by last state
 
     @property
     def counts(self) -> dict[str, int]:
         """Offers made, accepted, declined, rescinded; tasks by last state."""
-        return ({"offers_made": self.allocations} if self.allocations else {}) | self.tallies
+        return ({"offers_made": self.allocations} if self.allocations else {}) | dict(self.tallies)
 
     @property
     def allocated(self) -> Resources:

@@ -71,7 +71,7 @@ class Recovery(Roles):
         self._check_running(running, agent.total)
         self.unreachable.pop(agent.name, None)
         agent.closed = ""
-        self.dirty[agent.name] = None
+        self.dirty[agent.name] = agent
         there, out = {one.task for one in running}, []
         for task in list(agent.tasks.values()):
             if task.id not in there:

@@ -44,7 +44,7 @@ class Upkeep(Revocation):
         if agent.max_task_us:
             for task in agent.tasks.values():
                 self.limit_time(task, max(0, task.since_us + agent.max_task_us - self.now_us))
-        self.dirty[agent.name] = None
+        self.dirty[agent.name] = agent
         return []
 
     def reconcile(self, framework: Framework, call: calls.Reconcile) -> list[Event]:

@@ -34,7 +34,7 @@ class Oracle(Allocator):
                 if not guaranteed and agent and agent.free and agent.tried_us == core.now_us:
                     for framework in core.frameworks.values():
                         if agent.tried & framework.client.bits and would_have(core, agent, framework, guaranteed=False):
-                            core.again[name] = None
+                            core.again[name] = agent
 
 
 def may_have(core: MasterCore, agent: Agent, framework: Framework, guaranteed: bool) -> bool:
