@@ -27,6 +27,7 @@ CHARTS = {
     "iterations": 480,
     "events": 480,
     "use": 320,
+    "steer": 400,
 }
 PANELS = ("board", *CHARTS)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import fields
@@ -34,6 +34,7 @@ from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.frameworks.futures import Share, width_of
 from mesonb.frameworks.output import Output
 from mesonb.frameworks.queue import Queue
+from mesonb.steering import Steering
 
 F = TypeVar("F", bound=Framework)
 #: How many moments of shares are kept for charts, and how far apart they are at least.
@@ -135,7 +136,7 @@ class Amounts(MutableMapping[str, Resources]):
         return f"{self._what}s {self._said()}"
 
 
-class Session(ABC):
+class Session(Steering):
     """A master and those registered with it."""
 
     kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
@@ -194,21 +195,15 @@ class Session(ABC):
 
     def unregister(self, framework: Framework | str) -> None:
         """Let a framework leave; its tasks are killed."""
-        name = framework if isinstance(framework, str) else framework.name
-        registered = [row.framework for row in self.snapshot().frameworks]
-        if name not in registered:
-            raise NotThere(f"no framework is called {name!r}; there are: {', '.join(registered) or 'none yet'}")
+        name = self._registered(framework)
         self.post([calls.Unregister(name)])
         if name in self.drivers:
             self.drivers[name].left(f"{name!r} was unregistered")
 
-    def pause(self) -> None:
-        """Make no more offers; tasks run on."""
-        self.post([calls.Pause()])
-
-    def resume(self) -> None:
-        """Make offers again."""
-        self.post([calls.Resume()])
+    @property
+    def allocators(self) -> list[str]:
+        """The names that ``allocator`` takes: mesonb's own, and those that were handed over before."""
+        return list(dict.fromkeys([*MODULES, *self.core.handed, type(self.core.allocator).__name__]))
 
     @property
     def allocator(self) -> Allocator:
@@ -217,15 +212,21 @@ class Session(ABC):
 
     @allocator.setter
     def allocator(self, allocator: Allocator | str) -> None:
-        name = allocator if isinstance(allocator, str) else type(allocator).__name__
-        if isinstance(allocator, Allocator) and name not in MODULES:
+        if isinstance(allocator, Allocator):
+            name = self._hand_over(allocator)
+        elif allocator in self.allocators:
+            name, _ = allocator, self._hand_over(self.core.allocator)  # so that it can be chosen again
+        else:
+            known = f"an object of your subclass of mb.Allocator, or one of {', '.join(self.allocators)}"
+            raise BadValue(f"{allocator!r} is not an allocator; give mb.DRF(), {known}")
+        self.post([calls.SetAllocator(name)])
+
+    def _hand_over(self, allocator: Allocator) -> str:
+        name = type(allocator).__name__
+        if name not in MODULES:
             with self.lock:
                 self.core.handed[name] = allocator
-        elif not isinstance(allocator, Allocator | str):
-            raise BadValue(
-                f"{allocator!r} is not an allocator; give mb.DRF(), or an object of your subclass of mb.Allocator"
-            )
-        self.post([calls.SetAllocator(name)])
+        return name
 
     def snapshot(self) -> Snapshot:
         """Picture the cluster as it is now; callable from any thread."""

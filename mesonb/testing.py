@@ -160,6 +160,7 @@ def _upkeep(core: MasterCore, dice: Random) -> calls.Call:
     agent, framework = _some(dice, core.agents, AGENTS), _framework(core, dice)
     return dice.choice((
         calls.Drain(agent, dice.choice((0, 5_000_000))), calls.Undrain(agent), calls.Undrain(agent),
+        calls.Revoke(dice.choice([*core.tasks, "no task"]), dice.choice((0, 5_000_000))),
         calls.Reconcile(framework), calls.Reconcile(framework, tuple(dice.choices([*core.tasks, *core.ended, "no task"], k=2))),
     ))  # fmt: skip
 

@@ -22,7 +22,8 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "mesonb.core": ("mesonb.errors",),
     "mesonb.frameworks": CORE,
     "mesonb.fast": CORE,
-    "mesonb.session": (*CORE, "mesonb.frameworks"),
+    "mesonb.steering": (*CORE, "mesonb.frameworks"),
+    "mesonb.session": (*CORE, "mesonb.frameworks", "mesonb.steering"),
     "mesonb.sim": SHELL,
     "mesonb.live": SHELL,
     "mesonb.panels": (

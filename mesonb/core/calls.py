@@ -268,6 +268,15 @@ class Undrain:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoke:
+    """Take one task's resources back: its framework is told at once, and the task is killed after ``grace_us``."""
+
+    task: str
+    grace_us: int = 0
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Make no offers until ``Resume``; tasks run on."""
 
@@ -285,5 +294,6 @@ class Tick:
 Call = (
     AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
     | Subscribe | Unregister | Disconnect | Accept | AcceptAll | Decline | Suppress | Revive | KillTask | Reconcile
-    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Pause | Resume | Tick
+    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Revoke
+    | Pause | Resume | Tick
 )  # fmt: skip

@@ -97,6 +97,8 @@ class MasterCore(Upkeep):
                 return self.drain(self._agent(call.agent), call)
             case calls.Undrain():
                 return self.undrain(self._agent(call.agent))
+            case calls.Revoke():
+                return self.revoke(call)
             case calls.Pause():
                 return self._pause(paused=True)
             case calls.Resume():

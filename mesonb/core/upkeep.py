@@ -1,4 +1,4 @@
-"""Agents that are emptied on purpose, and frameworks that ask what became of their tasks.
+"""Agents and tasks that are taken back on purpose, and frameworks that ask what became of their tasks.
 
 Draining stands for Apache Mesos's maintenance and inverse offers: nothing of the agent is offered any more, each
 framework is told when its tasks there will be killed, and may end them before. Reconciliation answers with the state of
@@ -46,6 +46,17 @@ class Upkeep(Revocation):
                 self.limit_time(task, max(0, task.since_us + agent.max_task_us - self.now_us))
         self.dirty[agent.name] = agent
         return []
+
+    def revoke(self, call: calls.Revoke) -> list[Event]:
+        """Take one task's resources back, after a while; its framework may end it before."""
+        task = self.tasks.get(call.task)
+        if task is None:
+            raise Wrong(f"no live task is called {call.task!r}; it may have ended already")
+        if task.killing:
+            raise Wrong(f"{task.id} is being killed already")
+        because, kill_us = call.because or "an operator takes it back", self.now_us + max(0, call.grace_us)
+        heapq.heappush(self.kills_due, (kill_us, task.id, "", because))
+        return [events.Revoked(task.framework, task.id, kill_us, because)]
 
     def reconcile(self, framework: Framework, call: calls.Reconcile) -> list[Event]:
         """Say what state tasks are in: those named, or all that the framework has."""

@@ -85,6 +85,7 @@ code { background: #8882; padding: 1px 4px; border-radius: 3px; }
 DARK_INPUTS = (
     ".bk-input, .bk-btn { background: #2b2b2b !important; color: #ddd !important; border-color: #555 !important; }"
     " .bk-btn.bk-active { background: #555 !important; }"
+    " select.bk-input { appearance: auto; background-image: none !important; }"
 )
 
 
@@ -136,6 +137,7 @@ class Panel:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.stale = False  #: a control was used: draw though nothing happened
+        self.session: Callable[[], Session | None] = lambda: None  #: whom its controls steer, while somebody holds it
 
     def parts(self) -> Sequence[Any]:
         """What is on the page, from above."""
@@ -161,6 +163,7 @@ class Shown:
     def __init__(self, session: Session, panel: Panel) -> None:
         self._session = weakref.ref(session)
         self.panel = panel
+        panel.session = self._session
         self.note = panel.look.div()
         self.note.visible = False
         self.travel = Travel(session, panel.look) if can_travel(session) else None

@@ -14,6 +14,7 @@ from mesonb.panels.events import Events
 from mesonb.panels.frameworks import Frameworks
 from mesonb.panels.iterations import Iterations
 from mesonb.panels.offers import OffersPanel
+from mesonb.panels.steer import Steer
 from mesonb.panels.timeline import Timeline
 from mesonb.panels.use import Use
 
@@ -26,6 +27,7 @@ PANELS: dict[str, type[Panel]] = {
     "iterations": Iterations,
     "events": Events,
     "use": Use,
+    "steer": Steer,
 }
 APPS: dict[str, Callable[[], Application]] = {
     "shares": shares.application,

@@ -14,7 +14,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from mesonb.panels.feed import obey, palette_of, picture, shares_so_far
+from mesonb.panels.commands import obey
+from mesonb.panels.feed import palette_of, picture, shares_so_far
 from mesonb.panels.server import PanelServer
 from mesonb.panels.view import Frame
 from mesonb.panels.wire import Encoder

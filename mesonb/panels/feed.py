@@ -1,4 +1,4 @@
-"""Feed: brings one session's frames to whoever watches it, and their commands to the session.
+"""Feed: brings one session's frames to whoever watches it.
 
 Rule: everything here happens on the panels' own loop, never on a thread where a cell runs. A frame is made at most 20
 times a second, only when the session has changed, and costs a seventh of the time at most; between changes a beat says
@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from mesonb.errors import BadValue, MesonbError
 from mesonb.panels.view import Frame, Palette, curve, frame_of
 from mesonb.session import Session
 
@@ -138,32 +137,3 @@ class Feed:
                 do(watcher)
             except Exception:  # noqa: BLE001 - whoever cannot be shown anything any more is let go
                 self.remove(watcher)
-
-
-# -- commands ---------------------------------------------------------------------------------------------------------
-
-
-def obey(session: Session | None, command: Any) -> dict[str, Any]:
-    """Do what a panel asks, and acknowledge it: ``{"id": 7, "do": "weight", "role": "lab", "weight": 2}``."""
-    ack = {"kind": "ack", "id": command.get("id") if isinstance(command, dict) else None, "ok": True}
-    try:
-        if session is None:
-            raise BadValue("what this panel showed is gone")
-        _do(session, command)
-    except MesonbError as error:
-        ack |= {"ok": False, "because": str(error)}
-    except Exception as error:  # noqa: BLE001 - a panel's mistake is answered, and harms nobody
-        ack |= {"ok": False, "because": f"{type(error).__name__}: {error}"}
-    return ack
-
-
-def _do(session: Session, command: Any) -> None:
-    match command:
-        case {"do": "pause"}:
-            session.pause()
-        case {"do": "resume"}:
-            session.resume()
-        case {"do": "weight", "role": str(role), "weight": int() | float() as weight}:
-            session.weights[role] = weight
-        case _:
-            raise BadValue(f"a panel may ask for pause, resume, or the weight of a role; not {command!r:.200}")

@@ -26,8 +26,9 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from mesonb.panels.apps import APPS, applications
+from mesonb.panels.commands import obey
 from mesonb.panels.connection import Connection, this_process_began
-from mesonb.panels.feed import Feed, obey, shares_so_far
+from mesonb.panels.feed import Feed, shares_so_far
 from mesonb.panels.view import Frame
 from mesonb.panels.wire import Encoder
 from mesonb.session import Session

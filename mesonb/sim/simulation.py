@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from threading import get_ident
+from threading import RLock, get_ident
+from time import monotonic
 from typing import Any
 
 from mesonb.core import calls, events
@@ -23,13 +24,16 @@ from mesonb.frameworks.driver import Driver
 from mesonb.session import Session, settings_from
 from mesonb.sim.agents import Duration, PretendAgents
 from mesonb.sim.engine import Engine
-from mesonb.sim.progress import SLICE, Progress
+from mesonb.sim.pace import NEVER_US, TURN_S, US, Pace
+from mesonb.sim.progress import Progress
 from mesonb.sim.steps import Steps
 
 #: What a pretend agent has, unless it is said.
 AGENT = Resources(cpus=4, mem="16GB")
 
 
+#: While time passes by itself, so many things happen between two looks at the real clock.
+FEW = 50
 #: For each framework, so many steps lie between two rows of the charts, which then cost a small part of a run.
 CHART_STEPS = 20
 
@@ -53,6 +57,8 @@ class Simulation(Session):
         self.engine = Engine(self.latency_us)
         self.agents = PretendAgents(self.engine, self.latency_us, self._report, seed)
         self._mail: dict[Driver, list[tuple[events.Event, Outcome | None]]] = {}
+        self.pace = Pace()
+        self._clock = RLock()  #: held by whoever lets time pass
         self._passing: int | None = None  #: the thread on which time passes
         self._outside: deque[Sequence[calls.Call]] = deque()  #: posted from other threads meanwhile
         self._ticks: list[int] = []  #: when ticks are planned, the next one last
@@ -74,7 +80,7 @@ class Simulation(Session):
         """Let virtual time pass: so much of it, or until a time since the start."""
         end_us = self._end_us(time, until)
         with self._time_passes(), Progress(self.engine.now_us, end_us) as progress:
-            while self.engine.run(end_us, SLICE):
+            while self._pass_slice(end_us):
                 self._look(progress)
             self._look(progress)
         self.engine.now_us = end_us
@@ -92,12 +98,52 @@ class Simulation(Session):
 
     def step(self) -> Steps:
         """Let time pass until one more call reaches the master; return it with what followed, as a small table."""
+        self.pace.stop()
         before = self.core.steps
-        with self._time_passes():
-            while self.core.steps == before and self.engine.next_us is not None:
-                self.engine.step()
+        if not self._clock.acquire(timeout=TURN_S * 5):  # a cell lets time pass, and this is a panel
+            self.pace.allow(before + 1)
+            return Steps([])
+        try:
+            with self._time_passes():
+                while self.core.steps == before and self.engine.next_us is not None:
+                    self.engine.step()
+        finally:
+            self._clock.release()
         self._raise_trouble()
         return Steps(self.log.steps[-(self.core.steps - before) :] if self.core.steps > before else [])
+
+    def play(self, speed: float | None = None) -> None:
+        """Let time pass by itself, with no cell running, or let a run that was held go on.
+
+        ``speed`` is in virtual seconds a real one; without it, the last one, and at first as fast as it can.
+        """
+        if speed is not None:
+            self.pace.speed = speed
+        self.pace.hold(False)
+        if self._passing is None:
+            self.pace.play(self)
+
+    def hold(self) -> None:
+        """Let time stand still: a run in a cell waits for ``play``, and takes one call with each ``step``."""
+        self.pace.stop()
+        if self._passing is not None:
+            self.pace.hold(True)
+
+    def take_turn(self, speed: float | None, passed_s: float, turn_s: float) -> None:
+        """Let as much virtual time pass as it does at a speed in so many real seconds; for ``Pace`` alone."""
+        if not self._clock.acquire(blocking=False):
+            return  # a cell lets it pass
+        try:
+            until_s = monotonic() + turn_s
+            end_us = NEVER_US if speed is None else self.engine.now_us + int(passed_s * speed * US)
+            with self._time_passes():
+                while (more := self.engine.run(end_us, FEW)) and monotonic() < until_s:
+                    self._take_outside()
+                if not more and end_us != NEVER_US:
+                    self.engine.now_us = end_us
+            self._raise_trouble()
+        finally:
+            self._clock.release()
 
     def wait_until(self, condition: Callable[[], bool], timeout: float | str = "30s") -> None:
         """Let virtual time pass until a condition holds; TimeoutError if it does not in time."""
@@ -151,26 +197,37 @@ class Simulation(Session):
         end_us = self.engine.now_us + limit_us
         with self._time_passes(), Progress(self.engine.now_us, None) as progress:
             while True:
-                for _ in range(SLICE):
+                most, until_us = self.pace.allowance(self.engine.now_us, self.core.steps)
+                for _ in range(most):
                     if condition():
                         return True
                     due_us = self.engine.next_us
                     if due_us is None or due_us > end_us:
                         self._raise_trouble()
                         return False
+                    if due_us > until_us:
+                        break
                     self.engine.step()
                 self._look(progress)
+
+    def _pass_slice(self, end_us: int) -> bool:
+        """Do a slice of what is due, as the pace lets it; return whether there may be more."""
+        most, until_us = self.pace.allowance(self.engine.now_us, self.core.steps)
+        return self.engine.run(min(end_us, until_us), most) or until_us < end_us
 
     @contextmanager
     def _time_passes(self) -> Iterator[None]:
         """Mark the thread on which time passes; what others post meanwhile waits for ``_take_outside``."""
-        before, self._passing = self._passing, get_ident()
-        try:
-            yield
-        finally:
-            with self.lock:
-                self._passing = before
-            self._take_outside()
+        with self._clock:
+            before, self._passing = self._passing, get_ident()
+            if before is None:
+                self.pace.hold(False)
+            try:
+                yield
+            finally:
+                with self.lock:
+                    self._passing = before
+                self._take_outside()
 
     def _take_outside(self) -> None:
         while self._outside:

@@ -44,6 +44,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "disconnect": ("Disconnect", ("framework",)),
     "drain": ("Drain", ("agent", "because")),
     "undrain": ("Undrain", ("agent",)),
+    "revoke": ("Revoke", ("task", "grace_us")),
     "pause": ("Pause", ()),
     "resume": ("Resume", ()),
 }

@@ -91,6 +91,7 @@ READ = {
     "iterations": ["of 60", "each takes"],
     "events": ["what followed", "TaskUpdate"],
     "use": ["measured on live agents"],
+    "steer": ["Pause offers", "Step one call", "guarantee"],
 }
 
 
@@ -102,11 +103,10 @@ def test_a_chart_is_drawn(chart, run, name, theme, tmp_path):
         page.get_by_text(words).first.wait_for(timeout=10_000)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}[theme]
-    if name not in ("frameworks", "events", "use"):
+    picture = page.screenshot(path=tmp_path / f"{name}-{theme}.png")
+    if name not in ("frameworks", "events", "use", "steer"):
         assert page.locator("canvas").count() >= 1
-        assert len(page.screenshot(path=tmp_path / f"{name}-{theme}.png")) > 15_000, (
-            "something is drawn, not a blank page"
-        )
+        assert len(picture) > 15_000, "something is drawn, not a blank page"
 
 
 def test_a_chart_goes_on_by_itself(chart, run):

@@ -8,6 +8,7 @@ from mesonb.core.calls import (
     AgentJoined,
     Drain,
     Reconcile,
+    Revoke,
     Subscribe,
     TaskInfo,
     TaskUpdate,
@@ -94,3 +95,11 @@ def test_a_gang_of_which_a_part_cannot_be_is_launched_nowhere(core, wrong) -> No
     out = core.step(wrong(gang(core, CPU, CPU)), core.now_us)
     assert isinstance(out[0], Rejected) and not kinds(out, Launch)
     assert all(event.state is TaskState.LOST for event in kinds(out, Updated))
+
+
+def test_a_revoked_task_has_its_grace_and_no_more(core) -> None:
+    assert [(event.task, event.kill_us) for event in core.tell(Revoke("t", 5 * S))] == [("t", 5 * S + 1)]
+    assert not kinds(core.tell(at_us=5 * S), Kill)
+    assert [event.task for event in kinds(core.tell(at_us=5 * S + 1), Kill)] == ["t"]
+    assert isinstance(core.tell(Revoke("t"))[0], Rejected), "it is being killed already"
+    assert isinstance(core.tell(Revoke("nobody's"))[0], Rejected)

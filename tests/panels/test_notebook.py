@@ -94,7 +94,7 @@ def test_by_comm_commands_are_acknowledged(cluster, panels):
     shown = Heard(cluster, panels)
     shown._heard(None, {"id": 3, "do": "weight", "role": "ops", "weight": 4}, [])
     wait_for(lambda: shown.of("ack"), 10, "an acknowledgement by comm")
-    assert shown.of("ack") == [{"kind": "ack", "id": 3, "ok": True}]
+    assert shown.of("ack") == [{"kind": "ack", "id": 3, "ok": True, "did": "weight of ops is 4"}]
     assert cluster.weights["ops"] == 4
 
 

@@ -104,7 +104,7 @@ def test_a_board_is_relayed_both_ways(jupyter, panels, cluster):
 
     (head, data), ack = asyncio.run(steer())
     assert head["counts"]["tasks"] == 6 and len(data) == 6 * 4 * head["columns"]
-    assert ack == {"kind": "ack", "id": 9, "ok": True}
+    assert ack == {"kind": "ack", "id": 9, "ok": True, "did": "no more offers; tasks run on"}
     assert cluster.snapshot().paused
 
 

@@ -12,7 +12,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 import mesonb as mb
-from mesonb.panels import connection, feed
+from mesonb.panels import commands, connection, feed
 from mesonb.panels.wire import unpack
 from tests.helpers import wait_for
 
@@ -91,7 +91,8 @@ def test_commands_act_and_are_acknowledged(panels, cluster):
         return [*acks, await ask(socket, id=3, do="resume")], paused
 
     acks, paused = asyncio.run(steer())
-    assert acks == [{"kind": "ack", "id": n, "ok": True} for n in (1, 2, 3)]
+    said = ["no more offers; tasks run on", "weight of research is 2.5", "offers are made again"]
+    assert acks == [{"kind": "ack", "id": n, "ok": True, "did": did} for n, did in enumerate(said, 1)]
     assert paused and not cluster.snapshot().paused
     assert cluster.weights["research"] == 2.5
     assert {"Pause", "SetWeight", "Resume"} <= {type(call).__name__ for call in called(cluster)}, (
@@ -115,7 +116,7 @@ def called(session):
 )
 def test_a_wrong_command_is_answered_and_changes_nothing(cluster, command, because):
     before = cluster.snapshot()
-    ack = feed.obey(cluster, command)
+    ack = commands.obey(cluster, command)
     assert not ack["ok"] and because in ack["because"]
     assert cluster.snapshot() == before
 

@@ -1,0 +1,111 @@
+"""Commands: what a panel may ask of a session, by WebSocket, comm, or a widget of a chart; the one table of them.
+
+A command is a small dict: ``{"id": 7, "do": "weight", "role": "lab", "weight": 2}``. Rule: each is answered, with what
+was done or why not; each that acts on the master is a call in its log, as a cell's would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesonb.errors import BadValue, MesonbError
+from mesonb.panels.typed import amounts
+from mesonb.session import Session
+
+NUMBER = (int, float)
+WORDS = {str: "a text", NUMBER: "a number", (*NUMBER, type(None)): "a number or null"}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is done, with which fields of the command, and how it is told afterwards."""
+
+    act: Callable[..., object]
+    told: str
+    takes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _guarantee(session: Session, role: str, amount: str) -> None:
+    session.guarantees[role] = amounts(amount)
+
+
+def _limit(session: Session, role: str, amount: str) -> None:
+    session.limits[role] = amounts(amount)
+
+
+def _allocator(session: Session, name: str) -> None:
+    session.allocator = name
+
+
+def _speed(session: Session, speed: float | None) -> None:
+    _clock(session).pace.speed = speed
+
+
+def _clock(session: Session) -> Any:
+    """Return the session as one whose time can be steered."""
+    if not hasattr(session, "pace"):
+        raise BadValue(f"the time of {session.id} cannot be steered: only a simulation's can")
+    return session
+
+
+TASK, AGENT, FRAMEWORK, ROLE = {"task": str}, {"agent": str}, {"framework": str}, {"role": str}
+GRACE = {"grace": str}
+ACTIONS: dict[str, Action] = {
+    "pause": Action(lambda session: session.pause(), "no more offers; tasks run on"),
+    "resume": Action(lambda session: session.resume(), "offers are made again"),
+    "cycle": Action(lambda session: session.cycle(), "one round of offers was made"),
+    "weight": Action(
+        lambda session, role, weight: session.weights.update({role: weight}),
+        "weight of {role} is {weight}", {**ROLE, "weight": NUMBER},
+    ),
+    "guarantee": Action(_guarantee, "{role} is guaranteed {amount}", {**ROLE, "amount": str}),
+    "limit": Action(_limit, "{role} is limited to {amount}", {**ROLE, "amount": str}),
+    "allocator": Action(_allocator, "{name} allocates", {"name": str}),
+    "suppress": Action(lambda session, framework: session.suppress(framework), "no offers to {framework}", FRAMEWORK),
+    "revive": Action(lambda session, framework: session.revive(framework), "offers to {framework} again", FRAMEWORK),
+    "kill": Action(lambda session, task: session.kill(task), "{task} is being killed", TASK),
+    "revoke": Action(
+        lambda session, task, grace: session.revoke(task, grace), "{task} has {grace} to end", {**TASK, **GRACE}
+    ),
+    "drain": Action(
+        lambda session, agent, grace: session.drain(agent, grace), "{agent} drains; its tasks have {grace}", {**AGENT, **GRACE}
+    ),
+    "undrain": Action(lambda session, agent: session.undrain(agent), "{agent} is offered again", AGENT),
+    "play": Action(lambda session: _clock(session).play(), "time passes"),
+    "hold": Action(lambda session: _clock(session).hold(), "time stands still"),
+    "step": Action(lambda session: _clock(session).step(), "one call was taken"),
+    "speed": Action(_speed, "speed is {speed}", {"speed": (*NUMBER, type(None))}),
+}  # fmt: skip
+
+
+def obey(session: Session | None, command: Any) -> dict[str, Any]:
+    """Do what a panel asks, and acknowledge it: ``{"kind": "ack", "id": 7, "ok": True, "did": ...}``, or ``"because"``."""
+    ack = {"kind": "ack", "id": command.get("id") if isinstance(command, dict) else None, "ok": True}
+    try:
+        if session is None:
+            raise BadValue("what this panel showed is gone")
+        ack["did"] = _do(session, command)
+    except MesonbError as error:
+        ack |= {"ok": False, "because": str(error)}
+    except Exception as error:  # noqa: BLE001 - a panel's mistake is answered, and harms nobody
+        ack |= {"ok": False, "because": f"{type(error).__name__}: {error}"}
+    return ack
+
+
+def _do(session: Session, command: Any) -> str:
+    name = command.get("do") if isinstance(command, dict) else None
+    action = ACTIONS.get(name) if isinstance(name, str) else None
+    if action is None:
+        raise BadValue(f"a panel may ask for {', '.join(ACTIONS)}; not {command!r:.200}")
+    given = {part: _read(name, command, part, kind) for part, kind in action.takes.items()}
+    action.act(session, **given)
+    return action.told.format(**{part: "nothing" if value == "" else value for part, value in given.items()})
+
+
+def _read(name: str | None, command: Mapping[str, Any], part: str, kind: Any) -> Any:
+    value = command.get(part)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BadValue(f"a panel may ask for {name} with {WORDS[kind]} as {part}; not {command!r:.200}")
+    return value.strip() if isinstance(value, str) else value

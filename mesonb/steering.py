@@ -1,0 +1,95 @@
+"""Steering: what an operator does to those who are registered, beside weights, guarantees, limits and the allocator.
+
+The verbs that a cell, a panel's button and the command line share. Rule: each is one call in the log, and what cannot
+be meant (a name that is not there, a task that has ended) is said before anything is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from mesonb.core import calls
+from mesonb.core.explain import Explanation
+from mesonb.core.snapshot import Snapshot
+from mesonb.core.units import parse_duration
+from mesonb.errors import BadValue, NotThere
+from mesonb.frameworks.base import Framework, TaskHandle
+
+#: What follows a framework's name in the ids of its tasks: epoch and incarnation, then the task.
+_AFTER_NAME = re.compile(r"(\.\d+){0,2}/.*")
+
+
+class Steering(ABC):
+    """The verbs of an operator."""
+
+    @abstractmethod
+    def post(self, sent: Sequence[calls.Call]) -> None:
+        """Send calls to the core, in order; callable from any thread."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Picture the cluster as it is now."""
+
+    @abstractmethod
+    def explain(self, name: str, agent: str = "") -> Explanation:
+        """Say what stands in the way of whatever is called so; NotThere where nothing is."""
+
+    def pause(self) -> None:
+        """Make no more offers; tasks run on."""
+        self.post([calls.Pause()])
+
+    def resume(self) -> None:
+        """Make offers again."""
+        self.post([calls.Resume()])
+
+    def cycle(self) -> None:
+        """Make one round of offers, and no more: how a paused master is walked through its decisions."""
+        self.post([calls.Resume(), calls.Tick(), calls.Pause()])
+
+    def suppress(self, framework: Framework | str) -> None:
+        """Send a framework no offers until it is revived."""
+        self.post([calls.Suppress(self._registered(framework))])
+
+    def revive(self, framework: Framework | str) -> None:
+        """Send a framework offers again, and forget its refusals."""
+        self.post([calls.Revive(self._registered(framework))])
+
+    def kill(self, task: TaskHandle | str) -> None:
+        """Kill a task, whoever's it is; its framework is told when it is dead."""
+        name = self._live(task)
+        self.post([calls.KillTask(_AFTER_NAME.sub("", name), name)])
+
+    def revoke(self, task: TaskHandle | str, grace: float | str = "10s") -> None:
+        """Take a task's resources back: its framework is told at once, and it is killed after a while."""
+        self.post([calls.Revoke(self._live(task), parse_duration(grace))])
+
+    def drain(self, agent: str, grace: float | str = "30s") -> None:
+        """Offer nothing of an agent any more, and kill its tasks after a while; their frameworks are told at once."""
+        self.post([calls.Drain(self._agent_called(agent), parse_duration(grace))])
+
+    def undrain(self, agent: str) -> None:
+        """Offer a draining agent again; what still runs there runs on."""
+        self.post([calls.Undrain(self._agent_called(agent))])
+
+    def _registered(self, framework: Framework | str) -> str:
+        name = framework if isinstance(framework, str) else framework.name
+        registered = [row.framework for row in self.snapshot().frameworks]
+        if name not in registered:
+            raise NotThere(f"no framework is called {name!r}; there are: {', '.join(registered) or 'none yet'}")
+        return name
+
+    def _live(self, task: TaskHandle | str) -> str:
+        name = task if isinstance(task, str) else task.id
+        found = self.explain(name)
+        if "/" not in name:
+            raise BadValue(f"{name!r} is not a task; a task is called like 'sweep/task-1'")
+        if " has ended: " in found.sentence:
+            raise BadValue(f"{found.sentence}; only a live task can be killed or revoked")
+        return name
+
+    def _agent_called(self, agent: str) -> str:
+        if not self.explain(agent).sentence.startswith(f"{agent} runs "):
+            raise BadValue(f"{agent!r} is not an agent; agents are called like 'agent-1'")
+        return agent
