@@ -11,7 +11,7 @@ import re
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import count
 from threading import RLock
@@ -24,9 +24,10 @@ from mesonb.core.allocators import MODULES
 from mesonb.core.explain import Explanation, explain
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
+from mesonb.core.records import Role
 from mesonb.core.resources import Resources
 from mesonb.core.settings import Settings, Wrong
-from mesonb.core.snapshot import FrameworkRow, Snapshot, take
+from mesonb.core.snapshot import FrameworkRow, RoleRow, Snapshot, take
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework
@@ -34,6 +35,7 @@ from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.frameworks.futures import Share, width_of
 from mesonb.frameworks.output import Output
 from mesonb.frameworks.queue import Queue
+from mesonb.said import Amounts, Priorities, Weights
 from mesonb.steering import Steering
 
 F = TypeVar("F", bound=Framework)
@@ -73,69 +75,6 @@ class History:
         self._last = snapshot
 
 
-class Weights(MutableMapping[str, float]):
-    """The weights of roles, as numbers: ``master.weights["research"] = 3``."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __getitem__(self, role: str) -> float:
-        for row in self._session.snapshot().roles:
-            if row.role == role:
-                return row.weight_milli / 1000
-        raise NotThere(f"no role is called {role!r}; roles: {', '.join(self) or 'none yet'}")
-
-    def __setitem__(self, role: str, weight: float) -> None:
-        if not isinstance(weight, int | float) or not 0.001 <= weight <= 1_000_000:
-            raise BadValue(f"{weight!r} is not a weight; a weight is a number from 0.001 to 1,000,000, 1 by default")
-        self._session.post([calls.SetWeight(role, round(weight * 1000))])
-
-    def __delitem__(self, role: str) -> None:
-        self[role] = 1
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(row.role for row in self._session.snapshot().roles)
-
-    def __len__(self) -> int:
-        return len(self._session.snapshot().roles)
-
-    def __repr__(self) -> str:
-        return f"weights {dict(self)}"
-
-
-class Amounts(MutableMapping[str, Resources]):
-    """What is said of roles in resources: ``master.guarantees["lab"] = mb.Resources(cpus=8)``; ``del`` unsays it."""
-
-    def __init__(self, session: Session, say: type[calls.SetGuarantee | calls.SetLimit], what: str) -> None:
-        self._session, self._say, self._what = session, say, what
-
-    def _said(self) -> dict[str, Resources]:
-        with self._session.lock:
-            return {
-                name: said for name, role in self._session.core.roles.items() if (said := getattr(role, self._what))
-            }
-
-    def __getitem__(self, role: str) -> Resources:
-        return self._said()[role]
-
-    def __setitem__(self, role: str, amount: Resources) -> None:
-        if not isinstance(amount, Resources):
-            raise BadValue(f"{amount!r} is no amount of resources; write mb.Resources(cpus=8)")
-        self._session.post([self._say(role, amount)])
-
-    def __delitem__(self, role: str) -> None:
-        self[role] = Resources()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._said())
-
-    def __len__(self) -> int:
-        return len(self._said())
-
-    def __repr__(self) -> str:
-        return f"{self._what}s {self._said()}"
-
-
 class Session(Steering):
     """A master and those registered with it."""
 
@@ -153,6 +92,7 @@ class Session(Steering):
         self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
         self.history = History()
         self.weights = Weights(self)
+        self.priorities = Priorities(self)
         self.guarantees = Amounts(self, calls.SetGuarantee, "guarantee")
         self.limits = Amounts(self, calls.SetLimit, "limit")
         self.drivers: dict[str, Driver] = {}
@@ -276,6 +216,11 @@ class Session(Steering):
                 f"no agent is large enough for {needs}; the largest has {largest}: ask for less, or declare larger agents "
                 "with mb.Master(agents=[mb.Resources(...)])"
             )
+
+    def said_of_roles(self) -> Mapping[str, Role | RoleRow]:
+        """Return the roles that there are, by name, each with what is said of it."""
+        with self.lock:
+            return dict(self.core.roles)
 
     def _totals(self) -> list[Resources]:
         """The sizes of all agents."""

@@ -65,9 +65,9 @@ class Steering(ABC):
         """Take a task's resources back: its framework is told at once, and it is killed after a while."""
         self.post([calls.Revoke(self._live(task), parse_duration(grace))])
 
-    def drain(self, agent: str, grace: float | str = "30s") -> None:
+    def drain(self, agent: str, grace: float | str = "30s", because: str = "") -> None:
         """Offer nothing of an agent any more, and kill its tasks after a while; their frameworks are told at once."""
-        self.post([calls.Drain(self._agent_called(agent), parse_duration(grace))])
+        self.post([calls.Drain(self._agent_called(agent), parse_duration(grace), because)])
 
     def undrain(self, agent: str) -> None:
         """Offer a draining agent again; what still runs there runs on."""

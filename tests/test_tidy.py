@@ -22,8 +22,9 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "mesonb.core": ("mesonb.errors",),
     "mesonb.frameworks": CORE,
     "mesonb.fast": CORE,
+    "mesonb.said": CORE,
     "mesonb.steering": (*CORE, "mesonb.frameworks"),
-    "mesonb.session": (*CORE, "mesonb.frameworks", "mesonb.steering"),
+    "mesonb.session": (*CORE, "mesonb.frameworks", "mesonb.said", "mesonb.steering"),
     "mesonb.sim": SHELL,
     "mesonb.live": SHELL,
     "mesonb.panels": (

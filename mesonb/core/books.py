@@ -63,6 +63,7 @@ class Books:
         self.bounded_roles = False  #: some role has a guarantee or a limit
         self.on_recovery = settings.allocate_on_recovery or not settings.allocation_interval_us
         self.revoking: dict[str, str] = {}  #: tasks that were asked to end, and for which role
+        self.dying: dict[str, None] = {}  #: tasks that agents were told to kill
         self.kills_due: list[tuple[int, str, str, str]] = []  #: heap of (due, task, for which role, why)
         self.batches = 0  #: how many batches have run
         self.after_batch: list[
@@ -298,6 +299,8 @@ class Books:
         agent, framework = self.agents[task.agent], self.frameworks[task.framework]
         del self.tasks[task.id], agent.tasks[task.id], framework.tasks[task.id]
         self.end_unseen(task.id, state)
+        if task.killing:
+            del self.dying[task.id]
         agent.changes += 1
         self._give_back(agent, framework, task.needs, task.reserved)
         self._run(framework, task.needs, -1)

@@ -47,6 +47,7 @@ def _check_indexes(core: Books) -> None:
         assert core.agents[task.agent].tasks[task.id] is task
         assert core.frameworks[task.framework].tasks[task.id] is task
         assert task.state not in TERMINAL and task.id not in core.ended
+    assert core.dying.keys() == {task.id for task in core.tasks.values() if task.killing}
     assert len(core.offers) == sum(len(agent.offers) for agent in core.agents.values())
     assert len(core.tasks) == sum(len(agent.tasks) for agent in core.agents.values())
     if core.settings.offer_timeout_us:

@@ -20,12 +20,12 @@ from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.settling import Settling
 from mesonb.core.turns import offer_in_turn
 from mesonb.core.units import show_duration
-from mesonb.core.upkeep import Upkeep
 
 
-class MasterCore(Upkeep):
+class MasterCore(Settling):
     """The master's rules: one method a call, over the books that it inherits."""
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
@@ -117,6 +117,8 @@ class MasterCore(Upkeep):
             out += [self._rescind(offer, f"not answered within {waited}") for offer in self.expired_offers()]
         if self.unreachable or self.away:
             out += self.end_overdue()
+        if self.alarms:
+            out += self.on_time()
         if not self.paused:
             out += self._cycle()
         if self.kills_due or self.bounded_roles:
@@ -166,6 +168,7 @@ class MasterCore(Upkeep):
 
     def _subscribe(self, call: calls.Subscribe) -> list[Event]:
         self.check_subscribe(call)
+        self.begin()
         framework = self.frameworks.get(call.framework)
         out: list[Event] = []
         if framework is None:
@@ -215,7 +218,7 @@ class MasterCore(Upkeep):
         framework, offers, held, needed = self._checked(call)
         agent = self.agents[offers[0].agent]
         if self.optimistic:
-            return self._settle(call, framework, offers, agent)
+            return self.settle([(call, framework, offers)], gang=False)
         left = NOTHING if needed is held else held - needed
         count(framework, "accepted" if call.launches else "declined", len(offers))
         self.spend_offers(agent, framework, offers, left, call.launches)
@@ -223,35 +226,7 @@ class MasterCore(Upkeep):
             self.add_filter(framework, agent.name, left, call.refuse_us)
         if not agent.free._amounts:
             self.dirty.pop(agent.name, None)  # no cycle has anything to look at there
-        if agent.max_task_us:
-            for launch in call.launches:
-                self.limit_time(self.tasks[launch.task], agent.max_task_us)
-        return [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in call.launches]
-
-    def _settle(self, call: calls.Accept, framework: Framework, offers: list[Offer], agent: Agent) -> list[Event]:
-        """Launch what has not been taken since it was offered; the rest is lost to a conflict, and says so."""
-        moved = self.settings.conflict == "sequence" and any(offer.changes != agent.changes for offer in offers)
-        fits, free = [], NOTHING if moved else agent.free
-        for launch in call.launches:
-            if launch.needs <= free:
-                free -= launch.needs
-                fits.append(launch)
-        if self.settings.settle == "all" and len(fits) < len(call.launches):
-            fits = []
-        count(framework, "accepted" if call.launches else "declined", len(offers))
-        self.spend_offers(agent, framework, offers, NOTHING, tuple(fits))
-        if not call.launches:
-            self.add_filter(framework, agent.name, add_up(offer.resources for offer in offers), call.refuse_us)
-        out: list[Event] = [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in fits]
-        for launch in [launch for launch in call.launches if launch not in fits]:
-            count(framework, "conflicts")
-            self.end_unseen(launch.task, TaskState.LOST)
-            out.append(
-                events.Updated(
-                    framework.name, launch.task, TaskState.LOST, f"conflict: others took what it needs of {agent.name}"
-                )
-            )
-        return out
+        return self.launched(agent, framework, call.launches)
 
     def _accept_all(self, call: calls.AcceptAll) -> list[Event]:
         """Check every part before any is carried out: then none can fail."""
@@ -259,8 +234,9 @@ class MasterCore(Upkeep):
             raise Wrong(f"a gang is one or more accepts of {call.framework}")
         self._check_tasks(tuple(launch for part in call.parts for launch in part.launches))
         self._offers_of(self._framework(call.framework), tuple(offer for part in call.parts for offer in part.offers))
-        for part in call.parts:
-            self._checked(part)
+        checked = [self._checked(part)[:2] for part in call.parts]
+        if self.optimistic:
+            return self.settle([(part, *whose) for part, whose in zip(call.parts, checked, strict=True)], gang=True)
         return [event for part in call.parts for event in self._accept(part)]
 
     def _decline(self, call: calls.Decline) -> list[Event]:
@@ -283,7 +259,7 @@ class MasterCore(Upkeep):
         task = self.tasks.get(call.task)
         if task is None:
             if call.task in self.ended:
-                return []  # an update is sent at least once
+                return self.heard_again(call)
             raise Wrong(f"no task is called {call.task!r}")
         if task.agent != call.agent:
             raise Wrong(f"{call.task} runs on {task.agent}, not on {call.agent}")

@@ -12,12 +12,18 @@ import heapq
 from collections.abc import Iterator
 from operator import attrgetter
 
+from mesonb.core.events import Event
 from mesonb.core.limits import Limits
 from mesonb.core.records import Agent, Framework, Offer
+from mesonb.core.settings import Settings
 
 
 class Pacing(Limits):
     """The books, who may be offered what, and when."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.alarms: dict[str, int] = {}  #: when rules that sleep want a turn, by what for
 
     def next_deadline(self) -> int | None:
         """When time itself will change something: the shell sends a Tick then. None: nothing is pending."""
@@ -32,7 +38,7 @@ class Pacing(Limits):
         due_us = [self.timers[0][0]] if self.timers else []
         if self.unanswered:
             due_us.append(self.unanswered[0].expires_us)
-        due_us += [*self.unreachable.values(), *self.away.values()]
+        due_us += [*self.unreachable.values(), *self.away.values(), *self.alarms.values()]
         while self.kills_due and self.kills_due[0][1] not in self.tasks:
             heapq.heappop(self.kills_due)
         if self.kills_due:
@@ -91,6 +97,10 @@ class Pacing(Limits):
             for agent in self.ends.pop((until_us, name), ()):
                 if framework and self.ends_at(framework, agent, until_us):
                     self._end_filter(framework, agent, until_us)
+
+    def on_time(self) -> list[Event]:
+        """Do what time has made due for the rules that set an alarm, and return what follows; each rule adds its own."""
+        return []
 
     def expired_offers(self) -> Iterator[Offer]:
         """Yield the offers that nobody answered in time; whoever asks closes each before the next."""

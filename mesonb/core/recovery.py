@@ -13,16 +13,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mesonb.core import calls, events
-from mesonb.core.books import Wrong, add_up, count
+from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
 from mesonb.core.records import Agent, Framework, Offer, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.roles import Roles
 from mesonb.core.units import show_duration
 
+#: What has become of a task that its agent does not know when it is back, by the state that it was in.
+_GONE = {
+    TaskState.STAGING: "its launch never arrived",
+    TaskState.RUNNING: "it ran, and how it ended nobody will say",
+    TaskState.UNREACHABLE: "its launch never arrived, or it ended and nobody will say how",
+}
+
 
 class Recovery(Roles):
     """The books, with those who come, are away, and leave."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.begun_us: int | None = None  #: when the first agent or framework came
+        self.drained: dict[str, str] = {}  #: agents that are here and take no tasks until an operator says so, and why
+
+    def begin(self) -> None:
+        """Note that somebody has come."""
+        if self.begun_us is None:
+            self.begun_us = self.now_us
 
     # -- agents ---------------------------------------------------------------------------------------------------
 
@@ -39,6 +56,7 @@ class Recovery(Roles):
         if not add_up(reserved.values()) <= call.total:
             raise Wrong(f"{call.agent} has {call.total}; {add_up(reserved.values())} of it cannot be reserved")
         self._check_running(call.tasks, call.total)
+        self.begin()
         agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes)
         agent.min_offer, agent.max_task_us = call.min_offer, call.max_task_us
         agent.reserved = {role: part for role, part in reserved.items() if part}
@@ -53,6 +71,7 @@ class Recovery(Roles):
         for task in list(agent.tasks.values()):
             out += self._end(task, TaskState.LOST, because)
         self.unreachable.pop(agent.name, None)
+        self.drained.pop(agent.name, None)
         self.remove_agent(agent)
         return [*out, *(events.AgentGone(framework, agent.name, because) for framework in self.frameworks)]
 
@@ -70,17 +89,22 @@ class Recovery(Roles):
         """Offer an agent again: what it still runs is running, what it does not know is lost."""
         self._check_running(running, agent.total)
         self.unreachable.pop(agent.name, None)
-        agent.closed = ""
+        agent.closed = self.drained.get(agent.name, "")
         self.dirty[agent.name] = agent
         there, out = {one.task for one in running}, []
         for task in list(agent.tasks.values()):
             if task.id not in there:
-                out += self._end(task, TaskState.LOST, f"{agent.name} does not know it: its launch never arrived")
+                out += self._end(task, TaskState.LOST, f"{agent.name} does not know it: {_GONE[task.state]}")
             elif task.state is TaskState.UNREACHABLE:
                 out.append(self._enter_state(task, TaskState.RUNNING, f"{agent.name} is back"))
             if task.killing and task.id in there:
                 out.append(self._kill(task))  # the first time it may not have heard
         return out + [event for one in running if one.task not in agent.tasks for event in self._adopt(agent, one)]
+
+    def heard_again(self, call: calls.TaskUpdate) -> list[Event]:
+        """Ignore what is said of a task that has ended, as an update is sent at least once; but it must not run on."""
+        runs_on = not call.state.terminal and self.ended[call.task] is TaskState.LOST and call.agent in self.agents
+        return [events.Kill(call.agent, call.task)] if runs_on else []
 
     def _check_running(self, running: tuple[calls.RunningTask, ...], total: Resources) -> None:
         for task in running:
@@ -171,6 +195,7 @@ class Recovery(Roles):
 
     def _kill(self, task: Task) -> Event:
         task.killing = True
+        self.dying[task.id] = None
         return events.Kill(task.agent, task.id)
 
     def _rescind(self, offer: Offer, because: str) -> Event:

@@ -45,7 +45,8 @@ class Revocation(Recovery):
         place = self.order.places.get(role.name)
         if not missing or not place or not place.bits & self.active:
             return NOTHING
-        coming = [task.needs for name in self.revoking if (task := self.tasks.get(name))]
+        ending = [*self.revoking, *(name for name in self.dying if name not in self.revoking)]
+        coming = [task.needs for name in ending if (task := self.tasks.get(name))]
         for part in (self.free, *coming):
             missing = less(missing, part)
         return missing

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesonb.core.resources import Resources
+from mesonb.core.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
     from mesonb.core.master import MasterCore
@@ -78,6 +78,9 @@ class RoleRow:
     weight_milli: int
     share: float
     frameworks: tuple[str, ...]
+    guarantee: Resources = NOTHING
+    limit: Resources | None = None  #: None: no limit
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,15 @@ def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
             )
         )  # fmt: skip
     roles = tuple(
-        RoleRow(role.name, role.weight_milli, dominant_share(role.allocated, core.total), tuple(role.frameworks))
+        RoleRow(
+            role.name,
+            role.weight_milli,
+            dominant_share(role.allocated, core.total),
+            tuple(role.frameworks),
+            role.guarantee,
+            role.limit,
+            role.priority,
+        )
         for _, role in sorted(core.roles.items())
     )
     return Snapshot(

@@ -1,8 +1,7 @@
-"""Agents and tasks that are taken back on purpose, and frameworks that ask what became of their tasks.
+"""Agents and tasks that are taken back on purpose, by an operator: draining, and revoking one task.
 
-Draining stands for Apache Mesos's maintenance and inverse offers: nothing of the agent is offered any more, each
-framework is told when its tasks there will be killed, and may end them before. Reconciliation answers with the state of
-each task that a framework names, or of all that it has; of a task that nobody knows, that it is lost.
+Nothing of the agent is offered any more; each framework is told when its tasks there will be killed, and may end them
+before. Rule: an agent that is drained stays so until somebody says otherwise, even if it is out of sight meanwhile.
 """
 
 from __future__ import annotations
@@ -12,20 +11,20 @@ import heapq
 from mesonb.core import calls, events
 from mesonb.core.books import Wrong
 from mesonb.core.events import Event
-from mesonb.core.records import Agent, Framework, TaskState
+from mesonb.core.records import Agent
 from mesonb.core.revocation import Revocation
 
 DRAINING = "it is draining"
 
 
 class Upkeep(Revocation):
-    """The books, with agents that are drained and tasks that are asked about."""
+    """The books, with agents that are drained."""
 
     def drain(self, agent: Agent, call: calls.Drain) -> list[Event]:
         """Offer nothing of an agent any more, and see its tasks out."""
         if agent.closed:
             raise Wrong(f"{agent.name} takes no tasks already: {agent.closed}")
-        agent.closed = DRAINING
+        agent.closed = self.drained[agent.name] = DRAINING
         because = call.because or f"{agent.name} is draining"
         out: list[Event] = [self._rescind(offer, because) for offer in list(agent.offers.values())]
         for task in agent.tasks.values():
@@ -36,9 +35,11 @@ class Upkeep(Revocation):
 
     def undrain(self, agent: Agent) -> list[Event]:
         """Offer an agent again; what was to be killed there runs on."""
-        if agent.closed != DRAINING:
+        if self.drained.get(agent.name) != DRAINING:
             raise Wrong(f"{agent.name} is not draining")
-        agent.closed = ""
+        if agent.name not in self.unreachable:
+            agent.closed = ""
+        del self.drained[agent.name]
         self.kills_due = [due for due in self.kills_due if due[1] not in agent.tasks]
         heapq.heapify(self.kills_due)
         if agent.max_task_us:
@@ -57,16 +58,3 @@ class Upkeep(Revocation):
         because, kill_us = call.because or "an operator takes it back", self.now_us + max(0, call.grace_us)
         heapq.heappush(self.kills_due, (kill_us, task.id, "", because))
         return [events.Revoked(task.framework, task.id, kill_us, because)]
-
-    def reconcile(self, framework: Framework, call: calls.Reconcile) -> list[Event]:
-        """Say what state tasks are in: those named, or all that the framework has."""
-        return [self._state_of(framework, name) for name in call.tasks or tuple(framework.tasks)]
-
-    def _state_of(self, framework: Framework, name: str) -> Event:
-        if name in framework.tasks:
-            return events.Updated(framework.name, name, framework.tasks[name].state, "as you asked")
-        if name in self.ended and name not in self.tasks:
-            return events.Updated(framework.name, name, self.ended[name], "as you asked")
-        if name not in self.tasks:
-            self.end_unseen(name, TaskState.LOST)  # for good: an agent that turns up with it is told to kill it
-        return events.Updated(framework.name, name, TaskState.LOST, "no such task is known here")

@@ -24,7 +24,7 @@ from distributed.security import Security
 from mesonb.core import calls
 from mesonb.core.explain import Explanation
 from mesonb.core.resources import Resources
-from mesonb.core.snapshot import Snapshot
+from mesonb.core.snapshot import RoleRow, Snapshot
 from mesonb.errors import BadValue, ClusterError, NotThere, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Driver
@@ -114,6 +114,10 @@ class Remote(Clusters):
         """Ask the master what a task printed."""
         answer: Output = self._thread.wait_for(self._ask("output", task), ANSWER_S)
         return answer
+
+    def said_of_roles(self) -> dict[str, RoleRow]:
+        """Ask the master what is said of roles."""
+        return {row.role: row for row in self.snapshot().roles}
 
     def _totals(self) -> list[Resources]:
         return [row.total for row in self.snapshot().agents]

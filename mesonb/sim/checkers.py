@@ -30,6 +30,7 @@ class Checkers:
         self.steps = 0
         self.counts: Counter[str] = Counter()  #: what happened, under this master and those before it
         self._launched: set[str] = set()  #: (membership only)
+        self._asked: set[str] = set()  #: tasks of which an answer may be outstanding (membership only)
         self._offered: set[str] = set()  #: (membership only)
 
     def after(self, core: MasterCore, call: calls.Call, followed: list[events.Event]) -> None:
@@ -42,8 +43,10 @@ class Checkers:
                 self._close(offer)
         elif isinstance(call, calls.AgentJoined | calls.AgentBack):
             self._adopt(core, call)
+        elif isinstance(call, calls.Reconcile):
+            self._asked |= set(call.tasks)
         for event in followed:
-            if isinstance(call, calls.Reconcile):
+            if isinstance(call, calls.Reconcile) or (isinstance(call, calls.Tick) and self._answers(event)):
                 self._agree(event)
             else:
                 self._follow(event)
@@ -115,9 +118,14 @@ class Checkers:
             elif found.state.terminal and core.ended.get(found.task) is found.state:
                 self.states.setdefault(found.task, found.state)
 
+    def _answers(self, event: events.Event) -> bool:
+        """Whether this is the late answer to a question, rather than news."""
+        return isinstance(event, events.Updated) and event.task not in self.live and event.task in self._asked
+
     def _agree(self, event: events.Event) -> None:
         """An answer about a task's state is what was told before; of an unknown task, that it is lost."""
         if isinstance(event, events.Updated):
+            self._asked.discard(event.task)
             told = self.states.get(event.task, TaskState.LOST)
             assert event.state is told, f"{event.task} is {told.value}, and is said to be {event.state.value}"
 

@@ -22,7 +22,7 @@ from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue
 from mesonb.sim.replay import known_allocator
 from mesonb.transcripts.views import show
-from mesonb.transcripts.words import CALLS, Reply, filled, hints, launch, made, pairs, split_reserved, value
+from mesonb.transcripts.words import CALLS, Reply, filled, hints, launch, made, pairs, running, split_reserved, value
 
 #: How many turns of the clock one ``advance`` may take before it is called endless.
 TURNS_MOST = 100_000
@@ -89,7 +89,9 @@ class Scenario:
         return []
 
     def _do_agent(self, words: list[str]) -> list[str]:
-        """Let an agent join; what is reserved on it is part of its total."""
+        """Let an agent join; what is reserved on it is part of its total. After ``runs``: what it runs already."""
+        cut = words.index("runs") if "runs" in words else len(words)
+        words, runs = words[:cut], running(words[cut + 1 :])
         words, reserved = split_reserved(words)
         call = made(
             calls.AgentJoined,
@@ -97,7 +99,7 @@ class Scenario:
             ("agent",),
         )
         total = sum((held for _, held in reserved), start=call.total)
-        return self._send(replace(call, total=total, reserved=reserved))
+        return self._send(replace(call, total=total, reserved=reserved, tasks=runs))
 
     def _do_agents(self, words: list[str]) -> list[str]:
         if not (words and words[0].isdigit()):

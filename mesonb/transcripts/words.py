@@ -77,6 +77,21 @@ def launch(framework: str, label: str, given: dict[str, str]) -> calls.TaskInfo:
     return info
 
 
+def running(words: Iterable[str]) -> tuple[calls.RunningTask, ...]:
+    """Read what an agent says it runs: ``F1.1/t1: cpus=1 state=finished``; whose it is says the id."""
+    reply = Reply()
+    for word in words:
+        reply.take(word)
+    found = []
+    for task, given in reply.tasks:
+        said = {"state": "running", **given}
+        framework = re.sub(r"(\.\d+)*/.*", "", task)
+        found.append(
+            filled(calls.RunningTask, said, task=task, **({} if "framework" in said else {"framework": framework}))
+        )
+    return tuple(found)
+
+
 def value(hint: Any, word: str, name: str = "") -> Any:
     """Read one word as what a field holds."""
     if name.endswith("_us"):

@@ -3,8 +3,8 @@
 import pytest
 
 from mesonb.core.books import Settings
-from mesonb.core.calls import Accept, AgentJoined, Decline, Subscribe, TaskInfo, TaskUpdate
-from mesonb.core.events import Launch, OfferMade, Updated
+from mesonb.core.calls import Accept, AcceptAll, AgentJoined, Decline, Subscribe, TaskInfo, TaskUpdate
+from mesonb.core.events import Kill, Launch, OfferMade, Updated
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import Checked
@@ -71,6 +71,33 @@ def test_a_decline_filters_for_its_framework_alone() -> None:
         e for e in core.tell(Decline("a", tuple(core.frameworks["a"].offers)), at_us=1) if isinstance(e, OfferMade)
     ]
     assert len(core.frameworks["b"].offers) == 1
+
+
+@pytest.mark.parametrize("conflict", ["fit", "sequence"])
+def test_a_gang_of_which_a_part_meets_a_conflict_is_launched_nowhere(conflict) -> None:
+    core = optimistic(conflict=conflict)
+    core.tell(AgentJoined("agent-2", CPU * 4))
+    mine = {offer.agent: offer.id for offer in core.frameworks["b"].offers.values()}
+    assert launch_on(core, "a", "agent-2", 4) == 4
+    parts = [Accept("b", (mine[agent],), (TaskInfo(f"b/{agent}", CPU * 2),)) for agent in ("agent-1", "agent-2")]
+    out = core.tell(AcceptAll("b", tuple(parts)))
+    assert not [event for event in out if isinstance(event, Launch)]
+    lost = {event.task for event in out if isinstance(event, Updated) and event.state is TaskState.LOST}
+    assert lost == {"b/agent-1", "b/agent-2"}
+    assert core.agents["agent-1"].free == CPU * 4 and not core.frameworks["b"].tasks
+
+
+def launch_on(core, framework, agent, count) -> int:
+    offer = next(o.id for o in core.frameworks[framework].offers.values() if o.agent == agent)
+    tasks = tuple(TaskInfo(f"{framework}/{agent}/{n}", CPU) for n in range(count))
+    return sum(isinstance(event, Launch) for event in core.tell(Accept(framework, (offer,), tasks)))
+
+
+def test_an_agent_for_short_tasks_is_so_for_late_comers_too() -> None:
+    core = optimistic()
+    core.tell(AgentJoined("brief", CPU, max_task_us=5))
+    assert launch_on(core, "a", "brief", 1) == 1
+    assert [event.task for event in core.tell(at_us=10) if isinstance(event, Kill)] == ["a/brief/0"]
 
 
 @pytest.mark.parametrize("conflict", ["fit", "sequence"])

@@ -150,10 +150,42 @@ def test_a_disconnected_framework_keeps_its_tasks_and_gets_no_offers() -> None:
 
 def test_what_nobody_knows_when_a_framework_asks_is_lost_for_good() -> None:
     core = running()
-    asked = core.tell(Reconcile("f", ("f/t", "f/never")))
+    asked = core.tell(Reconcile("f", ("f/t", "f/never")), at_us=10 * S)
     assert states(asked) == [("f/t", TaskState.RUNNING), ("f/never", TaskState.LOST)]
     old = RunningTask("f/never", "f", CPU, epoch=1)
     assert told(core.tell(AgentJoined("b", FOUR, tasks=(old,))), events.Kill)
+
+
+def test_a_new_master_says_of_nothing_that_it_is_lost_before_agents_had_time_to_come() -> None:
+    core = Checked(Settings(epoch=2, recovery_us=10 * S))
+    assert not states(core.tell(Subscribe("lab", "research"), Reconcile("lab", ("lab/task-1", "lab/never")), at_us=S))
+    assert core.next_deadline() == 11 * S
+    assert states(core.tell(AgentJoined("a", FOUR, tasks=(OLD,)), at_us=9 * S)) == [("lab/task-1", TaskState.RUNNING)]
+    assert states(core.tell(at_us=11 * S)) == [("lab/never", TaskState.LOST)]
+    assert core.tasks.keys() == {"lab/task-1"}
+
+
+def test_the_first_master_knows_all_there_is() -> None:
+    core = Checked(Settings(recovery_us=10 * S))
+    assert states(core.tell(Subscribe("f"), Reconcile("f", ("f/never",)))) == [("f/never", TaskState.LOST)]
+
+
+def test_what_ended_unseen_is_not_said_to_have_never_begun() -> None:
+    core = running()
+    (told_lost,) = told(core.tell(AgentBack("a")))
+    assert told_lost.state is TaskState.LOST and "it ran" in told_lost.because
+    core = running()
+    core.tell(Accept("f", (next(iter(core.offers)),), (TaskInfo("f/new", CPU),)))
+    whys = {event.task: event.because for event in told(core.tell(AgentBack("a", (mine(),))))}
+    assert "its launch never arrived" in whys["f/new"] and whys.keys() == {"f/new"}
+
+
+def test_a_task_that_was_given_up_and_runs_all_the_same_is_killed() -> None:
+    core = running()
+    core.tell(AgentUnreachable("a"))
+    core.tell(AgentBack("a"))
+    assert [event.task for event in core.tell(TaskUpdate("a", "f/t", TaskState.RUNNING))] == ["f/t"]
+    assert not told(core.tell(TaskUpdate("a", "f/t", TaskState.KILLED)), events.Kill)
 
 
 @pytest.mark.parametrize("call", [Unregister("lab"), Subscribe("lab")])

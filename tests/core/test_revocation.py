@@ -3,7 +3,7 @@
 import pytest
 
 from mesonb.core.books import Settings
-from mesonb.core.calls import Accept, AgentJoined, SetGuarantee, Subscribe, Suppress, TaskInfo, TaskUpdate
+from mesonb.core.calls import Accept, AgentJoined, KillTask, SetGuarantee, Subscribe, Suppress, TaskInfo, TaskUpdate
 from mesonb.core.events import Kill, OfferMade, Revoked
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
@@ -49,6 +49,17 @@ def test_who_ends_by_itself_in_time_is_not_killed(core) -> None:
     assert core.frameworks["late"].allocated == CPU * 2
     assert kinds(core.tell(at_us=10 * S), Kill) == []
     assert core.next_deadline() is None or core.next_deadline() > 10 * S
+
+
+def test_what_is_being_killed_already_is_not_asked_for_again(core) -> None:
+    core.tell(KillTask("greedy", "t0"), KillTask("greedy", "t1"))
+    assert kinds(core.tell(Subscribe("late", "lab")), Revoked) == []
+
+
+def test_what_was_killed_and_has_not_ended_yet_is_not_replaced(core) -> None:
+    core.tell(Subscribe("late", "lab"))
+    assert len(kinds(core.tell(at_us=10 * S), Kill)) == 2
+    assert kinds(core.tell(at_us=11 * S), Revoked) == []
 
 
 def test_a_role_keeps_its_own_guarantee() -> None:

@@ -5,10 +5,13 @@ import pytest
 from mesonb.core.calls import (
     Accept,
     AcceptAll,
+    AgentBack,
     AgentJoined,
+    AgentUnreachable,
     Drain,
     Reconcile,
     Revoke,
+    RunningTask,
     Subscribe,
     TaskInfo,
     TaskUpdate,
@@ -51,6 +54,19 @@ def test_what_was_to_be_killed_runs_on_when_draining_ends_early(core) -> None:
     core.tell(Drain("agent-1", 5 * S))
     core.tell(Undrain("agent-1"))
     assert not kinds(core.tell(at_us=9 * S), Kill)
+
+
+def test_a_draining_agent_that_was_out_of_sight_is_still_draining(core) -> None:
+    core.tell(Drain("agent-1", 5 * S), AgentUnreachable("agent-1"))
+    running = RunningTask("t", "f", CPU)
+    assert not kinds(core.tell(AgentBack("agent-1", (running,)), at_us=2 * S), OfferMade)
+    assert [event.task for event in kinds(core.tell(at_us=5 * S + 1), Kill)] == ["t"]
+
+
+def test_draining_can_end_while_the_agent_is_out_of_sight(core) -> None:
+    core.tell(Drain("agent-1", 5 * S), AgentUnreachable("agent-1"))
+    assert not kinds(core.tell(Undrain("agent-1"), at_us=S), OfferMade)
+    assert kinds(core.tell(AgentBack("agent-1", (RunningTask("t", "f", CPU),)), at_us=2 * S), OfferMade)
 
 
 @pytest.mark.parametrize("call", [Drain("agent-9"), Undrain("agent-1"), Undrain("agent-9")])
