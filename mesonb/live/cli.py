@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--name", default="", help="only the masters of this name")
     if command == "master":
         parser.add_argument("--standby", action="store_true", help="lead as soon as nobody else does")
+        parser.add_argument(
+            "--election", default="", metavar="ZK", help="stand for election in a ZooKeeper: zk://host:2181/path"
+        )
     if command in ("status", "top"):
         parser.add_argument(
             "address", nargs="?", default="", help="of a Dask scheduler (default: all clusters of yours)"
@@ -87,17 +90,17 @@ def run(args: argparse.Namespace) -> int:
 
 def lead(args: argparse.Namespace) -> int:
     """Lead until somebody says stop; 1 if the cluster goes away before."""
-    asked = {"name": args.name, "standby": args.standby, **_sizes(args), **rules(args.set)}
+    asked = {"name": args.name, "standby": args.standby, "election": args.election, **_sizes(args), **rules(args.set)}
     os.environ.setdefault(MADE_BY, COMMAND)
-    master = Master(_cluster(args), **asked)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    _say(repr(master))
-    try:
-        return _stay(master, stop)
-    finally:
-        master.close()
+    while True:
+        with Master(_cluster(args), **asked) as master:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+            _say(repr(master))
+            code = _stay(master, stop)
+        if code == 0 or not args.election:
+            return code
 
 
 def _stay(master: Master, stop: threading.Event) -> int:

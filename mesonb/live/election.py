@@ -17,8 +17,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, Unreachable
 
 logger = logging.getLogger("mesonb")
@@ -173,11 +174,15 @@ class ZooKeeperElection(Election):
 
 
 def election(address: str) -> Election:
-    """Make a candidate for ``zk://host:port,host:port/path``; ``hub`` is the default, and no business of this file."""
+    """Make a candidate for ``zk://host:port,host:port/path``, where ``?session=6s`` may follow: how soon the dead are replaced.
+
+    ``hub`` is the default, and no business of this file.
+    """
     parts = urlsplit(address)
     if parts.scheme != "zk" or not parts.netloc:
         raise BadValue(f'{address!r} is no election; write election="zk://host:2181/mesonb", or leave it out')
-    return ZooKeeperElection(parts.netloc, parts.path.rstrip("/") or _FOLDER)
+    session_s = parse_duration(parse_qs(parts.query).get("session", [SESSION_S])[0]) / 1_000_000
+    return ZooKeeperElection(parts.netloc, parts.path.rstrip("/") or _FOLDER, session_s)
 
 
 def _client(hosts: str, session_s: float) -> Any:

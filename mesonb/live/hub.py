@@ -4,7 +4,8 @@ Every peer (the master, the agents) has one dedicated comm. The hub forwards bat
 the leader what becomes of the others: ``cut`` when the comm of a peer closed, ``gone`` when the Dask worker of an agent
 is, ``silent`` when one has answered no ping for a while (a hung process closes no socket). An agent that is heard again
 is told of the leader anew, so that it says what it runs. Each leader has an epoch, counted up; what a peer sends that is
-not the leader any more is not forwarded as the leader's (fencing). A leader whose comm closed, or who has answered no
+not the leader any more is not forwarded as the leader's (fencing). One elected elsewhere names its term, and replaces
+whoever leads, but for one of a newer term. A leader whose comm closed, or who has answered no
 ping for ``SILENT_S``, is replaced by the next who asks. On a cluster of mesonb's own the hub ends it when nobody has led
 for a while.
 """
@@ -90,6 +91,7 @@ class Hub(SchedulerPlugin):
         self.leader: Line | None = None
         self._agents: dict[str, str] = {}  #: by the address of their Dask worker
         self.epoch = 0
+        self.elected = (0, "")  #: term and id of the newest leader that was elected elsewhere
         self._ping_s = parse_duration(dask.config.get("mesonb.ping", PING)) / 1_000_000
         self._led_s = time.monotonic()
         self._closing: asyncio.Future[Any] | None = None
@@ -136,10 +138,19 @@ class Hub(SchedulerPlugin):
                 "refused": "ClusterError",
                 "because": f"an introduction names its kind ({' or '.join(KINDS)}) and {', '.join(wanted)}",
             }
-        if introduction["kind"] == "leader" and self.leader and not self._silent(self.leader):
-            if self.leader.about["id"] != introduction["id"]:
-                return {"refused": "MasterExists", "because": self.leader.about["who"]}
+        if introduction["kind"] == "leader" and (because := self._against_lead(introduction)):
+            return {"refused": "MasterExists", "because": because}
         return None
+
+    def _against_lead(self, introduction: dict[str, Any]) -> str:
+        """Say who leads, if this one may not take the lead: somebody does who is there, or was elected for a newer term."""
+        term, leader = introduction.get("term", 0), self.leader
+        if leader and leader.about["id"] == introduction["id"]:
+            return ""
+        if term:
+            admitted = term > self.elected[0] or (term, introduction["id"]) == self.elected
+            return "" if admitted else f"a master that was elected for term {self.elected[0]}"
+        return str(leader.about["who"]) if leader and not self._silent(leader) else ""
 
     def _silent(self, line: Line) -> bool:
         return bool(line.comm.closed()) or time.monotonic() - line.heard_s > SILENT_S
@@ -168,7 +179,9 @@ class Hub(SchedulerPlugin):
 
     def _crown(self, line: Line) -> None:
         """Let a master lead from now on."""
-        self.epoch += 1
+        if term := line.about.get("term", 0):
+            self.elected = term, line.about["id"]
+        self.epoch = max(self.epoch + 1, term)
         self.leader = line
         for other in list(self.lines.values()):
             self._announce(other)

@@ -40,26 +40,30 @@ class Link:
     ) -> None:  # fmt: skip
         self.address, self.security, self.leader_id = address, security or Security(), leader_id  # type: ignore[no-untyped-call]
         self._on_message = on_message
-        self.kind = kind  #: "leader", or "standby" until the hub says otherwise
+        self.kind = kind  #: "leader", or until then "standby" (the hub says when) or "candidate" (an election does)
+        self._term = 0  #: for which it was elected, where an election elsewhere says who leads
         self.epoch = 0
 
     async def attach(self, *, ours: bool) -> None:
         """Lead. A cluster that is not ours is looked at first, and its workers become agents."""
-        if ours:  # it has been told apart by its versions, and has hub and agents
+        if not ours:  # one of ours has been told apart by its versions, and has hub and agents
+            await self._connect()
+            await self._check_versions()
+            await self.client.register_plugin(Hub())
+        if self.kind != "candidate":
             await self.lead()
-            return
-        await self._connect()
-        await self._check_versions()
-        await self.client.register_plugin(Hub())
-        await self.lead()
-        await self.client.register_plugin(Agent())
+        if not ours:
+            await self.client.register_plugin(Agent())
 
-    async def lead(self) -> None:
-        """Ask the hub for the lead; MasterExists if somebody else has it."""
+    async def lead(self, term: int = 0) -> None:
+        """Ask the hub for the lead, as elected elsewhere for a term, if that is one; MasterExists if somebody else has it."""
+        if term:
+            self.kind, self._term = "leader", term
         try:
             self.peer = await dial(
                 self.address, self.reached_with.get_connection_args("client"),
-                {"kind": self.kind, "name": self.leader_id, "id": self.leader_id, "who": _who()}, self._on_message, REACH_S,
+                {"kind": self.kind, "name": self.leader_id, "id": self.leader_id, "who": _who(), "term": self._term},
+                self._on_message, REACH_S,
             )  # fmt: skip
         except MasterExists as error:
             raise MasterExists(

@@ -10,38 +10,27 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import time
-import uuid
 import warnings
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, Self
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
-from mesonb.core.log import Log
-from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
-from mesonb.live.cluster import Local, find_or_start, sizes
 from mesonb.live.comms import Message
 from mesonb.live.guests import Guest, Guests
-from mesonb.live.hearing import Hearing
-from mesonb.live.link import Link, address_of
+from mesonb.live.leading import GONE_S, Leading
+from mesonb.live.link import address_of
 from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import note
 from mesonb.session import settings_from
 
-#: How long a cluster may take to be looked at and given its plugins.
-ATTACH_S = 60
-#: How long a cluster may take to end, and a link to close.
-GONE_S = 5
 #: Shares are noted at most so often, and slow callbacks looked for.
 NOTE_S = 0.05
 LOOK_S = 0.25
@@ -51,20 +40,19 @@ AGAIN_S = 0.001
 SULK_S = 1.0
 
 
-class Master(Hearing):
+class Master(Leading):
     """A master of real agents: ``Master()`` for a local cluster, ``Master(client_or_address)`` for any Dask cluster.
 
     ``agents`` is a number of equal agents or a list of their resources, for a local cluster only; ``name`` tells several
     local clusters apart. ``rules`` are the master's settings (``core.settings.Settings``) as people write them: an agent
     that does not answer is lost after ``agent_timeout``; a framework whose kernel is gone is waited for, while its tasks
     run on, for ``failover_timeout``. With ``standby`` it leads as soon as nobody else does; frameworks may be registered
-    before.
+    before. With ``election="zk://host:2181/path"`` a ZooKeeper says which of several masters leads, and the others stand by.
     """
 
     kind = "master"
     _open: ClassVar[dict[str, Any]] = {}  #: the masters of this process, by cluster
     _made_with: dict[str, object]
-    local: Local | None  #: the local cluster, where it is one
 
     def __new__(cls, cluster: Any = None, **kwargs: object) -> Self:
         """Return this process's master of that cluster, where there is one that has not given up."""
@@ -85,7 +73,7 @@ class Master(Hearing):
 
     def __init__(
         self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
-        standby: bool = False, allocator: Allocator | None = None, **rules: Any,
+        standby: bool = False, election: str = "", allocator: Allocator | None = None, **rules: Any,
     ) -> None:  # fmt: skip
         if hasattr(self, "core"):
             return  # the same one again
@@ -100,11 +88,13 @@ class Master(Hearing):
         self._thread = LoopThread("mesonb-master")
         self._loop = self._thread.loop
         try:
-            self._reach(cluster, agents, name, "standby" if standby else "leader")
+            self._reach(cluster, agents, name, "candidate" if election else "standby" if standby else "leader")
             super().__init__(settings_from({**rules, "epoch": self._link.epoch}), allocator)
             self._prepare()
             self._thread.call(self._start)
-            if not standby:
+            if election:
+                self._stand(election)
+            if self.leads and not standby:
                 self._roster.wait_for(self.local.agents if self.local else self._link.expected)
         except BaseException:
             self._unreach()
@@ -114,26 +104,6 @@ class Master(Hearing):
         Master._open[self._key] = self
         self._note = note(self.address, name, self._link.leader_id, self.local, self._link.reached_with)
         atexit.register(self._abandon)
-
-    def _reach(self, cluster: Any, agents: int | Sequence[Resources] | None, name: str, kind: str) -> None:
-        """Attach to the cluster; a local one that ends just now is waited for, and another one started."""
-        for last in (False, True):
-            self.local = find_or_start(sizes(agents), name) if cluster is None else None
-            address, security = (self.local.address, None) if self.local else address_of(cluster)
-            self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard, kind)
-            try:
-                self._thread.wait_for(self._link.attach(ours=self.local is not None), ATTACH_S)
-            except Unreachable:
-                if last or not self.local:
-                    raise
-                self.local.give_up(GONE_S)
-            else:
-                return
-
-    def _unreach(self) -> None:
-        with contextlib.suppress(Exception):
-            self._thread.wait_for(self._link.close(), GONE_S)
-        self._thread.stop()
 
     def _prepare(self) -> None:
         self.closed = False
@@ -226,23 +196,11 @@ class Master(Hearing):
     # -- the loop -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._reading = asyncio.ensure_future(self._stay_linked())
+        if not self._stands:
+            self._reading = asyncio.ensure_future(self._stay_linked())
         self._looking = asyncio.ensure_future(self._look_around())
         if self.leads:
             self._turn()
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the master that leads, and not one that stands by."""
-        return self._link.kind == "leader"
-
-    def _crowned(self, epoch: int) -> None:
-        """Lead, after having stood by: with new books, and what was posted meanwhile."""
-        self._link.crowned(epoch)
-        with self.lock:
-            self.core = MasterCore(replace(self.core.settings, epoch=epoch), self.core.allocator)
-            self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
-        self._turn()
 
     def _turn(self) -> None:
         """Take everything that was posted, tick if something is due, send what follows."""
@@ -340,28 +298,6 @@ class Master(Hearing):
         """Note that a framework has handled the last updates of these tasks; callable from any thread."""
         self._inbox.append((("", "handled", tasks), b""))
         self._wake()
-
-    async def _stay_linked(self) -> None:
-        """Read what the hub sends; find it again when the link is cut, or give the agents up."""
-        while True:
-            await self._link.read()
-            if self.closed:
-                return
-            self._all_out_of_sight()
-            self._turn()
-            if not await self._link.relink():
-                break
-        self._give_up("the Dask scheduler is gone, or another master leads; write master = mb.Master() for a new one")
-
-    def _give_up(self, because: str) -> None:
-        """Say that nothing comes any more, and let nobody wait for it."""
-        self._complain("the hub", because)
-        for agent in list(self.core.agents):
-            self._gone(agent, "the Dask scheduler is gone")
-        self._turn()
-        self.given_up = because
-        for driver in list(self.drivers.values()):
-            driver.call_later(0, partial(driver.left, because))
 
     async def _look_around(self) -> None:
         """Note shares for the charts, and look for callbacks that hang."""

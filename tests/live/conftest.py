@@ -8,6 +8,7 @@ import os
 import pytest
 
 import mesonb as mb
+from tests.live.zookeeper import Missing, ZooKeeper
 
 AGENT = mb.Resources(cpus=2, mem="2GB")
 SMALL = mb.Resources(cpus=1, mem="100MB")
@@ -23,6 +24,17 @@ def _runtime_folder(tmp_path_factory):
         del os.environ["JUPYTER_RUNTIME_DIR"]
     else:
         os.environ["JUPYTER_RUNTIME_DIR"] = before
+
+
+@pytest.fixture(scope="session")
+def zookeeper(tmp_path_factory):
+    """Return a real ZooKeeper, or skip with what is missing for one."""
+    try:
+        server = ZooKeeper(tmp_path_factory.mktemp("zookeeper"))
+    except Missing as missing:
+        pytest.skip(str(missing))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")

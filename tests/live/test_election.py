@@ -13,22 +13,12 @@ from mesonb.errors import BadValue, Unreachable
 from mesonb.live import election
 from mesonb.live.election import Fence, ZooKeeperElection
 from tests.helpers import ROOT, wait_for
-from tests.live.zookeeper import Missing, ZooKeeper
+from tests.live.zookeeper import ZooKeeper
 
 pytest.importorskip("kazoo", reason='kazoo is not installed; the extra is "mesonb[zookeeper]"')
 pytestmark = pytest.mark.timeout(240)  # the first time, ZooKeeper is fetched
 
 SESSION_S = 2.0
-
-
-@pytest.fixture(scope="module")
-def zookeeper(tmp_path_factory):
-    try:
-        server = ZooKeeper(tmp_path_factory.mktemp("zookeeper"))
-    except Missing as missing:
-        pytest.skip(str(missing))
-    yield server
-    server.close()
 
 
 class Candidate:

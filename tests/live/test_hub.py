@@ -100,6 +100,30 @@ def test_a_silent_leader_is_replaced_and_what_it_says_later_is_not_forwarded(mon
     with_a_hub(story)
 
 
+def test_a_leader_elected_elsewhere_replaces_older_terms_and_no_newer_one():
+    async def story(made, attach):
+        await attach("a")
+        old = await attach("m3", "leader", term=3)
+        assert old.welcome["epoch"] == 3
+        with pytest.raises(MasterExists, match="a master that was elected for term 3"):
+            await attach("m2", "leader", term=2)
+        with pytest.raises(MasterExists, match="elected for term 3"):
+            await attach("other", "leader", term=3)
+        old._comm.abort()
+        await wait_for_async(lambda: made.leader is None, 5, "its link to be cut")
+        old = await attach("m3", "leader", term=3)
+        assert old.welcome["epoch"] == 4, "the same term, found again"
+        new = await attach("m7", "leader", term=7)
+        assert new.welcome["epoch"] == 7
+        await wait_for_async(lambda: old.closed, 5, "the older one to be let go of, though it answers")
+        with pytest.raises(MasterExists, match="elected for term 7"):
+            await attach("m3", "leader", term=3)
+        assert made.leader.name == "m7"
+        await attach.hears("a", ("", "leader", 7, "m7"))
+
+    with_a_hub(story)
+
+
 def test_another_protocol_is_refused_with_the_remedy():
     async def story(made, attach):
         with pytest.raises(
