@@ -28,8 +28,10 @@ class BadValue(MesonbError, ValueError):
     """A size, a time or an amount that cannot be read."""
 
 
-class NotThere(MesonbError, LookupError):
-    """A name that the master does not know."""
+class NotThere(MesonbError, KeyError):
+    """A name that the master does not know; a KeyError, so that ``in`` and ``get`` work on weights and limits."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
 
 
 class OfferError(MesonbError):

@@ -27,6 +27,8 @@ CHARTS = {
     "iterations": 480,
     "events": 480,
     "use": 320,
+    "locality": 340,
+    "output": 480,
     "steer": 400,
 }
 PANELS = ("board", *CHARTS)

@@ -188,6 +188,10 @@ class Session(Steering):
         """Return what a task printed: ``lines, dropped``; only on real agents is it caught."""
         return Output([], 0)
 
+    def printed(self) -> list[str]:
+        """Return the tasks of which ``output`` has something, those that printed last at the end."""
+        return []
+
     def framework(self, name: str) -> Framework:
         """Return the framework registered under a name."""
         if name not in self.drivers:

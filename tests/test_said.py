@@ -79,3 +79,11 @@ def test_an_agent_is_drained_and_offered_again(sim) -> None:
     assert len(sim.core.agents["agent-1"].tasks) == 4
     with pytest.raises(NotThere, match="agent-9"):
         sim.drain("agent-9")
+
+
+def test_a_role_that_nobody_knows_is_not_in_it_and_has_no_weight():
+    sim = mb.Simulation(agents=1)
+    assert "nobody" not in sim.weights and sim.guarantees.get("nobody") is None
+    with pytest.raises(NotThere) as raised:
+        sim.weights["nobody"]
+    assert str(raised.value).startswith("no role")

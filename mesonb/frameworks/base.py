@@ -123,6 +123,9 @@ class Registration(Protocol):
     def report(self, figures: dict[str, float]) -> None:
         """Keep what the framework says of its progress."""
 
+    def placed(self, *, near: bool, waited_us: int) -> None:
+        """Keep whether a task was launched where the framework prefers it."""
+
     def suppress(self) -> None:
         """Ask for no more offers."""
 
@@ -276,6 +279,10 @@ class Framework:
     def progress(self, **figures: float) -> None:
         """Report how far it is, for panels: ``self.progress(iteration=3, total=10, loss=0.2)``."""
         self._registered().report(figures)
+
+    def placed(self, *, near: bool, waited: float | str = 0) -> None:
+        """Report that a task was launched near its data, or not, and how long that was waited for: the locality panel."""
+        self._registered().placed(near=near, waited_us=parse_duration(waited))
 
     def suppress(self) -> None:
         """Ask for no more offers."""

@@ -81,6 +81,8 @@ class Driver:
         self.progress: dict[str, float] = {}  #: what the framework last reported of itself
         #: (now_us, what was reported)
         self.progress_rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=PROGRESS_KEPT)
+        #: (now_us, near its data, waited_us)
+        self.placements: deque[tuple[int, bool, int]] = deque(maxlen=PROGRESS_KEPT)
         self.superseded = False  #: another framework has registered under this name
         self.successor: Driver | None = None  #: its driver, who is told how the tasks of this one ended
         self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
@@ -241,6 +243,10 @@ class Driver:
         """Keep what the framework says of its progress."""
         self.progress = self.progress | figures
         self.progress_rows.append((self.now_us(), self.progress))
+
+    def placed(self, *, near: bool, waited_us: int) -> None:
+        """Keep whether a task was launched where the framework prefers it."""
+        self.placements.append((self.now_us(), near, waited_us))
 
     def now_us(self) -> int:
         """The master's time in microseconds."""

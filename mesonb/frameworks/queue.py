@@ -33,6 +33,7 @@ class Run:
     ) -> None:
         self.function, self.args, self.kwargs, self.needs = function, args, kwargs, needs
         self.task: TaskHandle | None = None  #: the task that runs it now, or ran it last
+        self.near: frozenset[str] = frozenset()  #: agents where its data are; none: it does not matter
         self.losses = 0  #: how often a task of it was lost
         self._queue = queue
         self._future: Future[Any] = Future()
@@ -111,9 +112,7 @@ class Queue(Framework):
                     self._launch(offer, self._waiting.popleft())
                 if not self._waiting:
                     offer.decline(0)  # no filter: the next submit must find it again at once
-            if not self._waiting and not self._quiet:
-                self._quiet = True
-                self.suppress()
+            self._rest()
 
     def on_update(self, task: TaskHandle) -> None:
         """Hand over a result; put what was lost back in front."""
@@ -135,6 +134,12 @@ class Queue(Framework):
             run._future.set_exception(TaskGone(f"{because}, so this run has no result"))
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """Want nothing while nothing waits."""
+        if not self._waiting and not self._quiet:
+            self._quiet = True
+            self.suppress()
 
     def _default_needs(self) -> Resources:
         assert self.needs is not None

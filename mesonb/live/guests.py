@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mesonb.live.master import Master
 
 #: What another kernel may ask of the master, and have answered.
-VERBS = ("snapshot", "explain", "now_us", "output")
+VERBS = ("snapshot", "explain", "now_us", "output", "printed")
 
 
 class Guest:

@@ -66,6 +66,10 @@ class Hearing(Clusters):
         """Return what is left of what a task printed: its last lines, and how many bytes came before them."""
         return self._outputs.read(task)
 
+    def printed(self) -> list[str]:
+        """Return the tasks that printed something, those that did so last at the end."""
+        return list(self._outputs)
+
     # -- from the hub and the agents --------------------------------------------------------------------------------
 
     def _from_hub(self, message: Message) -> None:

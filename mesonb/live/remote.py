@@ -115,6 +115,11 @@ class Remote(Clusters):
         answer: Output = self._thread.wait_for(self._ask("output", task), ANSWER_S)
         return answer
 
+    def printed(self) -> list[str]:
+        """Ask the master which tasks printed something."""
+        answer: list[str] = self._thread.wait_for(self._ask("printed"), ANSWER_S)
+        return answer
+
     def said_of_roles(self) -> dict[str, RoleRow]:
         """Ask the master what is said of roles."""
         return {row.role: row for row in self.snapshot().roles}

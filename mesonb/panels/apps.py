@@ -13,7 +13,9 @@ from mesonb.panels.app import Panel, application
 from mesonb.panels.events import Events
 from mesonb.panels.frameworks import Frameworks
 from mesonb.panels.iterations import Iterations
+from mesonb.panels.locality import Locality
 from mesonb.panels.offers import OffersPanel
+from mesonb.panels.output import Outputs
 from mesonb.panels.steer import Steer
 from mesonb.panels.timeline import Timeline
 from mesonb.panels.use import Use
@@ -27,6 +29,8 @@ PANELS: dict[str, type[Panel]] = {
     "iterations": Iterations,
     "events": Events,
     "use": Use,
+    "locality": Locality,
+    "output": Outputs,
     "steer": Steer,
 }
 APPS: dict[str, Callable[[], Application]] = {
