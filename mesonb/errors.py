@@ -5,6 +5,7 @@
     ├── NotThere            a name that the master does not know                   (the caller's)
     ├── OfferError          an offer used for what it does not hold                (the framework's)
     ├── NotRegistered       a framework used before ``register``                   (the caller's)
+    ├── NotAllowed          a principal not proven, or a deed that no rule allows  (the caller's)
     ├── CannotPickle        a function or argument that cannot travel to an agent  (the caller's)
     ├── TaskFailed          a task's function raised                               (the task's)
     ├── TaskGone            a task was killed or lost before it had a result       (nobody's)
@@ -40,6 +41,10 @@ class OfferError(MesonbError):
 
 class NotRegistered(MesonbError):
     """A framework was used before it was registered with a master."""
+
+
+class NotAllowed(MesonbError):
+    """Somebody did not prove who they are, or may not do what they asked for; says which rule to change."""
 
 
 class CannotPickle(MesonbError, TypeError):

@@ -27,7 +27,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
 from mesonb.live.child import FAILED, STARTED
-from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
+from mesonb.live.comms import HUB, KERNEL, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
 from mesonb.live.isolation import DEFAULT, choose
 from mesonb.live.printing import Teller
@@ -151,6 +151,8 @@ class Agent(WorkerPlugin):
                 self._hand_over(tasks)
             case ("drop", tasks):
                 self._drop(tasks)
+            case ("not allowed", because):
+                logger.warning("the hub refuses what %s said: %s", self.agent, because)
             case _:
                 raise ValueError("no such message")
 
@@ -255,7 +257,7 @@ class Agent(WorkerPlugin):
 def agent_name(worker: Any) -> str:
     """Name an agent by its worker's name; Dask's own default names are numbers."""
     name = str(worker.name)
-    return f"agent-{name}" if name.isdecimal() else name
+    return f"agent-{name}" if name.isdecimal() or name.startswith(KERNEL) else name
 
 
 def declared() -> Resources | None:

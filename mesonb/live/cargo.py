@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mesonb.core import calls
 from mesonb.core.records import TaskState
 from mesonb.errors import CannotPickle
 from mesonb.frameworks.base import Outcome, TaskHandle
@@ -50,6 +51,13 @@ class Packer:
             known = task.function, hashlib.blake2b(content, digest_size=16).digest(), content
             self._functions[id(task.function)] = known
         return Cargo(known[1], known[2], _pack_arguments(task))
+
+
+def launches_of(call: calls.Call) -> tuple[calls.TaskInfo, ...]:
+    """Return what a call launches, in whichever part of it."""
+    if isinstance(call, calls.AcceptAll):
+        return tuple(task for part in call.parts for task in part.launches)
+    return call.launches if isinstance(call, calls.Accept) else ()
 
 
 def unpack(state: TaskState, content: bytes) -> Outcome | None:

@@ -2,8 +2,9 @@
 
 A batch on the wire is a list of pairs (whom, bytes): whom it is for on the way to the hub, whom it is from on the way
 back. The bytes are a pickled list of messages, each a plain tuple whose first part is its kind; the hub forwards them
-unread. Rules: never put a message on one of Dask's own streams (one bad message there removes the worker); a message
-whose handler raises is logged and dropped, and the next is handled.
+unread, and whoever they are for reads them with care (``mesonb.live.plain``). Rules: never put a message on one of
+Dask's own streams (one bad message there removes the worker); a message whose handler raises is logged and dropped, and
+the next is handled.
 """
 
 from __future__ import annotations
@@ -11,24 +12,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from distributed.comm.core import CommClosedError, connect
 
-from mesonb.errors import ClusterError, MasterExists, Unreachable, VersionMismatch
+from mesonb.errors import BadValue, ClusterError, MasterExists, Unreachable, VersionMismatch
+from mesonb.live.plain import read
 
 logger = logging.getLogger("mesonb")
 
 #: Both ends must speak the same; raised whenever a message changes its meaning.
-PROTOCOL = 3
+PROTOCOL = 4
 #: The hub's own name in a batch, and the leader's.
 HUB, LEADER = "", "*leader"
 #: The handler that the hub adds to the Dask scheduler.
 ATTACH = "mesonb-attach"
+#: How the names of kernels begin, and of no other peer: so whoever hears one knows of which kind it is.
+KERNEL = "kernel-"
 
 Message = tuple[Any, ...]
 
+#: Tells this process from any other that may come under one of its names; the hub tells it to nobody.
+KEY = secrets.token_hex(16)
 _REFUSALS = {"MasterExists": MasterExists, "Unreachable": Unreachable, "VersionMismatch": VersionMismatch}
 
 
@@ -75,9 +82,9 @@ class Peer:
 
     def _open(self, whom: str, content: bytes) -> None:
         try:
-            messages = pickle.loads(content)
-        except Exception:
-            logger.exception("a batch from %r cannot be read; it is dropped", whom or "the hub")
+            messages = read(content)
+        except BadValue as error:
+            logger.warning("a batch from %r was dropped: %s", whom or "the hub", error)
             return
         for message in messages:
             try:
@@ -99,7 +106,9 @@ async def dial(
     """Connect to the hub at the address of its Dask scheduler and be introduced there."""
     try:
         comm = await connect(address, timeout=timeout_s, **connection_args)  # type: ignore[no-untyped-call]
-        await comm.write({"op": ATTACH, "reply": False, "introduction": {"protocol": PROTOCOL, **introduction}})
+        await comm.write(
+            {"op": ATTACH, "reply": False, "introduction": {"protocol": PROTOCOL, "key": KEY, **introduction}}
+        )
         welcome = await asyncio.wait_for(_until(comm.read()), timeout_s)
     except OSError as error:
         raise Unreachable(

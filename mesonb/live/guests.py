@@ -1,8 +1,10 @@
 """Guests: frameworks that run in other kernels, as the master sees them.
 
 A guest's calls come through the hub in the order in which it made them, and its mail goes back the same way; the books
-know no difference. When its kernel is gone it is disconnected: its tasks run on, what ends is kept, and their cargo is
-asked back from the agents, for whoever registers under that name next.
+know no difference. What a kernel may say at all is for the gate: it has proven who it is, its calls are well formed, and
+they are about its own frameworks or allowed by the ACLs; whatever else it says is refused, and said in the complaints.
+When its kernel is gone it is disconnected: its tasks run on, what ends is kept, and their cargo is asked back from the
+agents, for whoever registers under that name next.
 """
 
 from __future__ import annotations
@@ -13,22 +15,23 @@ from typing import TYPE_CHECKING, Any
 from mesonb.core import calls, events
 from mesonb.core.calls import RunningTask
 from mesonb.core.resources import NOTHING
-from mesonb.errors import MesonbError
-from mesonb.live.cargo import Cargo
+from mesonb.errors import BadValue, MesonbError, NotAllowed, NotThere
+from mesonb.live.cargo import Cargo, launches_of
+from mesonb.live.comms import HUB, Message
+from mesonb.live.gate import OWN, Gate, framework_of, own_tasks, veiled
 from mesonb.live.inheritance import Mail
+from mesonb.live.plain import well_formed
+from mesonb.live.principals import MASTER
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
-
-#: What another kernel may ask of the master, and have answered.
-VERBS = ("snapshot", "explain", "now_us", "output", "printed")
 
 
 class Guest:
     """One registration of a framework in another kernel; to the master it looks as a ``Mailbox`` does."""
 
-    def __init__(self, master: Master, kernel: str, name: str) -> None:
-        self.kernel, self.name = kernel, name
+    def __init__(self, master: Master, kernel: str, name: str, owner: str) -> None:
+        self.kernel, self.name, self.owner = kernel, name, owner
         self.unhandled: dict[str, Mail] = {}  #: tasks that ended, until the kernel says that their framework knows
         self._master = master
 
@@ -55,18 +58,91 @@ class Guest:
 class Guests:
     """The other kernels of one master; everything here runs on its loop."""
 
-    def __init__(self, master: Master) -> None:
+    def __init__(self, master: Master, gate: Gate) -> None:
         self._master = master
+        self.gate = gate
 
-    def post(self, kernel: str, sent: list[calls.Call], cargo: dict[str, Cargo]) -> None:
-        """Take the calls of a kernel, with what the tasks launched by them need."""
-        self._master.cargo |= cargo
-        for call in sent:
-            if isinstance(call, calls.Subscribe):
-                self._master.expect(call.framework, Guest(self._master, kernel, call.framework))
-            elif not self._may(kernel, getattr(call, "framework", "")):
-                continue  # somebody else has registered under that name since
-            self._master._take(self._unheard(call) if isinstance(call, calls.Reconcile) else call)
+    # -- what a kernel says -----------------------------------------------------------------------------------------
+
+    def take(self, kernel: str, message: Message) -> None:
+        """Take one message of a kernel; one that has not proven who it is may do nothing else."""
+        who = self.gate.who(kernel)
+        match message:
+            case ("greet", principal, nonce):
+                self._let_in(kernel, self.gate.greet(kernel, self._master._link.leader_id, principal, nonce))
+            case ("prove", proven):
+                self._let_in(kernel, self.gate.prove(kernel, proven))
+            case _ if who is None:
+                self._refuse(kernel, "prove who you are first: mb.connect(principal=..., secret=...)")
+            case ("post", list(sent), dict(cargo)):
+                for call in sent:
+                    self._post(kernel, who, call, cargo)
+            case ("ask", int(number), str(verb), tuple(arguments)):
+                self._answer(kernel, who, number, verb, arguments)
+            case ("handled", str(name), list(tasks)):
+                self._handled(kernel, who, name, tasks)
+            case _:
+                self._refuse(kernel, f"{str(message[0])[:40]!r} is no message that a master takes from a kernel")
+
+    def _let_in(self, kernel: str, answer: Message) -> None:
+        """Tell a kernel how its proof went; who was refused is said here as well."""
+        if answer[0] == "welcome":
+            answer = "welcome", self._master.now_us(), *answer[1:]
+        elif answer[0] == "refused":
+            self._master._complain(kernel, answer[1])
+        self._master._link.send(kernel, answer)
+
+    def _refuse(self, kernel: str, because: str) -> None:
+        self._master._complain(kernel, because)
+        self._master._link.send(kernel, ("not allowed", because))
+
+    # -- calls ------------------------------------------------------------------------------------------------------
+
+    def _post(self, kernel: str, who: str, call: Any, cargo: dict[str, Any]) -> None:
+        """Take one call of a kernel, with what the tasks launched by it need, or say why not."""
+        if not isinstance(call, calls.Call) or not well_formed(call):
+            self._refuse(kernel, f"{call!r:.200} is no call that a master takes")
+        elif isinstance(call, OWN) and self._may(kernel, call.framework):
+            self._take_own(kernel, call, cargo)
+        elif isinstance(call, OWN) and self.gate.owns(who, call.framework):
+            return  # another kernel of its own has registered under that name since
+        elif because := self.gate.against(who, call, taken=self._taken(call)):
+            self._refuse(kernel, because)
+        elif isinstance(call, calls.Subscribe):
+            self._subscribe(kernel, who, call)
+        else:
+            self._master._take(call)
+
+    def _take_own(self, kernel: str, call: Any, cargo: dict[str, Any]) -> None:
+        launches = launches_of(call)
+        if isinstance(call, calls.AcceptAll) and any(part.framework != call.framework for part in call.parts):
+            self._refuse(kernel, f"a part of what {call.framework!r} accepts is for another framework")
+            return
+        if not own_tasks(call.framework, launches):
+            self._refuse(kernel, f"a task of {call.framework!r} is named as another framework's")
+            return
+        self._master.cargo |= {
+            task.task: packed for task in launches if isinstance(packed := cargo.get(task.task), Cargo)
+        }
+        if any(task.task not in self._master.cargo for task in launches):
+            self._refuse(kernel, f"{call.framework!r} launches a task and does not say what it runs")
+            return
+        self._master._take(self._unheard(call) if isinstance(call, calls.Reconcile) else call)
+
+    def _subscribe(self, kernel: str, who: str, call: calls.Subscribe) -> None:
+        self._master.expect(call.framework, Guest(self._master, kernel, call.framework, who))
+        self._master._take(call)
+
+    def _taken(self, call: Any) -> bool:
+        """Whether a registration would take a name over."""
+        name = getattr(call, "framework", "")
+        return name in self._master.core.frameworks or name in self.gate.owners
+
+    def registered(self, name: str, box: object) -> None:
+        """Note whose a name is now, here and, for the master after this one, at the hub."""
+        owner = box.owner if isinstance(box, Guest) else MASTER
+        if self.gate.principals and self.gate.own(name, owner):
+            self._master._link.send(HUB, ("owners", dict(self.gate.owners)))
 
     def _unheard(self, call: calls.Reconcile) -> calls.Reconcile:
         """Leave out what has ended: with its result, that is on its way."""
@@ -74,29 +150,94 @@ class Guests:
         return replace(call, tasks=tuple(task for task in call.tasks if task not in ended))
 
     def _may(self, kernel: str, name: str) -> bool:
-        """Whether a kernel speaks for a framework; for none it may always speak."""
+        """Whether a kernel speaks for a framework."""
         box = self._master._boxes.get(name)
-        return not name or (isinstance(box, Guest) and box.kernel == kernel)
+        return isinstance(box, Guest) and box.kernel == kernel
 
-    def answer(self, kernel: str, number: int, verb: str, arguments: tuple[Any, ...]) -> None:
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def _answer(self, kernel: str, who: str, number: int, verb: str, arguments: tuple[Any, ...]) -> None:
         """Answer what a kernel asks the master."""
-        assert verb in VERBS, verb
+        answer: tuple[bool, Any]
         try:
-            answer = True, getattr(self._master, verb)(*arguments)
+            answer = True, self._found(who, verb, arguments)
         except MesonbError as error:
-            answer = False, error
+            answer = False, (type(error).__name__, str(error))
+        except Exception as error:  # noqa: BLE001 - a question that makes no sense is answered, and harms nobody
+            answer = False, ("BadValue", f"{verb!r} cannot be asked so: {type(error).__name__}: {error}")
         self._master._link.send(kernel, ("answer", number, *answer))
 
-    def handled(self, kernel: str, name: str, tasks: list[str]) -> None:
+    def _found(self, who: str, verb: str, arguments: tuple[Any, ...]) -> Any:
+        match verb, arguments:
+            case "now_us", ():
+                return self._master.now_us()
+            case "snapshot", ():
+                return self.gate.seen(who, self._master.snapshot())
+            case "explain", (str(name), str(agent)):
+                return self._explain(who, name, agent)
+            case "may", (call,) if isinstance(call, calls.Call) and well_formed(call):
+                self._check(self.gate.against(who, call, taken=self._taken(call)))
+            case "output", (str(task),):
+                self._check(self._against_seeing(who, framework_of(task)))
+                return self._master.output(task)
+            case "printed", ():
+                return [task for task in self._master.printed() if not self._against_seeing(who, framework_of(task))]
+            case "steer", (calls.KillTask() | calls.Suppress() | calls.Revive() | calls.Unregister() as call,):
+                self._steer(who, call)
+            case _:
+                raise BadValue(f"a kernel cannot ask a master for {verb!r} of {arguments!r:.100}")
+        return None
+
+    def _explain(self, who: str, name: str, agent: str) -> Any:
+        """Explain, without a word about what may not be seen."""
+        core = self._master.core
+        hidden = [one for one in core.frameworks.values() if not self.gate.sees(who, one.name, one.role)]
+        names = {one.name for one in hidden}
+        if name in core.roles and name not in core.frameworks:
+            self._check(self.gate.against_role(who, "see", name))
+        elif name not in core.agents:
+            self._check(
+                self._against_seeing(who, core.offers[name].framework if name in core.offers else framework_of(name))
+            )
+        roles = {role for one in hidden if self.gate.against_role(who, "see", role := one.role)}
+        return veiled(self._master.explain(name, agent), names | roles)
+
+    def _against_seeing(self, who: str, name: str) -> str:
+        """Say why a principal may not see what is a framework's; one that has left was in no role that is known."""
+        framework = self._master.core.frameworks.get(name)
+        if self.gate.owns(who, name) or (framework is None and name not in self.gate.owners):
+            return ""
+        return self.gate.against_role(who, "see", framework.role if framework else "*")
+
+    def _steer(self, who: str, call: Any) -> None:
+        """Do to a framework, whoever's it is, what an operator asks for."""
+        if not well_formed(call) or call.framework not in self._master.core.frameworks:
+            raise NotThere(f"no framework is called {call.framework!r}")
+        self._check(self.gate.against_end(who, call.framework))
+        if isinstance(call, calls.Unregister):
+            self._master.unregister(call.framework)
+        else:
+            self._master._take(call)
+
+    @staticmethod
+    def _check(because: str) -> None:
+        if because:
+            raise NotAllowed(because)
+
+    # -- what becomes of it -----------------------------------------------------------------------------------------
+
+    def _handled(self, kernel: str, who: str, name: str, tasks: list[str]) -> None:
         """Note that a framework has handled how these tasks ended."""
         box = self._master._boxes.get(name)
         if isinstance(box, Guest) and box.kernel == kernel:
             for task in tasks:
                 box.unhandled.pop(task, None)
-        self._master._acknowledge(tasks)
+        if self.gate.owns(who, name):
+            self._master._acknowledge([task for task in tasks if own_tasks(name, [calls.TaskInfo(task, NOTHING)])])
 
     def gone(self, kernel: str) -> None:
         """A kernel is not to be reached any more: its frameworks are disconnected until they register again."""
+        self.gate.forget(kernel)
         for name, box in list(self._master._boxes.items()):
             if isinstance(box, Guest) and box.kernel == kernel:
                 del self._master._boxes[name]

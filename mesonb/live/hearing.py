@@ -20,7 +20,7 @@ from mesonb.errors import VersionMismatch
 from mesonb.frameworks.driver import Complaint
 from mesonb.frameworks.output import Output, Outputs
 from mesonb.live.cargo import Cargo
-from mesonb.live.comms import HUB, Message
+from mesonb.live.comms import HUB, KERNEL, Message
 from mesonb.live.guests import Guests
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.isolation import Module
@@ -73,6 +73,35 @@ class Hearing(Clusters):
     # -- from the hub and the agents --------------------------------------------------------------------------------
 
     def _from_hub(self, message: Message) -> None:
+        """Take what the hub, another kernel or an agent says; the hub sees to it that no one speaks as another kind."""
+        if message[0] == HUB:
+            self._from_the_hub(message[1:])
+        elif message[0].startswith(KERNEL):
+            self.guests.take(message[0], message[1:])
+        else:
+            self._from_agent(message)
+
+    def _from_the_hub(self, message: Message) -> None:
+        match message:
+            case ("handled", tasks):
+                self._acknowledge(tasks)
+            case ("cut", peer):
+                self.guests.gone(peer)
+                self._lost_sight(peer, f"the link to {peer} is cut")
+            case ("silent", agent):
+                self._lost_sight(agent, f"{agent} does not answer")
+            case ("gone", agent):
+                self._gone(agent, f"the Dask worker of {agent} is gone")
+            case ("ping",):
+                self._link.send(HUB, ("pong",))
+            case ("owners", owners):
+                self.guests.gate.owners |= owners
+            case ("said", because):
+                self._complain("the hub", because)
+            case _:
+                raise ValueError(f"{message[:1]} is no message that a master takes from the hub")
+
+    def _from_agent(self, message: Message) -> None:
         match message:
             case (agent, "update", task, state, because, content):
                 self._updated(agent, task, TaskState(state), because, content)
@@ -87,27 +116,8 @@ class Hearing(Clusters):
             case (_, "output", printed):
                 for task, start, content in printed:
                     self._outputs.put(task, start, content)
-            case ("", "handled", tasks):
-                self._acknowledge(tasks)
-            case (kernel, "handled", name, tasks):
-                self.guests.handled(kernel, name, tasks)
-            case (kernel, "post", sent, cargo):
-                self.guests.post(kernel, sent, cargo)
-            case (kernel, "greet"):
-                self._link.send(kernel, ("welcome", self.now_us()))
-            case (kernel, "ask", number, verb, arguments):
-                self.guests.answer(kernel, number, verb, arguments)
-            case ("", "cut", peer):
-                self.guests.gone(peer)
-                self._lost_sight(peer, f"the link to {peer} is cut")
-            case ("", "silent", agent):
-                self._lost_sight(agent, f"{agent} does not answer")
-            case ("", "gone", agent):
-                self._gone(agent, f"the Dask worker of {agent} is gone")
-            case ("", "ping"):
-                self._link.send(HUB, ("pong",))
             case _:
-                raise ValueError(f"{message[:2]} is no message that a master takes")
+                raise ValueError(f"{message[:2]!s:.200} is no message that a master takes from an agent")
 
     def _updated(self, agent: str, task: str, state: TaskState, because: str, content: bytes) -> None:
         """Take what an agent reports; it says again how a task ended until that is acknowledged."""
@@ -161,7 +171,8 @@ class Hearing(Clusters):
             self._take(calls.AgentLost(agent, because))
 
     def _all_out_of_sight(self) -> None:
-        """The link to the hub is cut; each agent says what it runs as soon as it is back."""
+        """The link to the hub is cut; each agent says what it runs as soon as it is back, each kernel who it is."""
+        self.guests.gate.forget_all()
         for agent in self.core.agents:
             self._lost_sight(agent, "the link to the Dask scheduler is cut")
 

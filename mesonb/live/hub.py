@@ -5,9 +5,10 @@ the leader what becomes of the others: ``cut`` when the comm of a peer closed, `
 is, ``silent`` when one has answered no ping for a while (a hung process closes no socket). An agent that is heard again
 is told of the leader anew, so that it says what it runs. Each leader has an epoch, counted up; what a peer sends that is
 not the leader any more is not forwarded as the leader's (fencing). One elected elsewhere names its term, and replaces
-whoever leads, but for one of a newer term. A leader whose comm closed, or who has answered no
-ping for ``SILENT_S``, is replaced by the next who asks. On a cluster of mesonb's own the hub ends it when nobody has led
-for a while.
+whoever leads, but for one of a newer term. A leader whose comm closed, or who has answered no ping for ``SILENT_S``, is
+replaced by the next who asks. Agents and kernels speak to the leader alone, and only the leader to them, each under the
+one name that it came with; a name is let go only by whoever has it. On a cluster of mesonb's own the hub ends it when
+nobody has led for a while.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from mesonb.core.units import parse_duration
-from mesonb.live.comms import ATTACH, HUB, LEADER, PROTOCOL
+from mesonb.live.comms import ATTACH, HUB, KERNEL, LEADER, PROTOCOL
+from mesonb.live.plain import read
 
 logger = logging.getLogger("mesonb")
 
 NAME = "mesonb-hub"
 #: What a peer may be.
 KINDS = ("agent", "leader", "standby", "kernel")
+#: The longest name of a peer.
+NAME_MOST = 200
 #: How often everybody is asked whether it is there. ``dask.config``: mesonb.ping.
 PING = "1s"
 #: An agent that has not answered so many pings is silent.
@@ -89,6 +93,7 @@ class Hub(SchedulerPlugin):
         self.scheduler = scheduler
         self.lines: dict[str, Line] = {}
         self.leader: Line | None = None
+        self.owners: dict[str, str] = {}  #: whose each framework is, as the leaders say, for the next leader
         self._agents: dict[str, str] = {}  #: by the address of their Dask worker
         self.epoch = 0
         self.elected = (0, "")  #: term and id of the newest leader that was elected elsewhere
@@ -140,17 +145,32 @@ class Hub(SchedulerPlugin):
             }
         if introduction["kind"] == "leader" and (because := self._against_lead(introduction)):
             return {"refused": "MasterExists", "because": because}
+        if because := self._against_name(introduction):
+            return {"refused": "ClusterError", "because": because}
         return None
 
     def _against_lead(self, introduction: dict[str, Any]) -> str:
         """Say who leads, if this one may not take the lead: somebody does who is there, or was elected for a newer term."""
         term, leader = introduction.get("term", 0), self.leader
-        if leader and leader.about["id"] == introduction["id"]:
+        if leader and all(leader.about.get(part) == introduction.get(part) for part in ("id", "key")):
             return ""
         if term:
             admitted = term > self.elected[0] or (term, introduction["id"]) == self.elected
             return "" if admitted else f"a master that was elected for term {self.elected[0]}"
         return str(leader.about["who"]) if leader and not self._silent(leader) else ""
+
+    def _against_name(self, introduction: dict[str, Any]) -> str:
+        """Say why a peer cannot have its name: it is another kind's, or somebody has it who is there."""
+        name, kind = introduction["name"], introduction["kind"]
+        if not name.isprintable() or not 0 < len(name) <= NAME_MOST or name.startswith(LEADER[0]):
+            return f"{name!r:.300} cannot be a name: it has 1 to {NAME_MOST} printable characters, and begins with no {LEADER[0]}"
+        if name.startswith(KERNEL) != (kind == "kernel"):
+            return f"{name!r} cannot be the name of a peer of the kind {kind}: kernels' names begin with {KERNEL}, no other's"
+        held = self.lines.get(name)
+        if held and held.about.get("key") != introduction.get("key"):
+            if held.missed < MISSED_MOST and not self._silent(held):
+                return f"{name!r} is the name of a peer that is here; start the worker with another --name"
+        return ""
 
     def _silent(self, line: Line) -> bool:
         return bool(line.comm.closed()) or time.monotonic() - line.heard_s > SILENT_S
@@ -183,6 +203,8 @@ class Hub(SchedulerPlugin):
             self.elected = term, line.about["id"]
         self.epoch = max(self.epoch + 1, term)
         self.leader = line
+        if self.owners:
+            line.say(("owners", self.owners))
         for other in list(self.lines.values()):
             self._announce(other)
 
@@ -223,9 +245,25 @@ class Hub(SchedulerPlugin):
         if line.kind == "leader" and line is not self.leader:
             return  # fenced: another leads since
         for to, content in batch:
-            target = self.leader if to == LEADER else self.lines.get(to)
-            if target and to != HUB and isinstance(content, bytes):
-                target.forward(line.name, content)
+            if not isinstance(to, str) or not isinstance(content, bytes):
+                raise TypeError("a batch is pairs of a name and bytes")
+            if to == HUB:
+                if line is self.leader:
+                    self._told(content)
+            elif to == LEADER or line is self.leader:
+                if target := self.leader if to == LEADER else self.lines.get(to):
+                    target.forward(line.name, content)
+            else:
+                line.say(("not allowed", f"{line.name} may speak to the leader, and to nobody else"))
+
+    def _told(self, content: bytes) -> None:
+        """Take what the leader tells the hub itself."""
+        for message in read(content):
+            match message:
+                case ("owners", dict(owners)):
+                    self.owners = owners
+                case _:
+                    pass  # a pong: that it was heard is all there is to it
 
     def _leave(self, line: Line) -> None:
         if self.lines.get(line.name) is not line:

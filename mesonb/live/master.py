@@ -23,6 +23,7 @@ from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.comms import Message
+from mesonb.live.gate import Gate
 from mesonb.live.guests import Guest, Guests
 from mesonb.live.leading import GONE_S, Leading
 from mesonb.live.link import address_of
@@ -48,6 +49,8 @@ class Master(Leading):
     that does not answer is lost after ``agent_timeout``; a framework whose kernel is gone is waited for, while its tasks
     run on, for ``failover_timeout``. With ``standby`` it leads as soon as nobody else does; frameworks may be registered
     before. With ``election="zk://host:2181/path"`` a ZooKeeper says which of several masters leads, and the others stand by.
+    Other kernels prove who they are where ``principals`` names them, with secrets (a mapping, or a private file), and may do
+    what ``acls`` allows (rules, or a file of them; ``docs/SECURITY.md``).
     """
 
     kind = "master"
@@ -73,7 +76,8 @@ class Master(Leading):
 
     def __init__(
         self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
-        standby: bool = False, election: str = "", allocator: Allocator | None = None, **rules: Any,
+        standby: bool = False, election: str = "", allocator: Allocator | None = None, principals: Any = None, acls: Any = None,
+        **rules: Any,
     ) -> None:  # fmt: skip
         if hasattr(self, "core"):
             return  # the same one again
@@ -81,6 +85,7 @@ class Master(Leading):
             raise BadValue(
                 "agents= declares a local cluster; a Dask cluster that you give has the sizes of its workers"
             )
+        self._gate = Gate(principals, acls)
         self._born_us = time.monotonic_ns() // 1000
         self._inbox: deque[tuple[calls.Call | Message, bytes]] = deque()
         self._awake = True  # nothing is stepped before there is a core
@@ -108,7 +113,7 @@ class Master(Leading):
     def _prepare(self) -> None:
         self.closed = False
         self._prepare_hearing()
-        self.guests = Guests(self)
+        self.guests = Guests(self, self._gate)
         self._boxes: dict[str, Mailbox | Guest] = {}
         self._registering: dict[str, deque[Mailbox | Guest]] = {}
         self._own_complaints: deque[Complaint] = deque(maxlen=100)
@@ -281,7 +286,8 @@ class Master(Leading):
         if before := self._boxes.pop(event.framework, None):
             before.deliver(self._out.pop(event.framework, []))
             before.stop()
-        self._boxes[event.framework] = self._registering[event.framework].popleft()
+        self._boxes[event.framework] = box = self._registering[event.framework].popleft()
+        self.guests.registered(event.framework, box)
         self._out.setdefault(event.framework, []).extend([(event, b""), *self.inheritance.claim(event.framework)])
 
     def _heard(self, whom: str, message: Message) -> None:

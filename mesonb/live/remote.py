@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import socket
 import threading
@@ -17,25 +18,29 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from distributed.security import Security
 
+from mesonb import errors
 from mesonb.core import calls
 from mesonb.core.explain import Explanation
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import RoleRow, Snapshot
-from mesonb.errors import BadValue, ClusterError, NotThere, Unreachable
+from mesonb.errors import BadValue, ClusterError, MesonbError, NotAllowed, NotThere, Unreachable
 from mesonb.frameworks.base import Framework
-from mesonb.frameworks.driver import Driver
+from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.frameworks.output import Output
-from mesonb.live.cargo import Cargo
+from mesonb.live.cargo import Cargo, launches_of
 from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
+from mesonb.live.gate import OWN
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of
 from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
+from mesonb.live.principals import Prover
 from mesonb.live.private import Clusters
 
 #: How long the hub may take to answer, which is less than whoever waits for it has.
@@ -54,20 +59,27 @@ class Remote(Clusters):
 
     kind = "remote"
 
-    def __init__(self, address: str, security: Any = None) -> None:
+    def __init__(
+        self, address: str, security: Any = None, principal: str = "", secret: str | Path | None = None
+    ) -> None:
+        self._prover = Prover(principal, secret)
+        self.principal = principal
         self.closed = False
         self.address = address
         self._security = security or Security()  # type: ignore[no-untyped-call]
         self._name = f"kernel-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._ahead_us = 0  #: the master's clock less this kernel's
-        self._leader_id = ""
-        self._led = threading.Event()
+        self._leader: tuple[int, str] = 0, ""  #: the epoch, and who leads in it
+        self._registered_with = ""
+        self._welcomed = False  #: what is to be said waits until then
+        self._led = threading.Event()  #: set once there was an answer, be it a refusal
+        self._refusals: deque[Complaint] = deque(maxlen=100)
         self.cargo: dict[str, Cargo] = {}
         self.inheritance = Inheritance()
         self._outbox: deque[Message] = deque()
         self._boxes: dict[str, Mailbox] = {}
-        self._asked = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}  #: still to come, by the number of the question
+        self._asked = itertools.count()
         self._picture: Snapshot | None = None
         self._pictured_s = 0.0
         self._thread = LoopThread("mesonb-remote")
@@ -77,7 +89,12 @@ class Remote(Clusters):
             self._thread.call(self._start)
             if not self._led.wait(ANSWER_S):
                 raise Unreachable(f"nobody leads the cluster at {address}; write mb.Master() to lead it from here")
+            if self.given_up:
+                raise NotAllowed(self.given_up)
         except BaseException:
+            if hasattr(self, "_peer"):
+                with contextlib.suppress(Exception):
+                    self._thread.wait_for(self._peer.close(), ANSWER_S)
             self._thread.stop()
             raise
 
@@ -89,8 +106,13 @@ class Remote(Clusters):
 
     def post(self, sent: Sequence[calls.Call]) -> None:
         """Send calls to the master, in order; callable from any thread."""
-        launched = [task.task for call in sent if isinstance(call, calls.Accept) for task in call.launches]
-        cargo = {task: self.cargo.pop(task) for task in launched}
+        for call in sent:
+            if self._prover.principal and not isinstance(call, OWN | calls.Subscribe):
+                self._ask_leave(call)
+            elif isinstance(call, calls.KillTask | calls.Suppress | calls.Revive) and call.framework not in self._boxes:
+                self._steer(call)
+                return
+        cargo = {task.task: self.cargo.pop(task.task) for call in sent for task in launches_of(call)}
         self._say(("post", list(sent), cargo))
 
     def handled(self, name: str, tasks: list[str]) -> None:
@@ -124,6 +146,27 @@ class Remote(Clusters):
         """Ask the master what is said of roles."""
         return {row.role: row for row in self.snapshot().roles}
 
+    def unregister(self, framework: Framework | str) -> None:
+        """Let a framework leave; one of another kernel too, if the master lets this one end it."""
+        name = framework if isinstance(framework, str) else framework.name
+        if name in self._boxes:
+            super().unregister(framework)
+        else:
+            self._steer(calls.Unregister(name))
+
+    def _steer(self, call: calls.Call) -> None:
+        """Have the master do something to a framework of another kernel, if it lets us."""
+        self._thread.wait_for(self._ask("steer", call), ANSWER_S)
+
+    def _ask_leave(self, call: calls.Call) -> None:
+        """Raise NotAllowed, and say which rule to change, if the master will not take a call from this principal."""
+        self._thread.wait_for(self._ask("may", call), ANSWER_S)
+
+    @property
+    def complaints(self) -> list[Complaint]:
+        """Callbacks that raised or were slow, and what the master did not allow, oldest first."""
+        return sorted([*super().complaints, *self._refusals], key=lambda c: c.at_us)
+
     def _totals(self) -> list[Resources]:
         return [row.total for row in self.snapshot().agents]
 
@@ -153,6 +196,8 @@ class Remote(Clusters):
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
         if self.closed:
             raise BadValue("this connection is closed; write mb.connect() for a new one")
+        if self._prover.principal:
+            self._ask_leave(calls.Subscribe(name, role))
         mailbox = Mailbox(self, name)
         driver = Driver(framework, name, role, mailbox)
         driver.recall = self.inheritance.recall
@@ -177,7 +222,7 @@ class Remote(Clusters):
         """Read until this is closed; dial again when the link is cut."""
         while not self.closed:
             await self._peer.read()
-            self._leader_id = ""
+            self._leader, self._welcomed = (0, ""), False
             while not self.closed:
                 await asyncio.sleep(_REDIAL_S)
                 with contextlib.suppress(ClusterError):
@@ -189,16 +234,15 @@ class Remote(Clusters):
         self._thread.call(self._flush)
 
     def _flush(self) -> None:
-        while self._outbox:
+        while self._outbox and self._welcomed:
             self._peer.send(LEADER, self._outbox.popleft())
 
     async def _ask(self, verb: str, *arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked += 1
-        number = self._asked
+        number = next(self._asked)
         self._answers[number] = answer
+        self._outbox.append(("ask", number, verb, arguments))
         self._flush()
-        self._peer.send(LEADER, ("ask", number, verb, arguments))
         try:
             return await answer
         finally:
@@ -208,13 +252,18 @@ class Remote(Clusters):
         match message:
             case ("mail", name, mail, left):
                 self._mail(name, mail, left)
-            case ("answer", number, well, content):
+            case ("answer", int(number), bool(well), content):
                 self._answered(number, well, content)
-            case ("welcome", now_us):
-                self._ahead_us = now_us - time.monotonic_ns() // 1000
-                self._led.set()
-            case ("leader", _, leader_id):
-                self._leads(leader_id)
+            case ("challenge", bytes(nonce)) if self._prover.principal:
+                self._peer.send(LEADER, self._prover.answer(self._name, self._leader[1], nonce))
+            case ("welcome", int(now_us), bytes(proven)):
+                self._welcome(now_us, proven)
+            case ("refused", str(because)):
+                self._turned_away(because)
+            case ("not allowed", str(because)):
+                self._refusals.append(Complaint(self.now_us(), "", "the master", because, ""))
+            case ("leader", int(epoch), str(leader_id)):
+                self._leads(epoch, leader_id)
             case ("ping",):
                 self._peer.send(HUB, ("pong",))
             case _:
@@ -227,25 +276,46 @@ class Remote(Clusters):
         if well:
             answer.set_result(content)
         else:
-            answer.set_exception(content)
+            kind, because = content
+            answer.set_exception(getattr(errors, kind, MesonbError)(because))
 
     def _answered_by_nobody(self) -> None:
         """Wait no more for what the leader before was asked: it will not answer, and the next one was not asked."""
+        because = "another master took the lead before it answered; ask again"
         for number in self._answers:
-            self._answered(number, False, Unreachable("another master took the lead before it answered; ask again"))
+            self._answered(number, False, ("Unreachable", because))
 
     def _mail(self, name: str, mail: list[Mail], left: tuple[Any, ...]) -> None:
         self.inheritance.take_on(*left)
         if box := self._boxes.get(name):
             box.deliver(mail)
 
-    def _leads(self, leader_id: str) -> None:
-        """Greet a leader, and register with it again what is registered here."""
-        if leader_id == self._leader_id:
+    def _leads(self, epoch: int, leader_id: str) -> None:
+        """Greet whoever leads from now on; nothing else is said until both sides know each other."""
+        if (epoch, leader_id) == self._leader:
             return
-        self._leader_id = leader_id
+        self._leader, self._welcomed = (epoch, leader_id), False
         self._answered_by_nobody()
-        self._peer.send(LEADER, ("greet",))
+        self._peer.send(LEADER, self._prover.greeting())
+
+    def _welcome(self, now_us: int, proven: bytes) -> None:
+        """Go on with a leader that knows us and has proven itself; a new one is told what is registered here."""
+        try:
+            self._prover.check(proven)
+        except NotAllowed as error:
+            self._turned_away(str(error))
+            return
+        self._ahead_us = now_us - time.monotonic_ns() // 1000
+        self._welcomed = True
+        self.given_up = ""
+        leader_id = self._leader[1]
+        if leader_id != self._registered_with:
+            self._register_again(leader_id)
+        self._led.set()
+        self._flush()
+
+    def _register_again(self, leader_id: str) -> None:
+        self._registered_with = leader_id
         again = [
             calls.Subscribe(name, box.driver.role, *box.driver.framework.terms()) for name, box in self._boxes.items()
         ]
@@ -253,21 +323,33 @@ class Remote(Clusters):
             self._peer.send(LEADER, ("post", again, {}))
             asyncio.get_running_loop().call_later(RECONCILE_S, self._reconcile, leader_id)
 
+    def _turned_away(self, because: str) -> None:
+        """Note that this leader does not take us, or is not to be believed; nothing is said to it."""
+        self.given_up = because
+        self._refusals.append(Complaint(self.now_us(), "", "the master", because, ""))
+        self._led.set()
+
     def _reconcile(self, leader_id: str) -> None:
         """Ask after our tasks, once the agents had time to join: what was on its way when the lead changed is lost."""
-        if leader_id == self._leader_id and not self.closed:
+        if leader_id == self._leader[1] and not self.closed:
             asked = [calls.Reconcile(name, tuple(box.driver.tasks)) for name, box in list(self._boxes.items())]
             self._peer.send(LEADER, ("post", asked, {}))
 
 
-def connect(cluster: Any = None, *, name: str = "") -> Remote:
+def connect(
+    cluster: Any = None, *, name: str = "", principal: str = "", secret: str | Path | None = None, security: Any = None
+) -> Remote:
     """Join the master that another kernel of this user holds, or that leads the Dask cluster given.
 
-    ``name`` is that of ``mb.Master(name=...)``, where there are several.
+    ``name`` is that of ``mb.Master(name=...)``, where there are several. Where the master has principals, ``principal`` is
+    who this is, proven by ``secret``: the path of a private file that holds it, or the text itself; NotAllowed if it is
+    not believed. ``security`` is distributed's, for an address that begins with tls://.
     """
     if cluster is not None:
-        return Remote(*address_of(cluster))
-    led = [remote for address, security in where(name).items() if (remote := _led(address, security))]
+        address, known = address_of(cluster)
+        return Remote(address, security or known, principal, secret)
+    found = where(name).items()
+    led = [remote for address, known in found if (remote := _led(address, security or known, principal, secret))]
     if len(led) == 1:
         return led[0]
     for remote in led:
@@ -280,7 +362,7 @@ def connect(cluster: Any = None, *, name: str = "") -> Remote:
     raise BadValue(f"several masters of yours are there, at {addresses}; say which: mb.connect('tcp://...') or name=")
 
 
-def _led(address: str, security: Any) -> Remote | None:
+def _led(*about: Any) -> Remote | None:
     with contextlib.suppress(ClusterError, TimeoutError):
-        return Remote(address, security)
+        return Remote(*about)
     return None

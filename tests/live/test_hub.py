@@ -90,11 +90,11 @@ def test_a_silent_leader_is_replaced_and_what_it_says_later_is_not_forwarded(mon
     async def story(made, attach):
         await attach("a")
         stale = await attach("m1", "leader")
-        await attach("m2", "leader")
+        fresh = await attach("m2", "leader")
         line = hub.Line("m1", "leader", stale._comm, {})  # a leader's line whose comm was not closed in time
         made._switch(line, [("a", pickle.dumps([("launch", "of a stale leader")]))])
-        (await attach("other")).send("a", ("after",))
-        await attach.hears("a", ("other", "after"))
+        fresh.send("a", ("after",))
+        await attach.hears("a", ("m2", "after"))
         assert not [message for message in attach.heard["a"] if "of a stale leader" in message]
 
     with_a_hub(story)
@@ -136,19 +136,19 @@ def test_another_protocol_is_refused_with_the_remedy():
 
 
 @pytest.mark.parametrize(
-    "garbage", ["text", 3, [("a",)], [("a", 1, 2)], [("a", b"no pickle")], [["a", None]], {"op": "x"}]
+    "garbage", ["text", 3, [("a",)], [("a", 1, 2)], [(LEADER, b"no pickle")], [["a", None]], {"op": "x"}]
 )
 def test_garbage_harms_nobody(garbage):
     async def story(made, attach):
-        await attach("a")
+        await attach("m", "leader")
         comm = await connect(attach.address)
         await comm.write(
             {"op": ATTACH, "reply": False, "introduction": {"protocol": PROTOCOL, "kind": "agent", "name": "wild"}}
         )
         await comm.read()
         await comm.write(garbage)
-        await comm.write([("a", pickle.dumps([("after garbage",)]))])
-        await attach.hears("a", ("wild", "after garbage"))
+        await comm.write([(LEADER, pickle.dumps([("after garbage",)]))])
+        await attach.hears("m", ("wild", "after garbage"))
 
     with_a_hub(story)
 

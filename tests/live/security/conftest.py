@@ -1,0 +1,46 @@
+"""A master with principals and ACLs on a real local cluster, shared by the tests of a module."""
+
+import json
+import secrets
+
+import pytest
+
+import mesonb as mb
+from tests.live.conftest import AGENT
+
+SECRETS = {name: secrets.token_urlsafe(32) for name in ("anna", "ben", "carl")}
+RULES = [
+    {"who": "ben", "may_not": "see", "what": "hidden"},
+    {"who": "*", "may": "see", "what": "*"},
+    {"who": "anna", "may": "register", "what": "*"},
+    {"who": "ben", "may": "register", "what": ["lab", "lab/*"]},
+    {"who": "anna", "may": "change", "what": "lab"},
+    {"who": "anna", "may": "kill", "what": "ben"},
+    {"who": "anna", "may": "pause"},
+]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """Return a master whose principals and rules are in files."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "secrets.json").touch(0o600)
+    (folder / "secrets.json").write_text(json.dumps(SECRETS))
+    (folder / "acls.json").write_text(json.dumps({"rules": RULES}))
+    made = mb.Master(agents=[AGENT], name="guarded", principals=folder / "secrets.json", acls=folder / "acls.json")
+    yield made
+    made.close(cluster=True)
+
+
+@pytest.fixture
+def joined(guarded):
+    """Return a way for a principal to connect; all are closed afterwards."""
+    made = []
+
+    def join(principal, **more):
+        made.append(mb.connect(guarded.address, principal=principal, secret=SECRETS[principal], **more))
+        return made[-1]
+
+    yield join
+    for remote in made:
+        remote.close()
