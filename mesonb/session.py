@@ -68,7 +68,7 @@ class History:
             before = {row.framework: row.held_us for row in self._last.frameworks}
             span_us = snapshot.now_us - self._last.now_us
             shares = {
-                row.framework: _mean_share(row, before.get(row.framework, {}), span_us, snapshot.total)
+                row.framework: _mean_share(row, before.get(row.framework, {}), span_us, snapshot.shared)
                 for row in snapshot.frameworks
             }
             self.rows.append((snapshot.now_us, shares))

@@ -69,7 +69,7 @@ def _plain(thing: Any, known: dict[int, int]) -> Any:
     if thing is None or isinstance(thing, str | int | float | Enum):
         return thing
     if isinstance(thing, Resources):
-        return sorted(thing.amounts.items())
+        return sorted(thing.plain().items())
     if isinstance(thing, Random):
         return thing.getstate()
     if isinstance(thing, dict):
@@ -101,7 +101,15 @@ def arbitrary_resources(dice: Random, largest: int = 4) -> Resources:
     amounts = {"cpus": dice.randrange(largest * 2 + 1) * 500, "mem": dice.randrange(largest + 1) * 2**30}
     if dice.random() < 0.2:
         amounts |= {dice.choice(("gpus", "disk", "licences")): dice.randrange(3) * 1000}
-    return Resources.of(amounts)
+    some = Resources.of(amounts)
+    return some if dice.random() < 0.6 else some + _arbitrary_items(dice, largest)
+
+
+def _arbitrary_items(dice: Random, largest: int) -> Resources:
+    """Return some ports and disks, by number or by name."""
+    ports = sorted(dice.sample(range(31000, 31000 + 2 * largest), dice.randrange(largest + 1)))
+    disks = set(dice.sample(("sda", "sdb", "sdc"), dice.randrange(3)))
+    return dice.choice((Resources(ports=ports), Resources(ports=len(ports)), Resources(ports=ports, disks=disks)))
 
 
 def arbitrary_call(core: MasterCore, dice: Random) -> calls.Call:
@@ -133,9 +141,7 @@ def _accept(core: MasterCore, dice: Random) -> calls.Call:
     launches: list[calls.TaskInfo] = []
     for _ in range(dice.randrange(4)):
         needs = (
-            Resources.of({name: dice.randrange(n + 1) for name, n in held.amounts.items()})
-            if dice.random() < 0.5
-            else held
+            held.cut({name: dice.randrange(n + 1) for name, n in held.amounts.items()}) if dice.random() < 0.5 else held
         )
         if needs <= held:
             held -= needs

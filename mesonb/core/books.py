@@ -82,6 +82,11 @@ class Books:
         held = add_up(Resources.of(key[3].held) for key in self.order.root.line or ())
         return self.total - held
 
+    @property
+    def shared(self) -> Resources:
+        """What shares are of: the total, without what counts for nobody's."""
+        return Resources.of(self.order.total)
+
     # -- agents, roles, frameworks --------------------------------------------------------------------------------
 
     def add_agent(self, agent: Agent) -> None:
@@ -91,9 +96,10 @@ class Books:
         self.agents[agent.name] = agent
         for role, part in agent.reserved.items():
             self.role(role)
-            self.roles[outermost(role)].reserved += part
+            self.roles[outermost(role)].reserved += part.counted
         agent.reserved_free = dict(agent.reserved)
-        self._set_total(self.total + agent.total)
+        self.order.excluded |= agent.total.which.keys()  # items count for nobody's share
+        self._set_total(self.total + agent.total.counted)
         self.dirty[agent.name] = agent
 
     def remove_agent(self, agent: Agent) -> None:
@@ -101,8 +107,8 @@ class Books:
         assert agent.free == agent.total, f"{agent.name} leaves with {agent.total - agent.free} in the books"
         del self.agents[agent.name]
         for role, part in agent.reserved.items():
-            self.roles[outermost(role)].reserved -= part
-        self._set_total(self.total - agent.total)
+            self.roles[outermost(role)].reserved -= part.counted
+        self._set_total(self.total - agent.total.counted)
         self.dirty.pop(agent.name, None)
         self.again.pop(agent.name, None)
         for bit in each(agent.filtered):
@@ -323,7 +329,7 @@ class Books:
         if reserved:
             for role, part in reserved.items():
                 agent.reserved_free[role] = agent.reserved_free.get(role, NOTHING) + part
-                self.roles[outermost(role)].reserved_used -= part
+                self.roles[outermost(role)].reserved_used -= part.counted
         if self.on_recovery:
             self.dirty[agent.name] = agent
 
@@ -350,7 +356,7 @@ class Books:
         if part:
             used[role] = used.get(role, NOTHING) + part
             agent.reserved_free[role] -= part
-            self.roles[outermost(role)].reserved_used += part
+            self.roles[outermost(role)].reserved_used += part.counted
         return part
 
     def _run(self, framework: Framework, needs: Resources, sign: int) -> None:

@@ -20,6 +20,7 @@ from types import FunctionType
 from typing import Any
 
 from mesonb.core.allocator import Allocator, Grant, View
+from mesonb.core.items import Itemised
 from mesonb.core.master import MasterCore
 from mesonb.core.records import Filter, Offer, Task
 from mesonb.core.resources import Resources
@@ -98,6 +99,7 @@ class _Writer(pickle.Pickler):
     #: Pickle's own way with these, which are most of a core, is a third slower.
     dispatch_table = {  # noqa: RUF012 - pickle's own name
         Resources: lambda held: (_NEW, (Resources,), (None, {"_amounts": held.amounts})),
+        Itemised: lambda held: (_NEW, (Itemised,), (None, {"_amounts": held.amounts, "_which": held.which})),
         **{record: _by_parts(record) for record in (Task, Offer, Filter)},
     }
 

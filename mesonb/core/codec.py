@@ -38,7 +38,7 @@ def build(plain: Any) -> Any:
         return plain
     ((name, content),) = plain.items()
     if name == "Resources":
-        return Resources.of(content)
+        return Resources.of_plain(content)
     kind = _KINDS.get(name)
     if kind is None:
         raise LogError(
@@ -55,7 +55,7 @@ def build(plain: Any) -> Any:
 def _plain(thing: object) -> dict[str, Any]:
     """Show JSON's encoder one thing that it does not know; it asks again for what is inside."""
     if isinstance(thing, Resources):
-        return {"Resources": thing.amounts}
+        return {"Resources": thing.plain()}
     if isinstance(thing, Enum):
         return {type(thing).__name__: thing.value}
     kind: type = type(thing)

@@ -182,9 +182,8 @@ def _with_share(core: Limits, framework: Framework) -> str:
 
 
 def _share(core: Limits, held: Resources) -> float:
-    return max(
-        (n / core.total.amounts[name] for name, n in held.amounts.items() if name in core.total.amounts), default=0.0
-    )
+    total = core.order.total
+    return max((n / total[name] for name, n in held.amounts.items() if name in total), default=0.0)
 
 
 # -- whole things -----------------------------------------------------------------------------------------------------

@@ -10,12 +10,13 @@ def check(core: Books) -> None:
     """Assert that every resource is in exactly one place and every total is the sum of its parts."""
     for agent in core.agents.values():
         held = _offered(core, agent.offers) + add_up(t.needs for t in agent.tasks.values())
+        assert agent.free.which.keys() | held.which.keys() == agent.total.which.keys(), f"{agent.name} lost items"
         assert agent.free + held == agent.total, f"{agent.name}: {agent.free} free + {held} held is not {agent.total}"
     for framework in core.frameworks.values():
-        held = _offered(core, framework.offers)
-        held += add_up(task.needs for task in framework.tasks.values())
+        held = _offered(core, framework.offers).counted
+        held += add_up(task.needs.counted for task in framework.tasks.values())
         assert framework.allocated == held, f"{framework.name}: {framework.allocated} in the books, {held} held"
-        held = add_up(task.needs for task in framework.tasks.values())
+        held = add_up(task.needs.counted for task in framework.tasks.values())
         assert framework.in_tasks == held, f"{framework.name}: {framework.in_tasks} in the books, its tasks hold {held}"
         assert core.roles[framework.role].frameworks[framework.name] is framework
         assert framework.tasks or not framework.leaving, f"{framework.name} has left and holds nothing, yet is kept"
@@ -23,8 +24,8 @@ def check(core: Books) -> None:
         inside = [r for name, r in core.roles.items() if name == role.name or name.startswith(f"{role.name}/")]
         allocated = add_up(framework.allocated for r in inside for framework in r.frameworks.values())
         assert role.allocated == allocated, f"role {role.name}: {role.allocated} in the books, {allocated} held"
-    assert core.total == add_up(agent.total for agent in core.agents.values())
-    assert core.free == add_up(agent.free for agent in core.agents.values())
+    assert core.total == add_up(agent.total.counted for agent in core.agents.values())
+    assert core.free == add_up(agent.free.counted for agent in core.agents.values())
     _check_indexes(core)
     _check_away(core)
     _check_filters(core)
@@ -109,9 +110,11 @@ def _check_reservations(core: Books) -> None:
         for name, part in agent.reserved.items():
             in_use = add_up(parts.get(name, NOTHING) for parts in taken)
             assert part == agent.reserved_free.get(name, NOTHING) + in_use, f"{agent.name} lost some of {name}'s {part}"
-            reserved[outermost(name)] += part
-            used[outermost(name)] += in_use
+            reserved[outermost(name)] += part.counted
+            used[outermost(name)] += in_use.counted
         assert all(name in agent.reserved for parts in taken for name in parts)
-        assert add_up(agent.reserved_free.values()) <= agent.free
+        assert add_up(agent.reserved_free.values()) <= agent.free, (
+            f"{agent.name}: {agent.reserved_free} of {agent.free}"
+        )
     for role in core.roles.values():
         assert (role.reserved, role.reserved_used) == (reserved[role.name], used[role.name]), role

@@ -156,7 +156,7 @@ class Limits(Books):
         consumed, first = role.consumed, NOTHING
         if guaranteed:
             missing = less(role.guarantee, consumed)
-            first = at_most(Resources.of({n: x for n, x in common.amounts.items() if n in missing.amounts}), missing)
+            first = at_most(common.only(missing), missing)
             if not first:
                 return NOTHING, Why.HEADROOM
         rest, why = common - first, None
@@ -253,4 +253,4 @@ def _cut(part: Resources, room: dict[str, int]) -> Resources:
     """Keep of each resource at most what there is room for; what is not named there comes whole."""
     if all(n <= room.get(name, n) for name, n in part.amounts.items()):
         return part
-    return Resources.of({name: min(n, room.get(name, n)) for name, n in part.amounts.items()})
+    return part.cut(room)

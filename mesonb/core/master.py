@@ -18,6 +18,7 @@ from mesonb.core.allocator import DRF, Allocator, Grant, View
 from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
+from mesonb.core.launches import with_items
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.settling import Settling
@@ -163,6 +164,7 @@ class MasterCore(Settling):
         parts = (self.portion(agent, framework, guaranteed=guaranteed) for guaranteed in (False, True))
         if not grant.resources or not any(grant.resources <= part for part in parts):
             raise Wrong(f"it granted {framework.name} {grant.resources} of {agent.name}, of which it may not have that")
+        grant.resources = agent.free.pick(grant.resources)
 
     # -- frameworks -----------------------------------------------------------------------------------------------
 
@@ -219,6 +221,9 @@ class MasterCore(Settling):
         agent = self.agents[offers[0].agent]
         if self.optimistic:
             return self.settle([(call, framework, offers)], gang=False)
+        if held.itemised:
+            call = with_items(call, held)
+            needed = add_up(launch.needs for launch in call.launches)
         left = NOTHING if needed is held else held - needed
         count(framework, "accepted" if call.launches else "declined", len(offers))
         self.spend_offers(agent, framework, offers, left, call.launches)
@@ -315,6 +320,8 @@ class MasterCore(Settling):
         held = offers[0].resources if len(offers) == 1 else add_up([offer.resources for offer in offers])
         needed = launches[0].needs if len(launches) == 1 else add_up([launch.needs for launch in launches])
         self._check_tasks(launches)
+        if held.itemised:
+            with_items(call, held)
         self._check_fit(offers, held, needed)
         return framework, offers, held, needed
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from mesonb.core import calls, events
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.events import Event
+from mesonb.core.items import assign
 from mesonb.core.records import Agent, Framework, Offer, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.roles import Roles
@@ -49,12 +50,7 @@ class Recovery(Roles):
             raise Wrong("an agent needs a name and some resources")
         if call.agent in self.agents:
             raise Wrong(f"an agent called {call.agent} is here already; it must be lost before it joins again")
-        reserved: dict[str, Resources] = {}
-        for role, part in call.reserved:
-            self.check_role(role)
-            reserved[role] = reserved.get(role, NOTHING) + part
-        if not add_up(reserved.values()) <= call.total:
-            raise Wrong(f"{call.agent} has {call.total}; {add_up(reserved.values())} of it cannot be reserved")
+        reserved = self._reserved_at_first(call)
         self._check_running(call.tasks, call.total)
         self.begin()
         agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes)
@@ -64,6 +60,18 @@ class Recovery(Roles):
         if agent.reserved or agent.min_offer:
             self.bounded = True
         return [event for task in call.tasks for event in self._adopt(agent, task)]
+
+    def _reserved_at_first(self, call: calls.AgentJoined) -> dict[str, Resources]:
+        for role, _ in call.reserved:
+            self.check_role(role)
+        parts = assign(call.total, [part for _, part in call.reserved])
+        if parts is None:
+            wanted = add_up(part for _, part in call.reserved)
+            raise Wrong(f"{call.agent} has {call.total}; {wanted} of it cannot be reserved")
+        reserved: dict[str, Resources] = {}
+        for (role, _), part in zip(call.reserved, parts, strict=True):
+            reserved[role] = reserved.get(role, NOTHING) + part
+        return reserved
 
     def agent_lost(self, agent: Agent, because: str) -> list[Event]:
         """Strike out an agent; its tasks are lost."""
@@ -128,7 +136,7 @@ class Recovery(Roles):
             return []
         if not found.needs <= agent.free:
             return [events.Kill(agent.name, found.task)]
-        self.start_task(agent, framework, calls.TaskInfo(found.task, found.needs))
+        self.start_task(agent, framework, calls.TaskInfo(found.task, agent.free.pick(found.needs)))
         task = self.tasks[found.task]
         task.state = found.state
         if framework.leaving:

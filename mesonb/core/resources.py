@@ -1,23 +1,25 @@
 """Exact vectors of resources: bytes for mem and disk, thousandths of anything else.
 
 Rule: amounts are integers, so books balance with ``==``; a name whose amount is zero is not kept, so two equal
-vectors are equal however they came about. Nothing here rounds after construction.
+vectors are equal however they came about. Nothing here rounds after construction. What is counted one by one, as ports
+are, is ``items.py``'s: such a vector is of a class of its own, and this one pays nothing for it.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
+from mesonb.core.ranges import read
 from mesonb.core.units import parse_bytes, show_bytes
 from mesonb.errors import BadValue
 
 #: Names measured in bytes; every other resource is counted in thousandths.
 IN_BYTES = frozenset({"mem", "disk"})
 #: Names that the constructor takes as keywords.
-_CONSTRUCTED = ("cpus", "mem", "disk", "gpus")
+_CONSTRUCTED = ("cpus", "mem", "disk", "gpus", "ports")
 #: What people type, and the name that is meant.
 _MEANT = {
     "cpu": "cpus",
@@ -34,7 +36,8 @@ class Resources:
     """Some amount of each of several resources, exact and immutable.
 
     ``cpus`` and ``gpus`` are numbers, ``mem`` and ``disk`` sizes as people write them; ``named`` holds any further
-    countable resource by its name.
+    countable resource by its name. ``ports`` are ranges, ``"31000-32000"`` or numbers, and in needs also just how many;
+    any other name may hold ranges or a set, too: ``disks={"sda", "sdb"}``.
 
     >>> machine = Resources(cpus=4, mem="4GB")
     >>> machine - Resources(cpus=2, mem="1GB") - Resources(cpus=1, mem="2GB")
@@ -43,8 +46,10 @@ class Resources:
     True
     """
 
-    __slots__ = ("_amounts",)
+    __slots__ = ("_amounts", "_which")
     _amounts: dict[str, int]
+    _which: dict[str, Any]  #: of an ``Itemised`` vector alone
+    itemised: ClassVar[bool] = False  #: whether it knows which ones it has, where they are counted one by one
 
     def __init__(
         self,
@@ -52,13 +57,21 @@ class Resources:
         mem: float | str = 0,
         disk: float | str = 0,
         gpus: float = 0,
-        named: Mapping[str, float] | None = None,
-        **unknown: object,
+        named: Mapping[str, Any] | None = None,
+        ports: float | str | Iterable[int] = 0,
+        **items: Any,
     ) -> None:
-        if unknown:
-            raise BadValue(_unknown(next(iter(unknown))))
-        given = {"cpus": cpus, "mem": mem, "disk": disk, "gpus": gpus, **(named or {})}
-        self._amounts = {name: n for name, amount in given.items() if (n := _exact(name, amount))}
+        which = {name: found for name, given in {"ports": ports, **(named or {}), **items}.items()
+                 if name not in IN_BYTES and (found := read(name, given)) is not None}  # fmt: skip
+        if unknown := next((name for name in items if name not in which), None):
+            raise BadValue(_unknown(unknown))
+        given = {"cpus": cpus, "mem": mem, "disk": disk, "gpus": gpus, "ports": ports, **(named or {})}
+        self._amounts = {name: n for name, amount in given.items() if name not in which and (n := _exact(name, amount))}
+        if any(which.values()):
+            from mesonb.core.items import itemise
+
+            self._amounts |= {name: 1000 * len(found) for name, found in which.items() if found}
+            itemise(self, {name: found for name, found in which.items() if found})
 
     @classmethod
     def of(cls, amounts: Mapping[str, int]) -> Resources:
@@ -67,10 +80,39 @@ class Resources:
         made._amounts = {name: n for name, n in amounts.items() if n}
         return made
 
+    @classmethod
+    def of_plain(cls, written: Mapping[str, int | str]) -> Resources:
+        """Read what ``plain`` wrote."""
+        which = {name: found for name, text in written.items() if (found := read(name, text)) is not None}
+        if not which:
+            return cls.of(written)  # type: ignore[arg-type]  # all are numbers
+        from mesonb.core.items import vector
+
+        return vector({name: n for name, n in written.items() if isinstance(n, int)}, which)
+
+    def plain(self) -> dict[str, int | str]:
+        """Write it as plain data: exact amounts; as text, which ones, where that is known."""
+        return dict(self._amounts)
+
     @property
     def amounts(self) -> Mapping[str, int]:
         """The exact amounts by name; treat it as read-only."""
         return self._amounts
+
+    @property
+    def which(self) -> Mapping[str, Any]:
+        """By resource, which ones it has, where they are counted one by one and it knows."""
+        return {}
+
+    @property
+    def counted(self) -> Resources:
+        """The same without which ones: what sums over several agents are made of."""
+        return self
+
+    @property
+    def measured(self) -> Resources:
+        """The part that is not counted one by one: what counts for shares."""
+        return self
 
     @property
     def cpus(self) -> float:
@@ -140,7 +182,36 @@ class Resources:
 
     def missing_for(self, needs: Resources) -> Resources:
         """What would have to be added here before ``needs`` fits."""
-        return Resources.of({name: max(0, n - self._amounts.get(name, 0)) for name, n in needs._amounts.items()})
+        return needs.less(self)
+
+    def pick(self, needs: Resources) -> Resources:
+        """Say which ones are meant, where ``needs`` asks for a number of what is here counted one by one."""
+        return needs
+
+    # -- parts; functions below say them in words that read well ----------------------------------------------------
+
+    def less(self, taken: Resources) -> Resources:
+        """Take away what there is: never below nothing."""
+        gone = taken._amounts
+        return Resources.of({name: max(0, n - gone.get(name, 0)) for name, n in self._amounts.items()})
+
+    def shared_part(self, other: Resources) -> Resources:
+        """Return what both hold."""
+        have = other._amounts
+        return Resources.of({name: min(n, have.get(name, 0)) for name, n in self._amounts.items()})
+
+    def cut(self, caps: Mapping[str, int]) -> Resources:
+        """Keep at most so much of each, as exact amounts; what is not named comes whole."""
+        return Resources.of({name: min(n, caps.get(name, n)) for name, n in self._amounts.items()})
+
+    def only(self, names: Iterable[str]) -> Resources:
+        """Return the part of it that has these names."""
+        kept = set(names)
+        return Resources.of({name: n for name, n in self._amounts.items() if name in kept})
+
+    def words(self) -> Mapping[str, str]:
+        """Write each resource for people."""
+        return {name: show(name, n) for name, n in self._amounts.items()}
 
     def __bool__(self) -> bool:
         return bool(self._amounts)
@@ -158,13 +229,17 @@ class Resources:
         return Resources.of, (self._amounts,)
 
     def __str__(self) -> str:
-        return ", ".join(f"{show(name, n)} {_noun(name, n)}" for name, n in self._amounts.items()) or "nothing"
+        return (
+            ", ".join(f"{said} {_noun(name, self._amounts[name])}" for name, said in self.words().items()) or "nothing"
+        )
 
     def __repr__(self) -> str:
-        plain = [f"{name}={show(name, n)!r}" if name in IN_BYTES else f"{name}={show(name, n)}"
-                 for name, n in self._amounts.items() if name in _CONSTRUCTED]  # fmt: skip
-        if named := {name: n / 1000 for name, n in self._amounts.items() if name not in _CONSTRUCTED}:
-            plain.append(f"named={named}")
+        which = self.which
+        typed = {name: repr(which[name]) if name in which else repr(show(name, n)) if name in IN_BYTES else f"{n / 1000:.15g}"
+                 for name, n in self._amounts.items()}  # fmt: skip
+        plain = [f"{name}={amount}" for name, amount in typed.items() if name in _CONSTRUCTED]
+        if named := ", ".join(f"{name!r}: {amount}" for name, amount in typed.items() if name not in _CONSTRUCTED):
+            plain.append(f"named={{{named}}}")
         return f"Resources({', '.join(plain)})"
 
 
@@ -187,7 +262,8 @@ def _exact(name: str, amount: Any) -> int:
     try:
         exact = round(Fraction(amount) * 1000)
     except (TypeError, ValueError, OverflowError):
-        raise BadValue(f"{name}={amount!r} is not a number; write {name}=1 or {name}=0.5") from None
+        example = f"{name}=2, or {name}='31000-31009'" if name == "ports" else f"{name}=1 or {name}=0.5"
+        raise BadValue(f"{name}={amount!r} is not a number; write {example}") from None
     if exact < 0:
         raise BadValue(f"{name}={amount!r} is negative; an amount is zero or more")
     return exact
@@ -208,10 +284,7 @@ def at_most(part: Resources, limit: Resources) -> Resources:
     >>> at_most(Resources(cpus=4, mem="4GB"), Resources(cpus=1))
     Resources(cpus=1, mem='4 GB')
     """
-    if part <= limit:
-        return part
-    caps = limit.amounts
-    return Resources.of({name: min(n, caps.get(name, n)) for name, n in part.amounts.items()})
+    return part if part <= limit else part.cut(limit._amounts)
 
 
 def less(whole: Resources, taken: Resources) -> Resources:
@@ -220,8 +293,7 @@ def less(whole: Resources, taken: Resources) -> Resources:
     >>> less(Resources(cpus=2), Resources(cpus=3, mem="1GB"))
     Resources()
     """
-    gone = taken.amounts
-    return Resources.of({name: max(0, n - gone.get(name, 0)) for name, n in whole.amounts.items()})
+    return whole.less(taken)
 
 
 def shared_part(one: Resources, other: Resources) -> Resources:
@@ -230,5 +302,4 @@ def shared_part(one: Resources, other: Resources) -> Resources:
     >>> shared_part(Resources(cpus=2, mem="1GB"), Resources(cpus=3))
     Resources(cpus=2)
     """
-    have = other.amounts
-    return Resources.of({name: min(n, have.get(name, 0)) for name, n in one.amounts.items()})
+    return one.shared_part(other)

@@ -29,6 +29,7 @@ class Roles(Pacing):
     def set_guarantee(self, call: calls.SetGuarantee) -> list[Event]:
         """Hold back what a role is guaranteed, from now on."""
         self._check_outermost(call.role)
+        self._check_counted(call.guarantee)
         others = add_up(role.guarantee for role in self.roles.values() if role.name != call.role)
         if self.agents and not call.guarantee + others <= self.total:
             short = self.total.missing_for(call.guarantee + others)
@@ -44,6 +45,7 @@ class Roles(Pacing):
     def set_limit(self, call: calls.SetLimit) -> list[Event]:
         """Let a role have no more than this, from now on; of nothing: it has no limit any more."""
         self._check_outermost(call.role)
+        self._check_counted(call.limit)
         role = self.roles.get(call.role)
         caps = call.limit.amounts
         if role and not call.force and call.limit:
@@ -67,18 +69,19 @@ class Roles(Pacing):
         """Keep some of what is free on an agent for a role."""
         agent = self._reservable(call)
         if call.out_of:
-            self._take_reserved(agent, call.out_of, call.resources)
+            part = self._take_reserved(agent, call.out_of, call.resources)
         else:
             unreserved = less(agent.free, add_up(agent.reserved_free.values()))
             if not call.resources <= unreserved:
                 raise Wrong(f"{agent.name} has {unreserved} free and unreserved; {call.resources} cannot be reserved")
-        return self._add_reserved(agent, call.role, call.resources)
+            part = unreserved.pick(call.resources)
+        return self._add_reserved(agent, call.role, part)
 
     def unreserve(self, call: calls.Unreserve) -> list[Event]:
         """Give some of what is free of a reservation back."""
         agent = self._reservable(call)
-        self._take_reserved(agent, call.role, call.resources)
-        return self._add_reserved(agent, call.out_of, call.resources) if call.out_of else self._rules_changed()
+        part = self._take_reserved(agent, call.role, call.resources)
+        return self._add_reserved(agent, call.out_of, part) if call.out_of else self._rules_changed()
 
     def check_role(self, name: str) -> None:
         """Raise Wrong if this cannot be the name of a role."""
@@ -107,6 +110,10 @@ class Roles(Pacing):
                 f"guarantees and limits belong to outermost roles; say it of {outermost(name)!r}, for all roles within it"
             )
 
+    def _check_counted(self, amount: Resources) -> None:
+        if which := ", ".join(amount.which):
+            raise Wrong(f"guarantees and limits say how many {which}, on whatever agent, not which; give a number")
+
     def _reservable(self, call: calls.Reserve | calls.Unreserve) -> Agent:
         self.check_role(call.role)
         if call.agent not in self.agents:
@@ -117,20 +124,23 @@ class Roles(Pacing):
             raise Wrong(f"{call.role} is not within {call.out_of}; a reservation is refined for a role within its own")
         return self.agents[call.agent]
 
-    def _take_reserved(self, agent: Agent, role: str, part: Resources) -> None:
+    def _take_reserved(self, agent: Agent, role: str, asked: Resources) -> Resources:
+        """Take some of a reservation that is free, and return which."""
         free = agent.reserved_free.get(role, NOTHING)
-        if not part <= free:
-            raise Wrong(f"{free} is free of what {agent.name} has reserved for {role}; not {part}")
+        if not asked <= free:
+            raise Wrong(f"{free} is free of what {agent.name} has reserved for {role}; not {asked}")
+        part = free.pick(asked)
         agent.reserved[role] -= part
         agent.reserved_free[role] = free - part
-        self.roles[outermost(role)].reserved -= part
+        self.roles[outermost(role)].reserved -= part.counted
         for parts in (agent.reserved, agent.reserved_free):
             if not parts[role]:
                 del parts[role]
+        return part
 
     def _add_reserved(self, agent: Agent, role: str, part: Resources) -> list[Event]:
         self.role(role)
-        self.roles[outermost(role)].reserved += part
+        self.roles[outermost(role)].reserved += part.counted
         for parts in (agent.reserved, agent.reserved_free):
             parts[role] = parts.get(role, NOTHING) + part
         return self._rules_changed()

@@ -8,6 +8,7 @@ says: its parts are judged together before any is carried out (docs/decisions/01
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mesonb.core import calls, events
 from mesonb.core.books import add_up, count
@@ -47,8 +48,9 @@ class Settling(Questions):
         fits, free = [], NOTHING if moved else left.get(agent.name, agent.free)
         for launch in call.launches:
             if launch.needs <= free:
-                free -= launch.needs
-                fits.append(launch)
+                needs = free.pick(launch.needs)
+                free -= needs
+                fits.append(launch if needs is launch.needs else replace(launch, needs=needs))
         if not moved:
             left[agent.name] = free
         return fits
@@ -60,7 +62,8 @@ class Settling(Questions):
         self.spend_offers(agent, framework, offers, NOTHING, tuple(fits))
         if not call.launches:
             self.add_filter(framework, agent.name, add_up(offer.resources for offer in offers), call.refuse_us)
-        lost = [launch for launch in call.launches if launch not in fits]
+        started = {launch.task for launch in fits}
+        lost = [launch for launch in call.launches if launch.task not in started]
         return [
             *self.launched(agent, framework, fits),
             *(self._conflict(framework, launch, because) for launch in lost),

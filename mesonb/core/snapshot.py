@@ -91,6 +91,7 @@ class Snapshot:
     steps: int  #: how many calls the master has taken; unchanged means nothing changed
     paused: bool
     total: Resources
+    shared: Resources  #: what shares are of: the total, without what counts for nobody's
     free: Resources
     agent_count: int
     task_count: int
@@ -109,6 +110,7 @@ def dominant_share(held: Resources, total: Resources) -> float:
 def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
     """Picture the core as it is now, naming at most so many agents."""
     agents: list[AgentRow] = []
+    shared = core.shared
     for agent in core.agents.values():
         if len(agents) == agents_shown:
             break
@@ -126,8 +128,8 @@ def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
             FrameworkRow(
                 framework.name, framework.role, framework.suppressed, framework.leaving, framework.allocated,
                 framework.allocated - framework.in_tasks,
-                dominant_share(framework.allocated, core.total),
-                dominant_share(framework.in_tasks, core.total), framework.held_us(core.now_us),
+                dominant_share(framework.allocated, shared),
+                dominant_share(framework.in_tasks, shared), framework.held_us(core.now_us),
                 dict(framework.counts),
             )
         )  # fmt: skip
@@ -135,7 +137,7 @@ def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
         RoleRow(
             role.name,
             role.weight_milli,
-            dominant_share(role.allocated, core.total),
+            dominant_share(role.allocated, shared),
             tuple(role.frameworks),
             role.guarantee,
             role.limit,
@@ -144,6 +146,6 @@ def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
         for _, role in sorted(core.roles.items())
     )
     return Snapshot(
-        core.now_us, core.steps, core.paused, core.total, core.free, len(core.agents), len(core.tasks), len(core.offers),
+        core.now_us, core.steps, core.paused, core.total, shared, core.free, len(core.agents), len(core.tasks), len(core.offers),
         tuple(agents), tuple(frameworks), roles,
     )  # fmt: skip

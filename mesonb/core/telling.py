@@ -11,7 +11,6 @@ from enum import Enum
 
 from mesonb.core import events
 from mesonb.core.resources import Resources
-from mesonb.core.resources import show as shown
 from mesonb.core.units import show_duration
 
 
@@ -65,7 +64,7 @@ def as_typed(held: Resources) -> str:
     >>> as_typed(Resources(cpus=4, mem="4GB"))
     'cpus=4 mem=4GB'
     """
-    return " ".join(f"{name}={shown(name, n).replace(' ', '')}" for name, n in held.amounts.items()) or "nothing"
+    return " ".join(f"{name}={said.replace(' ', '')}" for name, said in held.words().items()) or "nothing"
 
 
 def in_words(held: Resources) -> str:
@@ -74,7 +73,7 @@ def in_words(held: Resources) -> str:
     >>> in_words(Resources(cpus=1, mem="1GB"))
     '1 cpus, 1GB'
     """
-    spoken = {name: shown(name, n).replace(" ", "") for name, n in held.amounts.items()}
+    spoken = {name: said.replace(" ", "") for name, said in held.words().items()}
     return ", ".join(value if name == "mem" else f"{value} {name}" for name, value in spoken.items())
 
 

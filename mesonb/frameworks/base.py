@@ -38,7 +38,7 @@ class TaskHandle:
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    needs: Resources
+    needs: Resources  #: with the ports that it got, where it asked for so many
     agent: str
     state: TaskState = TaskState.STAGING
     because: str = ""  #: why it is in this state, where there is a reason
@@ -170,7 +170,8 @@ class OfferHandle:
     ) -> TaskHandle:
         """Run ``function(*args, **kwargs)`` on the agent, holding ``needs`` (default: the framework's ``needs``).
 
-        Raises OfferError if it does not fit, CannotPickle if it cannot travel.
+        Where needs ask for a number of ports, ``task.needs.which["ports"]`` says which it got. Raises OfferError if it does
+        not fit, CannotPickle if it cannot travel.
         """
         needs = needs if needs is not None else getattr(self.driver and self.driver.framework, "needs", None)
         name = getattr(function, "__name__", repr(function))
@@ -183,6 +184,7 @@ class OfferHandle:
             raise OfferError(
                 f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first"
             )
+        needs = self.left.pick(needs)
         task = TaskHandle(self._next_id(), function, args, kwargs, needs, self.agent, registration=self.driver)
         if self.driver:
             self.driver.prepare(task)

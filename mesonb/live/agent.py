@@ -43,7 +43,7 @@ DECLARED = "MESONB_AGENT_AMOUNTS"
 RUNNING_HELD_S = 0.005
 REDIAL_MOST_S = 2.0
 #: What a launch says of its task for later: framework, role, needs as exact amounts, the leader's epoch.
-About = tuple[str, str, dict[str, int], int]
+About = tuple[str, str, dict[str, int | str], int]
 #: What a task is likely to need; imported once, in the zygote.
 PRELOAD = ("cloudpickle", "numpy")
 
@@ -174,7 +174,7 @@ class Agent(WorkerPlugin):
     def _introduction(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "amounts": dict(self.total.amounts),
+            "amounts": self.total.plain(),
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "group": os.getpgrp(),
@@ -189,7 +189,7 @@ class Agent(WorkerPlugin):
             self.executors.learn(digest, function)
         self._count += 1
         self.tasks[task] = self._by_number[self._count] = Task(self._count, task, digest, arguments, about)
-        self.executors.run(self._count, digest, arguments, Resources.of(about[2]))
+        self.executors.run(self._count, digest, arguments, Resources.of_plain(about[2]))
 
     def _kill(self, name: str) -> None:
         task = self.tasks.get(name)
@@ -262,7 +262,7 @@ def agent_name(worker: Any) -> str:
 
 def declared() -> Resources | None:
     """Read the size that a cluster of mesonb's own declared for this worker."""
-    return Resources.of(json.loads(os.environ[DECLARED])) if DECLARED in os.environ else None
+    return Resources.of_plain(json.loads(os.environ[DECLARED])) if DECLARED in os.environ else None
 
 
 def whole_of(worker: Any) -> Resources:

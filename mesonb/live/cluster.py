@@ -118,7 +118,7 @@ def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
 def _start(file: Path, agents: Sequence[Resources]) -> Local:
     """Start the host in a process session of its own, and wait for its file."""
     idle_s = parse_duration(dask.config.get("mesonb.idle-timeout", IDLE)) / 1_000_000
-    publish(file.with_suffix(".plan"), {"agents": [dict(agent.amounts) for agent in agents], "idle_s": idle_s})
+    publish(file.with_suffix(".plan"), {"agents": [agent.plain() for agent in agents], "idle_s": idle_s})
     with file.with_suffix(".log").open("wb") as log:
         host = subprocess.Popen(
             [sys.executable, "-m", "mesonb.live.host", str(file)],
@@ -183,7 +183,7 @@ def alive(pid: int) -> bool:
 
 def _file_of(agents: Sequence[Resources], name: str) -> Path:
     environment = [socket.gethostname(), sys.prefix, ours()]
-    plan = json.dumps([name, environment, [sorted(agent.amounts.items()) for agent in agents]])
+    plan = json.dumps([name, environment, [sorted(agent.plain().items()) for agent in agents]])
     digest = hashlib.blake2b(plan.encode(), digest_size=4).hexdigest()
     return folder() / f"mesonb-{name + '-' if name else ''}{digest}.json"
 

@@ -145,7 +145,7 @@ class Hearing(Clusters):
     def _join(self, agent: str, about: dict[str, Any], table: list[tuple[Any, ...]]) -> None:
         """Take an agent in, or back, with what it runs."""
         running = tuple(
-            RunningTask(task, framework, Resources.of(needs), role, TaskState(state), epoch)
+            RunningTask(task, framework, Resources.of_plain(needs), role, TaskState(state), epoch)
             for task, state, framework, role, needs, epoch in table
         )
         self.inheritance.note(agent, running)
@@ -158,7 +158,7 @@ class Hearing(Clusters):
             except VersionMismatch as error:
                 self._trouble(agent, error)
                 return
-            self._take(calls.AgentJoined(agent, Resources.of(about["amounts"]), tasks=running))
+            self._take(calls.AgentJoined(agent, Resources.of_plain(about["amounts"]), tasks=running))
         self._roster.enter(agent)
 
     def _lost_sight(self, agent: str, because: str) -> None:
@@ -182,7 +182,7 @@ class Hearing(Clusters):
         cargo = self.cargo.pop(event.task)
         function = self._roster.function_for(event.agent, cargo)
         role = self.core.frameworks[event.framework].role
-        about = event.framework, role, dict(event.needs.amounts), self.core.settings.epoch
+        about = event.framework, role, event.needs.plain(), self.core.settings.epoch
         self._link.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments, about))
 
     def _drop_tasks(self, frameworks: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ async def main(file: Path) -> None:
                 _withdraw(file)
 
 
-def _nanny(scheduler: Scheduler, number: int, amounts: dict[str, int]) -> Nanny:
+def _nanny(scheduler: Scheduler, number: int, amounts: dict[str, int | str]) -> Nanny:
     """Make one agent; Dask itself sets it no memory limit: its children hold the memory, not the worker."""
     return Nanny(
         scheduler.address, name=f"agent-{number}", nthreads=1, memory_limit=0, dashboard=False,

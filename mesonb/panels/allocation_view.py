@@ -126,7 +126,7 @@ def turns(snapshot: Snapshot) -> list[Turn]:
             held[place] += row.allocated
             allocations[place] += row.counts.get("offers_made", 0)
     places = {
-        place: Place(dominant_share(held[place], snapshot.total) / weights.get(place, 1.0), allocations[place], place)
+        place: Place(dominant_share(held[place], snapshot.shared) / weights.get(place, 1.0), allocations[place], place)
         for place in held
     }
     found = [

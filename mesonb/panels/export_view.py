@@ -82,8 +82,8 @@ class _Tally:
         self.counts: dict[str, dict[str, int]] = {}
         self.held: dict[str, Resources] = {}  #: by framework, in tasks
         core = log.start()  # empty, or what a log that has forgotten its beginning starts from
-        self.agents = {agent.name: agent.total for agent in core.agents.values()}
-        self.total = core.total
+        self.agents = {agent.name: agent.total.measured for agent in core.agents.values()}
+        self.total = sum(self.agents.values(), start=NOTHING)
         self.tasks = {task.id: (task.framework, task.needs) for task in core.tasks.values()}
         for framework in core.frameworks.values():
             said = framework.counts | {"running": running(framework.counts), "offers": framework.allocations}
@@ -100,8 +100,8 @@ class _Tally:
     def _called(self, call: calls.Call) -> None:
         match call:
             case calls.AgentJoined():
-                self.total += call.total - self.agents.get(call.agent, NOTHING)
-                self.agents[call.agent] = call.total
+                self.total += call.total.measured - self.agents.get(call.agent, NOTHING)
+                self.agents[call.agent] = call.total.measured
             case calls.AgentLost():
                 self.total -= self.agents.pop(call.agent, NOTHING)
             case calls.Accept() | calls.Decline():

@@ -158,11 +158,11 @@ class Checkers:
         self._give_back(made.framework, made.agent, made.resources)
 
     def _take(self, framework: str, agent: str, resources: Resources) -> None:
-        self.held[framework] += resources
+        self.held[framework] += resources.counted
         self.given[agent] += resources
 
     def _give_back(self, framework: str, agent: str, resources: Resources) -> None:
-        self.held[framework] -= resources
+        self.held[framework] -= resources.counted
         self.given[agent] -= resources
 
     # -- comparing --------------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Demand:
         for event in step.events:
             match event:
                 case events.OfferMade():
-                    self._offers[event.offer] = event.resources
+                    self._offers[event.offer] = event.resources.counted  # which ports they were is of another history
                 case events.Rescinded():
                     self._offers.pop(event.offer, None)
                 case events.Launch():
@@ -150,10 +150,11 @@ class Demand:
         """Note the launches, then what was left over: it was let pass after they were chosen."""
         held = sum((self._offers.pop(offer) for offer in call.offers), start=Resources())
         for launch in call.launches:
-            wanted_us = program.wanted_us(launch.needs)
-            self.spans[launch.task] = Span(launch.task, call.framework, launch.needs, wanted_us, now_us, now_us)
+            needs = launch.needs.counted
+            wanted_us = program.wanted_us(needs)
+            self.spans[launch.task] = Span(launch.task, call.framework, needs, wanted_us, now_us, now_us)
             program.spans.append(self.spans[launch.task])
-            held -= launch.needs
+            held -= needs
         if held:
             program.passes(now_us, held)
 

@@ -161,8 +161,8 @@ def task_shares(core: MasterCore) -> dict[str, float]:
     for framework in core.frameworks.values():
         held = framework.allocated
         for offer in framework.offers.values():
-            held -= offer.resources
-        out[framework.name] = dominant_share(held, core.total)
+            held -= offer.resources.counted
+        out[framework.name] = dominant_share(held, core.shared)
     return out
 
 

@@ -284,7 +284,7 @@ def _capacity(demand: Demand) -> dict[str, int]:
 
     def leave(agent: str, now_us: int) -> None:
         since_us, total = here.pop(agent)
-        for name, amount in total.amounts.items():
+        for name, amount in total.measured.amounts.items():
             area[name] = area.get(name, 0) + amount * (now_us - since_us)
 
     for at_us, call in demand.agents:

@@ -22,11 +22,11 @@ def show(core: Books, words: list[str]) -> list[str]:
     return [line for line in lines if not names or line.split()[0] in names]
 
 
-def dominant_share(held: Resources, total: Resources, but: tuple[str, ...] = ()) -> Fraction:
-    """Return the dominant share, exactly; some resources may count for nobody's."""
+def dominant_share(held: Resources, total: Resources) -> Fraction:
+    """Return the dominant share, exactly."""
     have = total.amounts
     return max(
-        (Fraction(n, have[name]) for name, n in held.amounts.items() if have.get(name) and name not in but),
+        (Fraction(n, have[name]) for name, n in held.amounts.items() if have.get(name)),
         default=Fraction(0),
     )
 
@@ -46,7 +46,7 @@ def _roles(core: Books) -> list[str]:
 
 
 def _share(core: Books, held: Resources) -> Fraction:
-    return dominant_share(held, core.total, core.settings.not_shared)
+    return dominant_share(held, core.shared)
 
 
 def _rules(role: Role) -> str:

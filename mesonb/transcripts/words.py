@@ -20,6 +20,10 @@ CALLS = {
 }
 
 
+#: A comma between amounts, and not within ``[31000-31001,31005]`` or ``{sda,sdb}``.
+_COMMA = re.compile(r",(?![^\[{]*[\]}])")
+
+
 def split_reserved(words: list[str]) -> tuple[list[str], tuple[tuple[str, Resources], ...]]:
     """Take ``cpus(ads)=8`` out of some words: the words without them, and what is reserved for each role."""
     found = [(word, match.groups()) for word in words if (match := re.fullmatch(r"(\w+)\(([^()]+)\)=(.+)", word))]
@@ -99,7 +103,7 @@ def value(hint: Any, word: str, name: str = "") -> Any:
     if name.endswith("_milli"):
         return round(float(word) * 1000)
     if hint is Resources or hint == Resources | None:
-        return resources(dict(part.split(":", 1) for part in word.split(",") if ":" in part))
+        return resources(dict(part.split(":", 1) for part in _COMMA.split(word) if ":" in part))
     if isinstance(hint, type) and issubclass(hint, Enum):
         states = {member.value: member for member in hint}
         if word not in states:
@@ -132,7 +136,7 @@ def _spoken(cell: str) -> str:
 def resources(amounts: dict[str, str]) -> Resources:
     """Read amounts by name, each as it was typed."""
     known = {name: amounts[name] for name in ("cpus", "mem", "disk", "gpus") if name in amounts}
-    return Resources(**known, named={name: n for name, n in amounts.items() if name not in known})  # type: ignore[arg-type,misc]  # read as typed
+    return Resources(**known, named={name: n for name, n in amounts.items() if name not in known})  # type: ignore[arg-type]  # read as typed
 
 
 def pairs(words: Iterable[str]) -> dict[str, str]:
