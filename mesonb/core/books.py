@@ -82,11 +82,6 @@ class Books:
         held = add_up(Resources.of(key[3].held) for key in self.order.root.line or ())
         return self.total - held
 
-    @property
-    def shared(self) -> Resources:
-        """What shares are of: the total, without what counts for nobody's."""
-        return Resources.of(self.order.total)
-
     # -- agents, roles, frameworks --------------------------------------------------------------------------------
 
     def add_agent(self, agent: Agent) -> None:

@@ -224,6 +224,11 @@ class Order:
         self._scales = {}
         self.all_stale = True
 
+    @property
+    def shared(self) -> Resources:
+        """What shares are of: the total, without what counts for nobody's."""
+        return Resources.of(self.total)
+
     # -- whose turn it is -----------------------------------------------------------------------------------------
 
     def share(self, client: Client) -> float:

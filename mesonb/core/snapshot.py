@@ -110,7 +110,7 @@ def dominant_share(held: Resources, total: Resources) -> float:
 def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
     """Picture the core as it is now, naming at most so many agents."""
     agents: list[AgentRow] = []
-    shared = core.shared
+    shared = core.order.shared
     for agent in core.agents.values():
         if len(agents) == agents_shown:
             break

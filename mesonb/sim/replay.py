@@ -162,7 +162,7 @@ def task_shares(core: MasterCore) -> dict[str, float]:
         held = framework.allocated
         for offer in framework.offers.values():
             held -= offer.resources.counted
-        out[framework.name] = dominant_share(held, core.shared)
+        out[framework.name] = dominant_share(held, core.order.shared)
     return out
 
 

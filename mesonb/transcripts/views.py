@@ -46,7 +46,7 @@ def _roles(core: Books) -> list[str]:
 
 
 def _share(core: Books, held: Resources) -> Fraction:
-    return dominant_share(held, core.shared)
+    return dominant_share(held, core.order.shared)
 
 
 def _rules(role: Role) -> str:

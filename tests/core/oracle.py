@@ -76,7 +76,7 @@ def share(core: MasterCore, frameworks: list[Framework], role: str) -> Fraction:
     """The dominant share of these together, exactly, by the role's weight."""
     held = sum((held_by(f) for f in frameworks), start=NOTHING)
     weight = core.roles[role].weight_milli if role in core.roles else 1000
-    total = core.shared.amounts
+    total = core.order.shared.amounts
     return max(
         (Fraction(n * 1000, total[r] * weight) for r, n in held.amounts.items() if r in total), default=Fraction(0)
     )
