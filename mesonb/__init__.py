@@ -13,6 +13,7 @@ from mesonb.core.log import Log
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
 from mesonb.frameworks.base import Framework
+from mesonb.frameworks.hand import Hand
 from mesonb.frameworks.near import Near
 from mesonb.frameworks.queue import Queue
 from mesonb.sim.compare import compare
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "DRF", "FIFO", "Allocator", "Framework", "Log", "Lottery", "Master", "MesonbError", "Near", "Queue", "Resources", "RoundRobin",
+    "DRF", "FIFO", "Allocator", "Framework", "Hand", "Log", "Lottery", "Master", "MesonbError", "Near", "Queue", "Resources", "RoundRobin",
     "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "replay", "serve_metrics", "sweep",
     "what_if",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ CHARTS = {
     "locality": 340,
     "output": 480,
     "steer": 400,
+    "hand": 560,
 }
 PANELS = ("board", *CHARTS)
 

@@ -198,6 +198,11 @@ class Session(Steering):
             raise NotThere(f"no framework is called {name!r}; there are: {', '.join(self.drivers) or 'none yet'}")
         return self.drivers[name].framework
 
+    def soon(self, name: str, what: str, function: Callable[[], Any]) -> None:
+        """Call a function where the callbacks of a framework run, from any thread; what it raises is a complaint."""
+        driver = self.drivers[name]
+        driver.call_later(0, lambda: driver.do(what, function))
+
     def wait_until(self, condition: Callable[[], bool], timeout: float | str = "30s") -> None:
         """Wait until a condition holds; TimeoutError if it does not in time. In a simulation, virtual time passes."""
         deadline_us = self.now_us() + parse_duration(timeout)

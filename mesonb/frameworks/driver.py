@@ -273,6 +273,10 @@ class Driver:
         heapq.heappush(self._later, (due_us, self._later_count, function))
         self.shell.wake_at(due_us)
 
+    def do(self, what: str, function: Callable[[], Any]) -> None:
+        """Call a function as if it were a callback: what it raises is a complaint, and stops nobody."""
+        self._guarded(what, function)
+
     def wake(self) -> None:
         """Call what is due."""
         while self._later and self._later[0][0] <= self.now_us():

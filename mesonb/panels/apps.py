@@ -12,6 +12,7 @@ from mesonb.panels.allocation import Allocation
 from mesonb.panels.app import Panel, application
 from mesonb.panels.events import Events
 from mesonb.panels.frameworks import Frameworks
+from mesonb.panels.hand import HandPanel
 from mesonb.panels.iterations import Iterations
 from mesonb.panels.locality import Locality
 from mesonb.panels.offers import OffersPanel
@@ -32,6 +33,7 @@ PANELS: dict[str, type[Panel]] = {
     "locality": Locality,
     "output": Outputs,
     "steer": Steer,
+    "hand": HandPanel,
 }
 APPS: dict[str, Callable[[], Application]] = {
     "shares": shares.application,

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, MesonbError
 from mesonb.panels.typed import amounts
+from mesonb.panels.typed import arguments as read_arguments
 from mesonb.session import Session
 
 NUMBER = (int, float)
@@ -43,6 +45,30 @@ def _speed(session: Session, speed: float | None) -> None:
     _clock(session).pace.speed = speed
 
 
+def _accept(
+    session: Session, framework: str, offer: str, function: str, arguments: str, needs: str, times: float
+) -> None:
+    hand, amount, given = _hand(session, framework), amounts(needs), read_arguments(arguments)
+    count = int(times) if times == int(times) else times
+    hand.check(offer, function, amount, count)
+    session.soon(framework, "accept", lambda: hand.accept(offer, function, *given, needs=amount, times=count))
+
+
+def _decline(session: Session, framework: str, offer: str, refuse: str) -> None:
+    hand = _hand(session, framework)
+    hand.check_held(offer)
+    parse_duration(refuse)
+    session.soon(framework, "decline", lambda: hand.decline(offer, refuse))
+
+
+def _hand(session: Session, name: str) -> Any:
+    """Return a framework that a person is the scheduler of."""
+    framework = session.framework(name)
+    if not hasattr(framework, "held"):
+        raise BadValue(f"{name} answers its offers itself; only a Hand's can be answered here")
+    return framework
+
+
 def _clock(session: Session) -> Any:
     """Return the session as one whose time can be steered."""
     if not hasattr(session, "pace"):
@@ -51,7 +77,7 @@ def _clock(session: Session) -> Any:
 
 
 TASK, AGENT, FRAMEWORK, ROLE = {"task": str}, {"agent": str}, {"framework": str}, {"role": str}
-GRACE = {"grace": str}
+GRACE, OFFER = {"grace": str}, {"framework": str, "offer": str}
 ACTIONS: dict[str, Action] = {
     "pause": Action(lambda session: session.pause(), "no more offers; tasks run on"),
     "resume": Action(lambda session: session.resume(), "offers are made again"),
@@ -73,6 +99,11 @@ ACTIONS: dict[str, Action] = {
         lambda session, agent, grace: session.drain(agent, grace), "{agent} drains; its tasks have {grace}", {**AGENT, **GRACE}
     ),
     "undrain": Action(lambda session, agent: session.undrain(agent), "{agent} is offered again", AGENT),
+    "accept": Action(
+        _accept, "{times:g} x {function} on {offer}",
+        {**OFFER, "function": str, "arguments": str, "needs": str, "times": NUMBER},
+    ),
+    "decline": Action(_decline, "{offer} declined for {refuse}", {**OFFER, "refuse": str}),
     "play": Action(lambda session: _clock(session).play(), "time passes"),
     "hold": Action(lambda session: _clock(session).hold(), "time stands still"),
     "step": Action(lambda session: _clock(session).step(), "one call was taken"),

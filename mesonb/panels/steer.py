@@ -16,6 +16,7 @@ from bokeh.models.widgets import AutocompleteInput, Button, Select, TextInput, T
 from mesonb.core import calls, events
 from mesonb.core.log import Step
 from mesonb.panels.app import Look, Panel, write
+from mesonb.panels.clock import Clock
 from mesonb.panels.commands import obey
 from mesonb.panels.typed import written
 from mesonb.session import Session
@@ -25,10 +26,6 @@ OPERATORS = (
     calls.SetWeight, calls.SetGuarantee, calls.SetLimit, calls.SetAllocator, calls.Suppress, calls.Revive, calls.KillTask,
     calls.Revoke, calls.Drain, calls.Undrain,
 )  # fmt: skip
-SPEEDS: list[Any] = [
-    ("", "all it can"),
-    *((speed, f"{speed} x") for speed in ("0.1", "0.5", "1", "2", "5", "10", "100", "1000")),
-]
 #: Names that a box proposes, at most: the newest tasks, the first agents.
 PROPOSED = 200
 
@@ -40,12 +37,12 @@ class Steer(Panel):
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.told, self.clock = look.div(), look.div()
+        self.told, self.trouble = look.div(), look.div()
+        self.clock = Clock(self.send)
         self.told.name = "told"
         write(self.told, said("Each of these is a call in the master's log.", good=True))
         self._reading = False  #: boxes are being filled by us
         self._offers()
-        self._time()
         self._roles()
         self._names()
         look.widgets(*self._controls)
@@ -53,7 +50,7 @@ class Steer(Panel):
     def parts(self) -> Sequence[Any]:
         """What is steered, from what touches all to what touches one."""
         return (
-            row(self.pause, self.cycle, *self._time_controls), self.clock,
+            row(self.pause, self.cycle, *self.clock.parts()), self.trouble,
             row(self.allocator, self.role, self.weight, self.guarantee, self.limit),
             row(self.framework, self.suppress, self.revive, styles={"align-items": "end"}),
             row(self.task, self.grace, self.kill, self.revoke, styles={"align-items": "end"}),
@@ -68,15 +65,6 @@ class Steer(Panel):
         self.pause.on_change("active", lambda _name, _old, on: self.send(do="pause" if on else "resume"))
         self.cycle = self._button("One cycle", lambda: {"do": "cycle"})
         self.allocator = self._select("allocator", lambda name: {"do": "allocator", "name": name}, 170)
-
-    def _time(self) -> None:
-        self.play = Toggle(label="Let time pass", width=110)
-        self.play.on_change("active", lambda _name, _old, on: self.send(do="play" if on else "hold"))
-        self.hold = self._button("Hold time", lambda: {"do": "hold"})
-        self.step = self._button("Step one call", lambda: {"do": "step"})
-        self.speed = self._select("", lambda text: {"do": "speed", "speed": float(text) if text else None}, 110)
-        self.speed.update(options=SPEEDS, value="", description="virtual seconds in a real one")
-        self._time_controls = (self.play, self.hold, self.step, self.speed)
 
     def _roles(self) -> None:
         self.role = self._select("role", lambda _role: None, 140)
@@ -109,7 +97,7 @@ class Steer(Panel):
     @property
     def _controls(self) -> list[Any]:
         return [
-            self.pause, self.cycle, *self._time_controls, self.allocator, self.role, self.weight, self.guarantee, self.limit,
+            self.pause, self.cycle, *self.clock.parts(), self.allocator, self.role, self.weight, self.guarantee, self.limit,
             self.framework, self.suppress, self.revive, self.task, self.grace, self.kill, self.revoke,
             self.agent, self.notice, self.drain, self.undrain,
         ]  # fmt: skip
@@ -162,16 +150,12 @@ class Steer(Panel):
             self._reading = False
 
     def _show_state(self, session: Session) -> None:
-        paused, pace = session.core.paused, getattr(session, "pace", None)
+        paused = session.core.paused
         self.pause.update(active=paused, label="Resume offers" if paused else "Pause offers")
         options = list(dict.fromkeys([*session.allocators, type(session.allocator).__name__]))
         _choose(self.allocator, options, type(session.allocator).__name__)
-        for control in self._time_controls:
-            control.visible = pace is not None
-        if pace is not None:
-            self.play.update(active=pace.playing, label="Stop time" if pace.playing else "Let time pass")
-            self.speed.value = "" if pace.speed is None else f"{pace.speed:g}"
-            write(self.clock, said(pace.trouble, good=False) if pace.trouble else "")
+        trouble = self.clock.draw(session)
+        write(self.trouble, said(trouble, good=False) if trouble else "")
 
     def _show_names(self, session: Session) -> None:
         core = session.core

@@ -66,10 +66,11 @@ class Pace:
                 return 1, NEVER_US
             time.sleep(LOOK_S)
             return 0, NEVER_US
-        if self._speed is None:
+        speed = self._speed  # read once: another thread may set it
+        if speed is None:
             return SLICE, NEVER_US
         time.sleep(LOOK_S)
-        return SLICE, self._reached_us(now_us, self._speed)
+        return SLICE, self._reached_us(now_us, speed)
 
     def _reached_us(self, now_us: int, speed: float) -> int:
         began_s, began_us = self._from = self._from or (time.monotonic(), now_us)
@@ -109,7 +110,7 @@ class Player(threading.Thread):
         while not self.stopped.wait(LOOK_S) and (simulation := self._simulation()):
             now_s = time.monotonic()
             try:
-                simulation.take_turn(simulation.pace.speed, now_s - before_s, TURN_S)
+                simulation.take_turn(simulation.pace.speed or 1.0, now_s - before_s, TURN_S)
             except Exception as error:  # noqa: BLE001 - said where it is steered; the next play goes on
                 simulation.pace.trouble = f"{type(error).__name__}: {error}"
                 return

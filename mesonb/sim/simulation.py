@@ -24,7 +24,7 @@ from mesonb.frameworks.driver import Driver
 from mesonb.session import Session, settings_from
 from mesonb.sim.agents import Duration, PretendAgents
 from mesonb.sim.engine import Engine
-from mesonb.sim.pace import NEVER_US, TURN_S, US, Pace
+from mesonb.sim.pace import TURN_S, US, Pace
 from mesonb.sim.progress import Progress
 from mesonb.sim.steps import Steps
 
@@ -60,7 +60,8 @@ class Simulation(Session):
         self.pace = Pace()
         self._clock = RLock()  #: held by whoever lets time pass
         self._passing: int | None = None  #: the thread on which time passes
-        self._outside: deque[Sequence[calls.Call]] = deque()  #: posted from other threads meanwhile
+        #: Calls posted, and what was to be done, from other threads meanwhile.
+        self._outside: deque[Sequence[calls.Call] | Callable[[], Any]] = deque()
         self._ticks: list[int] = []  #: when ticks are planned, the next one last
         self._joined = 0
         self._chart_at = 0  #: after how many steps the charts get their next row
@@ -115,7 +116,7 @@ class Simulation(Session):
     def play(self, speed: float | None = None) -> None:
         """Let time pass by itself, with no cell running, or let a run that was held go on.
 
-        ``speed`` is in virtual seconds a real one; without it, the last one, and at first as fast as it can.
+        ``speed`` is in virtual seconds a real one; without it, the last one, and at first a second is a second.
         """
         if speed is not None:
             self.pace.speed = speed
@@ -129,17 +130,16 @@ class Simulation(Session):
         if self._passing is not None:
             self.pace.hold(True)
 
-    def take_turn(self, speed: float | None, passed_s: float, turn_s: float) -> None:
+    def take_turn(self, speed: float, passed_s: float, turn_s: float) -> None:
         """Let as much virtual time pass as it does at a speed in so many real seconds; for ``Pace`` alone."""
         if not self._clock.acquire(blocking=False):
             return  # a cell lets it pass
         try:
-            until_s = monotonic() + turn_s
-            end_us = NEVER_US if speed is None else self.engine.now_us + int(passed_s * speed * US)
+            until_s, end_us = monotonic() + turn_s, self.engine.now_us + int(passed_s * speed * US)
             with self._time_passes():
                 while (more := self.engine.run(end_us, FEW)) and monotonic() < until_s:
                     self._take_outside()
-                if not more and end_us != NEVER_US:
+                if not more:
                     self.engine.now_us = end_us
             self._raise_trouble()
         finally:
@@ -184,6 +184,15 @@ class Simulation(Session):
             for event in self._step(call):
                 self._deliver(event)
         self._plan_tick()
+
+    def soon(self, name: str, what: str, function: Callable[[], Any]) -> None:
+        """Call a function between two things that happen, or at once while time stands still; what it raises is a complaint."""
+        driver = self.drivers[name]
+        with self.lock:
+            if self._passing not in (None, get_ident()):
+                self._outside.append(lambda: driver.do(what, function))
+                return
+        driver.do(what, function)
 
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
         shell = _SimShell(self)
@@ -231,7 +240,8 @@ class Simulation(Session):
 
     def _take_outside(self) -> None:
         while self._outside:
-            self.post(self._outside.popleft())
+            asked = self._outside.popleft()
+            asked() if callable(asked) else self.post(asked)
 
     def _look(self, progress: Progress) -> None:
         self._take_outside()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mesonb.panels.server import PanelServer
 from tests.browser.lab import Lab, browser_page
 
 
@@ -18,3 +19,36 @@ def page(chromium_path):
     """Open a page of its own for the test."""
     with browser_page(chromium_path) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def panels(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        server = PanelServer("our-kernel", base_url="/user/x/").start()
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def chart(chromium_path, panels):
+    """Open a chart of a session as the relay would: with the token. Complaints of the page fail the test."""
+    heard = []
+    with browser_page(chromium_path, extra_http_headers={"Authorization": f"token {panels.token}"}) as page:
+        own = f"//127.0.0.1:{panels.connection.port}/"
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
+        page.on(
+            "request",
+            lambda asked: (
+                None if own in asked.url or asked.url.startswith(("data:", "blob:")) else heard.append(asked.url)
+            ),
+        )
+
+        def opened(name, session, theme="light"):
+            page.goto(f"http:{own.rstrip('/')}{panels.prefix}/{name}?session={session.id}&theme={theme}")
+            page.wait_for_function("window.Bokeh?.documents?.[0]?.is_idle", timeout=30_000)
+            return page
+
+        yield opened
+    assert not heard

@@ -24,14 +24,17 @@ def over(end=time.monotonic() + 200):
 
 long = master.register(mb.Queue(needs=mb.Resources(cpus=1, mem="100MB")), name="long", role="research")
 long.map(work, [600] * 40)
+me = master.register(mb.Hand(needs=mb.Resources(cpus=1), functions=[work, time.sleep]), name="me", role="people")
 master.watch("steer")
 """
 SAID = """
 seen = [f"{type(step.call).__name__}" for step in master.log.steps]
+print("BY HAND", [(task.function.__name__, task.args, task.state.value) for task in me.launched])
 print("CALLS", *dict.fromkeys(seen))
 """
 CELLS = {
     "show": SHARE,
+    "hand": "master.watch('hand')",
     "asleep": "while not over():\n    time.sleep(2)",
     "in a Python loop": "while not over():\n    sum(range(100_000))",
     "afterwards": SAID,
@@ -143,3 +146,36 @@ def test_every_one_of_them_is_a_call_in_the_log(opened):
         calls.Revive, calls.KillTask, calls.Revoke, calls.Drain, calls.Undrain,
     ):  # fmt: skip
         assert f" {kind.__name__}" in said, said
+
+
+def test_offers_are_answered_by_hand_while_the_kernel_is_busy(opened):
+    """What the long tasks leave goes to the one who is the scheduler: here, the test."""
+    opened.run_to_end(CELL["hand"])
+    frame = opened.page.frame_locator("iframe[title^='Hand of']")
+    opened.run(CELL["asleep"])
+    opened.until_status("busy", 5)
+    steering = panel(opened)
+    steering.get_by_role("button", name="Suppress").wait_for(timeout=10_000)
+    steering.get_by_label("framework", exact=True).select_option("long")
+    steering.get_by_role("button", name="Suppress").click()
+    for number in (5, 6):
+        steering.get_by_label("task", exact=True).fill(f"long/task-{number}")
+        steering.get_by_role("button", name="Kill").click()
+        says(opened, steering, f"long/task-{number}")
+    card = frame.locator(".bk-Column", has=frame.get_by_role("button", name="Accept")).last
+    card.get_by_role("button", name="Accept").wait_for(timeout=15_000)
+    card.get_by_label("launch").select_option("work")
+    card.get_by_label("arguments").fill("0.01")
+    card.get_by_label("each takes").fill("cpus=9")
+    card.get_by_role("button", name="Accept").click()
+    says(opened, frame, "does not fit")
+    card.get_by_label("each takes").fill("cpus=1, mem=50MB")
+    card.get_by_role("button", name="Accept").click()
+    frame.get_by_text("work(0.01)").first.wait_for(timeout=10_000)
+    frame.get_by_text("finished").first.wait_for(timeout=15_000)
+    frame.get_by_role("button", name="Decline").first.click()
+    says(opened, frame, "declined for 5s")
+    assert opened.counter(CELL["asleep"]) is None or "BY HAND" not in opened.output(CELL["asleep"])
+    enter(steering, "weight", "9")
+    opened.run_to_end(CELL["afterwards"])
+    assert "('work', (0.01,), 'finished')" in opened.output(CELL["afterwards"])

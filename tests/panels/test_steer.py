@@ -253,7 +253,7 @@ def test_what_ends_a_play_is_said_where_it_is_steered(cluster):
     wait_for(lambda: cluster.pace.trouble, DEADLINE_S, "the trouble")
     shown._rest_until_s, panel.stale = 0.0, True
     shown.refresh()
-    assert "NoDuration" in panel.clock.text
+    assert "NoDuration" in panel.trouble.text
 
 
 def test_a_master_has_no_time_to_steer(cluster):
