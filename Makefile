@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-all storm demo bench lint format lock labextension clean elsewhere
+.PHONY: help setup lab test test-all storm chaos demo bench lint format lock labextension clean elsewhere
 
 ARGS ?=
 N ?= 200
@@ -38,6 +38,9 @@ test-all: setup  ## Run every test, those marked slow as well: storms, chaos, so
 
 storm: setup  ## Run N storms (200) on all cores, and check that nothing is lost; ARGS="--seed 7" begins elsewhere
 	@$(IN_VENV) mesonb storm --runs $(N) --processes "$$(nproc 2>/dev/null || echo 2)" $(ARGS)
+
+chaos: setup  ## Kill, stop and cut the parts of a live cluster N times (200) while it works, and check that nothing is lost
+	@$(IN_VENV) MESONB_FAULTS=$(N) pytest -m slow tests/live/test_chaos.py $(ARGS)
 
 demo: setup  ## Run two frameworks on one local Dask cluster, print what happened and write a report
 	@$(IN_VENV) mesonb demo $(ARGS)
