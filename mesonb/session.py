@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import count
@@ -22,12 +21,13 @@ from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
 from mesonb.core.explain import Explanation, explain
+from mesonb.core.history import History
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.records import Role
 from mesonb.core.resources import Resources
 from mesonb.core.settings import Settings, Wrong
-from mesonb.core.snapshot import FrameworkRow, RoleRow, Snapshot, take
+from mesonb.core.snapshot import RoleRow, Snapshot, take
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework
@@ -39,40 +39,8 @@ from mesonb.said import Amounts, Priorities, Weights
 from mesonb.steering import Steering
 
 F = TypeVar("F", bound=Framework)
-#: How many moments of shares are kept for charts, and how far apart they are at least.
-HISTORY_KEPT = 20_000
-HISTORY_STEP_US = 50_000
 #: How often ``wait_until`` looks.
 POLL_S = 0.005
-
-
-class History:
-    """Shares over time. A row is exact: the mean over the time since the row before, however short the tasks were."""
-
-    def __init__(self) -> None:
-        #: (end of the span in us, mean dominant share of its tasks by framework)
-        self.rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=HISTORY_KEPT)
-        self._last: Snapshot | None = None
-
-    def due(self, now_us: int) -> bool:
-        """Whether the last row is long enough ago for another."""
-        return self._last is None or now_us - self._last.now_us >= HISTORY_STEP_US
-
-    def note(self, snapshot: Snapshot) -> None:
-        """Add a row, if one is due."""
-        if not self.due(snapshot.now_us):
-            return
-        if self._last is None:
-            self.rows.append((snapshot.now_us, {row.framework: row.task_share for row in snapshot.frameworks}))
-        else:
-            before = {row.framework: row.held_us for row in self._last.frameworks}
-            span_us = snapshot.now_us - self._last.now_us
-            shares = {
-                row.framework: _mean_share(row, before.get(row.framework, {}), span_us, snapshot.shared)
-                for row in snapshot.frameworks
-            }
-            self.rows.append((snapshot.now_us, shares))
-        self._last = snapshot
 
 
 class Session(Steering):
@@ -255,7 +223,7 @@ class Session(Steering):
         if not self.history.due(self.now_us()):
             return False
         with self.lock:
-            self.history.note(take(self.core, agents_shown=0))
+            self.history.note(self.core)
         return True
 
     def _step(self, call: calls.Call) -> list[events.Event]:
@@ -265,12 +233,6 @@ class Session(Steering):
             followed = self.core.step(call, now_us)
             self.log.record(call, now_us, followed)
         return followed
-
-
-def _mean_share(row: FrameworkRow, before: Mapping[str, int], span_us: int, total: Resources) -> float:
-    """Return the largest fraction of any resource that its tasks held, averaged over a span."""
-    areas = {name: area - before.get(name, 0) for name, area in row.held_us.items()}
-    return max((area / (span_us * n) for name, area in areas.items() if (n := total.amounts.get(name))), default=0.0)
 
 
 def settings_from(rules: Mapping[str, Any]) -> Settings:

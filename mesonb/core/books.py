@@ -268,15 +268,14 @@ class Books:
         self, agent: Agent, framework: Framework, offers: list[Offer], left: Resources, launches: tuple[TaskInfo, ...]
     ) -> None:
         """Turn offers of one agent into tasks, and what is ``left`` of them into free resources."""
-        paid = (
-            not self.optimistic and not agent.reserved
-        )  # an offer has parts of reservations only where there are some
+        # An offer has parts of reservations only where there are some.
+        paid = not self.optimistic and not (self.bounded and agent.reserved)
         for offer in offers:
             if paid:  # what the tasks need stays on the framework's account
                 del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
             else:
                 self.close_offer(offer)
-        if paid and left:
+        if paid and left._amounts:
             self._give_back(agent, framework, left, None)
         for launch in launches:
             self.start_task(agent, framework, launch, paid=paid)

@@ -3,6 +3,7 @@
 Who says what: agents (or the shell for them) join, are lost and report tasks; frameworks subscribe, accept, decline;
 an operator sets weights and pauses; the shell's clock ticks. All times are integer microseconds (``_us``), weights
 integer thousandths (``_milli``). A call that makes no sense is answered with ``events.Rejected`` and changes nothing.
+Nobody writes on a call; the four that come a hundred thousand times a second are not frozen, as with events.
 """
 
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class AgentLost:
     because: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TaskUpdate:
     """An agent reports the state of a task. Sent at least once; repeats and steps backwards change nothing."""
 
@@ -119,7 +120,7 @@ class Disconnect:
     framework: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TaskInfo:
     """One task that a framework wants launched: its id, unused until now, and what it needs."""
 
@@ -127,7 +128,7 @@ class TaskInfo:
     needs: Resources
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Accept:
     """Launch tasks on offers of one agent. What is left goes back with a filter of ``refuse_us``."""
 
@@ -137,7 +138,7 @@ class Accept:
     refuse_us: int = REFUSE_US
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Decline:
     """Give offers back; as much or less on the same agents is not offered again for ``refuse_us``."""
 

@@ -113,7 +113,7 @@ class MasterCore(Settling):
         out: list[Event] = []
         if self.timers:
             self.expire_filters()
-        if self.unanswered:
+        if self.unanswered and self.unanswered[0].expires_us <= self.now_us:
             waited = show_duration(self.settings.offer_timeout_us)
             out += [self._rescind(offer, f"not answered within {waited}") for offer in self.expired_offers()]
         if self.unreachable or self.away:
@@ -218,14 +218,14 @@ class MasterCore(Settling):
 
     def _accept(self, call: calls.Accept) -> list[Event]:
         framework, offers, held, needed = self._checked(call)
-        agent = self.agents[offers[0].agent]
         if self.optimistic:
             return self.settle([(call, framework, offers)], gang=False)
         if held.itemised:
             call = with_items(call, held)
             needed = add_up(launch.needs for launch in call.launches)
+        agent = self.agents[offers[0].agent]
         left = NOTHING if needed is held else held - needed
-        count(framework, "accepted" if call.launches else "declined", len(offers))
+        framework.tallies["accepted" if call.launches else "declined"] += len(offers)
         self.spend_offers(agent, framework, offers, left, call.launches)
         if left._amounts and call.refuse_us:
             self.add_filter(framework, agent.name, left, call.refuse_us)

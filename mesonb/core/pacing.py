@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Iterator
 from operator import attrgetter
 
+from mesonb.core.books import NEVER_US
 from mesonb.core.events import Event
 from mesonb.core.limits import Limits
 from mesonb.core.records import Agent, Framework, Offer
@@ -34,23 +35,26 @@ class Pacing(Limits):
                 return self.now_us + 1
         while self.timers and not self.timer_speaks(self.timers[0]):
             heapq.heappop(self.timers)
+        due_us = self.timers[0][0] if self.timers else NEVER_US
         self.forget_answered()
-        due_us = [self.timers[0][0]] if self.timers else []
         if self.unanswered:
-            due_us.append(self.unanswered[0].expires_us)
-        due_us += [*self.unreachable.values(), *self.away.values(), *self.alarms.values()]
+            due_us = min(due_us, self.unanswered[0].expires_us)
+        for waiting in (self.unreachable, self.away, self.alarms):
+            if waiting:
+                due_us = min(due_us, *waiting.values())
         while self.kills_due and self.kills_due[0][1] not in self.tasks:
             heapq.heappop(self.kills_due)
         if self.kills_due:
-            due_us.append(self.kills_due[0][0])
+            due_us = min(due_us, self.kills_due[0][0])
         if self.settings.allocation_interval_us and not self.paused and self.active and self.free:
-            due_us.append(self.next_batch_us)
-        return max(self.now_us, min(due_us)) if due_us else None
+            due_us = min(due_us, self.next_batch_us)
+        return max(self.now_us, due_us) if due_us < NEVER_US else None
 
     def begin_cycle(self) -> bool:
         """Choose the agents of this cycle; return whether it is a batch."""
-        self.dirty |= self.again
-        self.again = {}
+        if self.again:
+            self.dirty |= self.again
+            self.again = {}
         if self.kept_back is not None:
             self.forget_kept_back()
         interval_us = self.settings.allocation_interval_us

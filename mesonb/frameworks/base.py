@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Protocol
 
 from mesonb.core.calls import REFUSE_US
-from mesonb.core.records import TaskState
+from mesonb.core.records import TERMINAL, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import NotRegistered, OfferError, TaskFailed, TaskGone
@@ -73,7 +73,7 @@ class TaskHandle:
     @property
     def ended(self) -> bool:
         """Whether it is over, one way or another."""
-        return self.state.terminal
+        return self.state in TERMINAL
 
     def result(self) -> Any:
         """Return what the function returned; raise what it raised, or TaskGone where there is neither."""
@@ -174,16 +174,8 @@ class OfferHandle:
         not fit, CannotPickle if it cannot travel.
         """
         needs = needs if needs is not None else getattr(self.driver and self.driver.framework, "needs", None)
-        name = getattr(function, "__name__", repr(function))
-        if not needs:
-            raise OfferError(f"{name} needs nothing; write offer.launch({name}, ..., needs=mb.Resources(cpus=1))")
-        if not callable(function):
-            raise OfferError(f"{name} is not a function; write offer.launch(function, argument, ...)")
-        if not self.fits(needs):
-            missing = self.left.missing_for(needs)
-            raise OfferError(
-                f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first"
-            )
+        if not needs or not callable(function) or not needs <= self.left:
+            raise OfferError(self._wrong_with(function, needs))
         needs = self.left.pick(needs)
         task = TaskHandle(self._next_id(), function, args, kwargs, needs, self.agent, registration=self.driver)
         if self.driver:
@@ -191,6 +183,15 @@ class OfferHandle:
         self.launches.append(task)
         self.left -= needs
         return task
+
+    def _wrong_with(self, function: Callable[..., Any], needs: Resources | None) -> str:
+        name = name_of(function)
+        if not needs:
+            return f"{name} needs nothing; write offer.launch({name}, ..., needs=mb.Resources(cpus=1))"
+        if not callable(function):
+            return f"{name} is not a function; write offer.launch(function, argument, ...)"
+        missing = self.left.missing_for(needs)
+        return f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first"
 
     def decline(self, refuse: float | str = REFUSE_US / 1_000_000) -> None:
         """Give it back, and ask not to be offered as much there again for a while ("1min"; 0: at once)."""
@@ -205,6 +206,11 @@ class OfferHandle:
 
     def __repr__(self) -> str:
         return f"<{self.id} of {self.agent}: {self.left} left>"
+
+
+def name_of(function: Any) -> str:
+    """Return what a function is called in messages to people."""
+    return getattr(function, "__name__", None) or repr(function)
 
 
 class Framework:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import traceback
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, Protocol
 
 from mesonb.core import calls, events
+from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
 from mesonb.frameworks.output import Output
@@ -91,7 +92,7 @@ class Driver:
         #: Finds a task that a master before this one launched, where there was one.
         self.recall: Callable[[str], TaskHandle | None] = lambda _: None
         #: The last to end: a new master, whom the word never reached, may tell of them again.
-        self._ended: dict[str, None] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._prefix = name  #: of the ids of its tasks: its name, and which registration this is
         self._launched = 0
         self._later: list[tuple[int, int, Callable[[], Any]]] = []
@@ -103,17 +104,17 @@ class Driver:
         """Take what the master sent, in order; offers that arrive together are answered together."""
         fresh: list[OfferHandle] = []
         for event, outcome in arrived:
-            if isinstance(event, events.OfferMade):
+            if type(event) is events.OfferMade:
                 offer = OfferHandle(event.offer, event.agent, event.resources, driver=self)
                 self.offers[offer.id] = offer
                 fresh.append(offer)
             else:
                 if fresh:
-                    self._answer_offers(fresh)
+                    self._ask(fresh)
                     fresh = []
                 self._take(event, outcome)
         if fresh:
-            self._answer_offers(fresh)
+            self._ask(fresh)
 
     def _take(self, event: events.Event, outcome: Outcome | None) -> None:
         match event:
@@ -147,24 +148,26 @@ class Driver:
         self._read_will()
 
     def _updated(self, event: events.Updated, outcome: Outcome | None) -> None:
-        task = self.tasks.get(event.task) or self.recall(event.task)
-        if task is None or task.id in self._ended:
+        name, state = event.task, event.state
+        task = self.tasks.get(name) or self.recall(name)
+        if task is None or name in self._ended:
             return
         task.registration = self
-        self.tasks[task.id] = task
-        task.state, task.because, task.outcome = event.state, event.because, outcome
-        if task.ended:
-            del self.tasks[task.id]
-            self._note_end(task.id)
-        if task.ended and self.successor:
-            self.successor.bequeath(task)
+        task.state, task.because, task.outcome = state, event.because, outcome
+        if state in TERMINAL:
+            self.tasks.pop(name, None)
+            self._note_end(name)
+            if self.successor:
+                self.successor.bequeath(task)
+        else:
+            self.tasks[name] = task
         self._call("on_update", task)
 
     def _note_end(self, task: str) -> None:
         """Remember that a task has ended: whatever is said of it later is no news."""
         self._ended[task] = None
         if len(self._ended) > ENDED_KEPT:
-            del self._ended[next(iter(self._ended))]
+            self._ended.popitem(last=False)
 
     def _rejected(self, event: events.Rejected) -> None:
         """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""
@@ -176,11 +179,8 @@ class Driver:
 
     # -- offers ---------------------------------------------------------------------------------------------------
 
-    def _answer_offers(self, offers: list[OfferHandle]) -> None:
+    def _ask(self, offers: list[OfferHandle]) -> None:
         """Ask the framework, then send what it wrote on the offers, all in one post."""
-        offers = [offer for offer in offers if offer.id in self.offers]
-        if not offers:
-            return
         self._call("on_offers", offers)
         self._send(offers)
 
@@ -208,13 +208,17 @@ class Driver:
             )
         for task in offer.launches:
             self.tasks[task.id] = task
-        launches = tuple(calls.TaskInfo(task.id, task.needs) for task in offer.launches)
+        launches = tuple([calls.TaskInfo(task.id, task.needs) for task in offer.launches])
         # A kindness of the Framework class: what is left of an offer that was used comes back with no filter.
         return calls.Accept(self.name, (offer.id,), launches, offer.refuse_us or 0)
 
     def _hold(self, offer: OfferHandle) -> None:
         wait_us, offer.hold_us = offer.hold_us, 0
-        self.call_later(wait_us, lambda: self._answer_offers([offer]))
+        self.call_later(wait_us, lambda: self._ask_again(offer))
+
+    def _ask_again(self, offer: OfferHandle) -> None:
+        if offer.id in self.offers:  # it was not rescinded meanwhile
+            self._ask([offer])
 
     def next_task_id(self) -> str:
         """Count one more task of this framework; ids carry epoch and incarnation, so they are never used again."""

@@ -11,7 +11,7 @@ from mesonb.core import calls, events
 from mesonb.core.records import TaskState
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NoDuration
-from mesonb.frameworks.base import Outcome, TaskHandle
+from mesonb.frameworks.base import Outcome, TaskHandle, name_of
 from mesonb.sim.distributions import Distribution
 from mesonb.sim.engine import Engine
 
@@ -44,21 +44,26 @@ class PretendAgents:
 
     def promise(self, task: TaskHandle) -> None:
         """Take in a task that is about to be launched; NoDuration if nobody said how long it lasts."""
-        name = getattr(task.function, "__name__", repr(task.function))
-        if task.function not in self._durations:
+        said = self._durations.get(task.function)
+        if said is None:
+            name = name_of(task.function)
             self.trouble = NoDuration(f"how long does {name} last? Say so before it runs: sim.runs_for({name}, '30s')")
             raise self.trouble
-        duration, execute = self._durations[task.function]
-        self._tasks.setdefault(task.agent, {})[task.id] = task, self._drawn_us(duration, task, name), execute
+        promised = task, self._drawn_us(said[0], task), said[1]
+        there = self._tasks.get(task.agent)
+        if there is None:
+            self._tasks[task.agent] = {task.id: promised}
+        else:
+            there[task.id] = promised
 
-    def _drawn_us(self, duration: Duration, task: TaskHandle, name: str) -> int:
+    def _drawn_us(self, duration: Duration, task: TaskHandle) -> int:
         """Return how long a task will last, in microseconds."""
         if callable(duration) and not isinstance(duration, Distribution):
             duration = duration(*task.args, **task.kwargs)
         try:
             return _micros(duration(self._dice) if isinstance(duration, Distribution) else duration)
         except BadValue as error:
-            raise BadValue(f"how long {name} lasts is not a time: {error}") from None
+            raise BadValue(f"how long {name_of(task.function)} lasts is not a time: {error}") from None
 
     def launch(self, event: events.Launch) -> None:
         """Start a task, and plan its end; its agent may have died while this was on its way."""

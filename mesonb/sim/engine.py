@@ -33,13 +33,13 @@ class Engine:
 
     def after(self, delay_us: int, do: Callable[..., object], *args: Any) -> None:
         """Do something after a while."""
-        self._asked += 1
-        if delay_us <= 0:
-            self._at_once.append((self.now_us, self._asked, do, args))
-        elif delay_us == self._lane_us:
-            self._lane.append((self.now_us + delay_us, self._asked, do, args))
+        self._asked = number = self._asked + 1
+        if delay_us == self._lane_us:
+            self._lane.append((self.now_us + delay_us, number, do, args))
+        elif delay_us <= 0:
+            self._at_once.append((self.now_us, number, do, args))
         else:
-            heapq.heappush(self._heap, (self.now_us + delay_us, self._asked, do, args))
+            heapq.heappush(self._heap, (self.now_us + delay_us, number, do, args))
 
     @property
     def asked(self) -> int:

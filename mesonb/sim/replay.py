@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
+from mesonb.core.history import HISTORY_STEP_US
 from mesonb.core.log import Log, Step
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
@@ -24,7 +25,7 @@ from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, LogError, NotThere
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Driver
-from mesonb.session import HISTORY_STEP_US, Session
+from mesonb.session import Session
 from mesonb.sim.steps import Steps
 
 #: How many moments of shares the charts get at most.

@@ -16,6 +16,7 @@ from typing import Any
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
+from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, NotThere
@@ -34,6 +35,7 @@ AGENT = Resources(cpus=4, mem="16GB")
 
 #: While time passes by itself, so many things happen between two looks at the real clock.
 FEW = 50
+TICK = calls.Tick()
 #: For each framework, so many steps lie between two rows of the charts, which then cost a small part of a run.
 CHART_STEPS = 20
 
@@ -180,6 +182,10 @@ class Simulation(Session):
             if self._passing not in (None, get_ident()):
                 self._outside.append(sent)
                 return
+        self._carry(sent)
+
+    def _carry(self, sent: Sequence[calls.Call]) -> None:
+        """Step the core with each call, and send what follows on its way; on the thread on which time passes."""
         for call in sent:
             for event in self._step(call):
                 self._deliver(event)
@@ -296,7 +302,7 @@ class Simulation(Session):
         self._ticks.pop()
         due_us = self.core.next_deadline()
         if due_us is not None and due_us <= self.engine.now_us:
-            self.post([calls.Tick()])
+            self._carry((TICK,))
             if self.core.steps >= self._chart_at and self._note_shares():
                 self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
         else:
@@ -304,6 +310,8 @@ class Simulation(Session):
 
     def _deliver(self, event: events.Event) -> None:
         match event:
+            case events.OfferMade() | events.Updated():
+                self._mail_to(event.framework, event)
             case events.Launch():
                 self.engine.after(self.latency_us, self.agents.launch, event)
             case events.Kill():
@@ -318,10 +326,11 @@ class Simulation(Session):
         driver = self.drivers.get(name)
         if driver is None:
             return
-        if driver not in self._mail:
-            self._mail[driver] = []
+        mail = self._mail.get(driver)
+        if mail is None:
+            self._mail[driver] = mail = []
             self.engine.after(self.latency_us, self._open_mail, driver)
-        self._mail[driver].append((event, outcome))
+        mail.append((event, outcome))
 
     def _open_mail(self, driver: Driver) -> None:
         driver.handle(self._mail.pop(driver))
@@ -329,18 +338,19 @@ class Simulation(Session):
     def arrive(self, driver: Driver, sent: Sequence[calls.Call]) -> None:
         """Take a framework's calls, unless other code has registered under its name since: that must not be suppressed by it."""
         if self.drivers.get(driver.name) is driver:
-            self.post(sent)
+            self._carry(sent)
 
     def _report(self, update: calls.TaskUpdate, outcome: Outcome | None) -> None:
         """Take a task's update from an agent; its outcome travels beside what the core answers."""
         if update.agent not in self.core.agents:
             return  # the agent was lost while this was on its way
         for event in self._step(update):
-            if isinstance(event, events.Updated):
+            if type(event) is events.Updated:
                 self._mail_to(event.framework, event, outcome)
             else:
                 self._deliver(event)
-        self._plan_tick()
+        if update.state in TERMINAL:  # any other makes nothing due
+            self._plan_tick()
 
 
 def _totals(agents: int | Iterable[Resources] | Mapping[Resources, int]) -> list[Resources]:

@@ -61,7 +61,7 @@ def test_the_live_chart_takes_in_only_what_is_new(cluster):
     chart.refresh()
     assert {name: len(source.data["at_s"]) for name, source in chart._sources.items()} == lines
     cluster.run("1min")
-    cluster.history.note(cluster.snapshot())
+    cluster.history.note(cluster.core)
     chart.refresh()
     newest_s = cluster.history.rows[-1][0] / 1_000_000
     assert {source.data["at_s"][-1] for source in chart._sources.values()} == {newest_s}
