@@ -3,7 +3,8 @@
 Every contender has two worker processes. Rate: a loop of submits, then all results. Latency: one submit and its result,
 one after the other. Rounds are interleaved, so that a noisy machine is noisy for all; medians are compared. mesonb and
 Dask run on the very same Dask workers; a mesonb task asks for a hundredth of a cpu, as a no-op may, so one offer
-takes many. Ray and ipyparallel take part where they are installed. Every result is checked.
+takes many. Makespan: tasks of 100 ms, one to a cpu, from the first submit to the last result, so that every one of
+mesonb's waits for an offer. Ray and ipyparallel take part where they are installed. Every result is checked.
 
     python benchmarks/launch.py [--rounds 5]
 """
@@ -25,10 +26,17 @@ from typing import Any
 import mesonb as mb
 
 LATENCIES = 60
+LASTS_S, LONG_TASKS = 0.1, 40
 
 
 def same(number: int) -> int:
     """Do nothing, checkably."""
+    return number
+
+
+def lasting(number: int) -> int:
+    """Take a tenth of a second, checkably; asleep, so that nothing else on the machine makes it longer."""
+    time.sleep(LASTS_S)
     return number
 
 
@@ -70,7 +78,7 @@ class Contender(ABC):
 
 
 class Mesonb(Contender):
-    """A queue on a master of two agents."""
+    """A queue on a master of two agents, of one cpu each."""
 
     name, burst = "mesonb", 6000
 
@@ -80,6 +88,13 @@ class Mesonb(Contender):
 
     def submit(self, number: int) -> Any:
         return self.queue.submit(same, number)
+
+    def makespan_s(self) -> float:
+        """Return how long the long tasks took in all, one at a time on each cpu."""
+        began = time.perf_counter()
+        runs = self.queue.map(lasting, range(LONG_TASKS), needs=mb.Resources(cpus=1))
+        assert [run.result() for run in runs] == list(range(LONG_TASKS))
+        return time.perf_counter() - began
 
     def close(self) -> None:
         counts = self.master.snapshot().frameworks[0].counts
@@ -116,6 +131,12 @@ class Pool(Contender):
 
     def submit(self, number: int) -> Any:
         return self.pool.submit(same, number)
+
+    def makespan_s(self) -> float:
+        """Return how long the long tasks took in all."""
+        began = time.perf_counter()
+        assert list(self.pool.map(lasting, range(LONG_TASKS))) == list(range(LONG_TASKS))
+        return time.perf_counter() - began
 
     def close(self) -> None:
         self.pool.shutdown()
@@ -163,6 +184,11 @@ class IPyParallel(Contender):
         self.cluster.stop_cluster_sync()
 
 
+def makespan(ours: Mesonb, pool: Pool, rounds: int) -> float:
+    """Return the median of mesonb's makespan over that of a process pool, round by round."""
+    return median(ours.makespan_s() / pool.makespan_s() for _ in range(rounds))
+
+
 def contenders() -> list[Contender]:
     """Start all that can take part here, mesonb first."""
     ours = Mesonb()
@@ -199,12 +225,15 @@ def main() -> None:
         for one in all_of_them:
             stack.callback(one.close)
         found = measure(all_of_them, rounds)
+        ours, pool = (next(one for one in all_of_them if isinstance(one, kind)) for kind in (Mesonb, Pool))
+        longer = makespan(ours, pool, rounds)
     print(f"{'':14}{'tasks/s':>10}{'p50 ms':>9}{'p99 ms':>9}   ({rounds} rounds, {os.cpu_count()} cpus)")
     for name, (rate, p50, p99) in found.items():
         print(f"{name:14}{rate:10.0f}{p50:9.2f}{p99:9.2f}")
-    ours = found.pop("mesonb")
-    ratios = {f"rate_vs_{name}": round(ours[0] / rate, 2) for name, (rate, _, _) in found.items()}
-    ratios |= {f"p50_vs_{name}": round(ours[1] / p50, 3) for name, (_, p50, _) in found.items()}
+    rate_of_ours, p50_of_ours, _ = found.pop("mesonb")
+    ratios = {f"rate_vs_{name}": round(rate_of_ours / rate, 2) for name, (rate, _, _) in found.items()}
+    ratios |= {f"p50_vs_{name}": round(p50_of_ours / p50, 3) for name, (_, p50, _) in found.items()}
+    ratios["makespan_vs_process_pool"] = round(longer, 4)
     print(json.dumps({"benchmark": "launch", "ratios": ratios}))
 
 

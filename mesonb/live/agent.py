@@ -30,6 +30,7 @@ from mesonb.live.child import FAILED, STARTED
 from mesonb.live.comms import HUB, KERNEL, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
 from mesonb.live.isolation import DEFAULT, choose
+from mesonb.live.leaving import Departure
 from mesonb.live.printing import Teller
 from mesonb.live.usage import EVERY_S, Usage
 from mesonb.live.versions import ours
@@ -91,6 +92,7 @@ class Agent(WorkerPlugin):
         self.executors = Executors(
             folder, round(self.total.cpus), modules, self._said, self._died, isolation, self._printed
         )
+        self._departure = Departure(worker, self.tasks, partial(self._send_to, LEADER))
         self._usage = Usage()
         self._staying = asyncio.ensure_future(self._stay())
         self._looking = asyncio.ensure_future(self._look())
@@ -153,6 +155,8 @@ class Agent(WorkerPlugin):
                 self._drop(tasks)
             case ("not allowed", because):
                 logger.warning("the hub refuses what %s said: %s", self.agent, because)
+            case ("draining",):
+                self._departure.heard()
             case _:
                 raise ValueError("no such message")
 
@@ -182,6 +186,7 @@ class Agent(WorkerPlugin):
                 (module.name, module.applied, module.says) for module in self.executors.warden.isolation.report
             ],
             "versions": ours(),
+            "leaving": self._departure.grace_us,
         }
 
     def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About) -> None:

@@ -16,6 +16,7 @@ from mesonb.core import calls, events
 from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
+from mesonb.core.upkeep import DRAINING
 from mesonb.errors import VersionMismatch
 from mesonb.frameworks.driver import Complaint
 from mesonb.frameworks.output import Output, Outputs
@@ -111,6 +112,10 @@ class Hearing(Clusters):
                 self.inheritance.bring(functions, tasks)
             case (agent, "used", tasks, itself) if agent in self.core.agents:
                 self._roster.note_use(agent, tasks, itself)
+            case (agent, "leaving", grace_us):
+                self._leaving(agent, grace_us)
+            case (agent, "staying"):
+                self._staying(agent)
             case (_, "used", _, _):
                 pass  # it has left meanwhile
             case (_, "output", printed):
@@ -160,6 +165,18 @@ class Hearing(Clusters):
                 return
             self._take(calls.AgentJoined(agent, Resources.of_plain(about["amounts"]), tasks=running))
         self._roster.enter(agent)
+        if about.get("leaving") is not None:
+            self._leaving(agent, about["leaving"])
+
+    def _leaving(self, agent: str, grace_us: int) -> None:
+        """Offer an agent no more, because Dask is to take its worker; it leaves when it hears so and its tasks are over."""
+        if agent in self.core.agents and not self.core.agents[agent].closed:
+            self._take(calls.Drain(agent, grace_us, f"the Dask worker of {agent} is to be retired"))
+        self._link.send(agent, ("draining",))
+
+    def _staying(self, agent: str) -> None:
+        if agent in self.core.agents and self.core.agents[agent].closed == DRAINING:
+            self._take(calls.Undrain(agent))
 
     def _lost_sight(self, agent: str, because: str) -> None:
         if agent in self.core.agents:

@@ -25,6 +25,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from mesonb.core.units import parse_duration
 from mesonb.live.comms import ATTACH, HUB, KERNEL, LEADER, PROTOCOL
+from mesonb.live.leaving import Keeper
 from mesonb.live.plain import read
 
 logger = logging.getLogger("mesonb")
@@ -101,6 +102,7 @@ class Hub(SchedulerPlugin):
         self._led_s = time.monotonic()
         self._closing: asyncio.Future[Any] | None = None
         scheduler.handlers[ATTACH] = self.attach
+        self._keeper = Keeper(scheduler, self._agents)
         self._pinging = asyncio.ensure_future(self._ping())
 
     def end_when_idle(self, idle_s: float) -> None:
@@ -282,6 +284,10 @@ class Hub(SchedulerPlugin):
         replaced = line is not None and line.about.get("address") != worker
         if name and self.leader and not replaced:
             self.leader.say(("gone", name))
+
+    def valid_workers_downscaling(self, scheduler: Any, workers: list[Any]) -> list[Any]:
+        """Leave out workers whose tasks Dask does not see; called by the Dask scheduler of an adaptive cluster."""
+        return self._keeper.without_tasks(workers)
 
     def _depose(self, line: Line) -> None:
         """Let go of a leader that does not answer, since another stands by."""
