@@ -9,6 +9,7 @@
     ├── CannotPickle        a function or argument that cannot travel to an agent  (the caller's)
     ├── TaskFailed          a task's function raised                               (the task's)
     ├── TaskGone            a task was killed or lost before it had a result       (nobody's)
+    │   └── ResultLost      a large result is lost with the worker that kept it    (nobody's)
     ├── NoDuration          a simulated function of which nobody said how long it lasts
     ├── LogError            a recording that cannot be read
     └── ClusterError        a Dask cluster that cannot be used
@@ -57,6 +58,14 @@ class TaskFailed(MesonbError):
 
 class TaskGone(MesonbError):
     """A task was killed or lost before it had a result."""
+
+
+class ResultLost(TaskGone):
+    """A result was lost with the worker that kept it; ``task`` is the id of the task that can make it again."""
+
+    def __init__(self, message: str, task: str = "") -> None:
+        super().__init__(message)
+        self.task = task
 
 
 class NoDuration(MesonbError):

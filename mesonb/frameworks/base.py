@@ -17,17 +17,30 @@ from mesonb.core.calls import REFUSE_US
 from mesonb.core.records import TERMINAL, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.units import parse_duration
-from mesonb.errors import NotRegistered, OfferError, TaskFailed, TaskGone
+from mesonb.errors import BadValue, NotRegistered, OfferError, TaskFailed, TaskGone
 from mesonb.frameworks.output import Output
+
+
+class Remains(Protocol):
+    """A result so large that it stayed on the worker that made it."""
+
+    size_bytes: int
+
+    def fetch(self) -> Any:
+        """Bring it here; ResultLost if no worker has it any more."""
+
+    def future(self, client: Any = None) -> Any:
+        """Return it as a future of a Dask client."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a task left behind: a value, or the exception that it raised with its traceback as text."""
+    """What a task left behind: a value, or where it is; or the exception that it raised with its traceback as text."""
 
     value: Any = None
     error: BaseException | None = None
     traceback: str = ""
+    remains: Remains | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +89,19 @@ class TaskHandle:
         return self.state in TERMINAL
 
     def result(self) -> Any:
-        """Return what the function returned; raise what it raised, or TaskGone where there is neither."""
+        """Return what the function returned, fetched if it is large; raise what it raised, or TaskGone where there is neither."""
+        return self.outcome.remains.fetch() if self.outcome and self.outcome.remains else self._result()
+
+    def future(self, client: Any = None) -> Any:
+        """Return a large result as a future of a Dask client (default: the notebook's own); BadValue if it is small."""
+        if self.outcome and self.outcome.remains:
+            return self.outcome.remains.future(client)
+        self._result()
+        raise BadValue(
+            f"the result of {self.id} is small, and here already: client.scatter(task.result()) gives a future"
+        )
+
+    def _result(self) -> Any:
         if self.finished and self.outcome and not self.outcome.error:
             return self.outcome.value
         if self.finished and self.outcome:

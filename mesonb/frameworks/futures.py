@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, MesonbError
-from mesonb.frameworks.queue import Queue, Run
+from mesonb.frameworks.queue import Kept, Queue, Run
 
 
 class TaskFuture(Future[Any]):
@@ -49,10 +49,19 @@ class TaskFuture(Future[Any]):
         if not self.set_running_or_notify_cancel():
             return
         error = outcome.exception()
-        if error is None:
-            self.set_result(outcome.result())
-        else:
+        if error is not None:
             self.set_exception(_as_raised(error))
+        elif isinstance(outcome.result(), Kept):
+            Thread(target=self._fetch, args=(outcome.result(),), daemon=True).start()
+        else:
+            self.set_result(outcome.result())
+
+    def _fetch(self, kept: Kept) -> None:
+        """Fetch a large result, where nobody else waits for it."""
+        try:
+            self.set_result(kept.task.result())
+        except Exception as error:  # noqa: BLE001 - it is the outcome
+            self.set_exception(error)
 
 
 class Share(Executor):

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
@@ -18,6 +19,13 @@ from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, TaskFailed, TaskGone
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
 from mesonb.frameworks.output import Output
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Stands for a result that stayed where it was made, until somebody asks for it."""
+
+    task: TaskHandle
 
 
 class Run:
@@ -47,7 +55,15 @@ class Run:
         """Wait for the result, and return it; raise TaskFailed, TaskGone, or TimeoutError."""
         timeout_us = None if timeout is None else parse_duration(timeout)
         self._queue._wait(self._future, timeout_us)
-        return self._future.result(None if timeout_us is None else timeout_us / 1_000_000)
+        value = self._future.result(None if timeout_us is None else timeout_us / 1_000_000)
+        return value.task.result() if isinstance(value, Kept) else value
+
+    def future(self, client: Any = None) -> Any:
+        """Wait for a large result, and return it as a future of a Dask client (default: the notebook's own)."""
+        self._queue._wait(self._future, None)
+        self._future.result()
+        assert self.task
+        return self.task.future(client)
 
     def output(self) -> Output:
         """Return what its task (the last one, where several were needed) has printed so far."""
@@ -59,8 +75,12 @@ class Run:
 
     def __await__(self) -> Generator[Any, None, Any]:
         self._queue._wait(self._future, None)
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
         # Shielded: a cell that gives up waiting (asyncio.wait_for) does not take the result from whoever asks later.
-        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+        value = await asyncio.shield(asyncio.wrap_future(self._future))
+        return await asyncio.to_thread(value.task.result) if isinstance(value, Kept) else value
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__name__", repr(self.function))
@@ -172,7 +192,8 @@ class Queue(Framework):
 
     def _settle(self, run: Run, task: TaskHandle) -> None:
         try:
-            run._future.set_result(task.result())
+            kept = task.outcome and task.outcome.remains
+            run._future.set_result(Kept(task) if kept else task.result())
         except (TaskFailed, TaskGone) as error:
             run._future.set_exception(error)
 

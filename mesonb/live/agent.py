@@ -26,12 +26,15 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
-from mesonb.live.child import FAILED, STARTED
+from mesonb.live import here
+from mesonb.live.child import FAILED, LARGE, STARTED
 from mesonb.live.comms import HUB, KERNEL, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
+from mesonb.live.inputs import Inputs, Lost, split
 from mesonb.live.isolation import DEFAULT, choose
 from mesonb.live.leaving import Departure
 from mesonb.live.printing import Teller
+from mesonb.live.publishing import Publisher
 from mesonb.live.usage import EVERY_S, Usage
 from mesonb.live.versions import ours
 
@@ -52,13 +55,14 @@ PRELOAD = ("cloudpickle", "numpy")
 class Task:
     """One task in the agent's table: kept, with its cargo, until its last update is acknowledged."""
 
-    __slots__ = ("about", "arguments", "digest", "id", "killing", "number", "started", "update")
+    __slots__ = ("about", "arguments", "digest", "id", "killing", "number", "started", "update", "waits")
 
     def __init__(self, number: int, task: str, digest: bytes, arguments: bytes, about: About) -> None:
         self.number, self.id, self.about = number, task, about
         self.digest, self.arguments = digest, arguments
         self.killing = self.started = False
         self.update: Message | None = None  #: its last update, once it has ended
+        self.waits: asyncio.Future[None] | None = None  #: what is fetched for it, or published of it
 
     @property
     def state(self) -> str:
@@ -89,8 +93,10 @@ class Agent(WorkerPlugin):
         folder = Path(worker.local_directory) / "mesonb"  # Dask removes it when this worker is dead
         isolation = choose(dask.config.get("mesonb.isolation", DEFAULT))  # before the first process starts
         self.teller = Teller(partial(self._send_to, LEADER))
+        self.inputs = Inputs(worker)
+        self.publisher = Publisher(worker, self.agent, self.id)
         self.executors = Executors(
-            folder, round(self.total.cpus), modules, self._said, self._died, isolation, self._printed
+            folder, round(self.total.cpus), modules, self._said, self._died, isolation, self._printed, self._asked
         )
         self._departure = Departure(worker, self.tasks, partial(self._send_to, LEADER))
         self._usage = Usage()
@@ -104,6 +110,8 @@ class Agent(WorkerPlugin):
         if self._peer:
             await self._peer.close()
         self.executors.close()
+        self.inputs.close()
+        await self.publisher.close()
 
     async def _stay(self) -> None:
         """Be attached to the hub for as long as this worker lives."""
@@ -157,6 +165,11 @@ class Agent(WorkerPlugin):
                 logger.warning("the hub refuses what %s said: %s", self.agent, because)
             case ("draining",):
                 self._departure.heard()
+            case ("let go", keys):
+                self.publisher.let_go(keys)
+            case ("left", frameworks):
+                for framework in frameworks:
+                    self.publisher.left(framework)
             case _:
                 raise ValueError("no such message")
 
@@ -187,14 +200,37 @@ class Agent(WorkerPlugin):
             ],
             "versions": ours(),
             "leaving": self._departure.grace_us,
+            "holds": sorted(self.publisher.frameworks),
         }
 
     def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About) -> None:
         if function is not None:
             self.executors.learn(digest, function)
         self._count += 1
-        self.tasks[task] = self._by_number[self._count] = Task(self._count, task, digest, arguments, about)
-        self.executors.run(self._count, digest, arguments, Resources.of_plain(about[2]))
+        made = self.tasks[task] = self._by_number[self._count] = Task(self._count, task, digest, arguments, about)
+        keys, arguments = split(arguments)
+        if keys:
+            made.waits = asyncio.ensure_future(self._launch_with(made, keys, arguments))
+        else:
+            self._run(made, arguments)
+
+    async def _launch_with(self, task: Task, keys: list[Any], arguments: bytes) -> None:
+        """Fetch what a task needs from where it is; then run it, unless it was killed meanwhile."""
+        try:
+            await self.inputs.fetch(task.number, keys)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this task alone fails for it
+            because = str(error) if isinstance(error, Lost) else f"its arguments cannot be fetched: {error!r}"
+            if task.update is None:
+                self._ended(task, "failed", because, b"")
+        else:
+            if task.update is None and task.id in self.tasks:
+                self._run(task, arguments)
+
+    def _run(self, task: Task, arguments: bytes) -> None:
+        try:
+            self.executors.run(task.number, task.digest, arguments, Resources.of_plain(task.about[2]))
+        except OSError as error:
+            self._ended(task, "failed", f"{self.agent} cannot write its arguments down: {error}", b"")
 
     def _kill(self, name: str) -> None:
         task = self.tasks.get(name)
@@ -209,6 +245,7 @@ class Agent(WorkerPlugin):
         if task := self.tasks.pop(name, None):
             self._by_number.pop(task.number, None)
             self.teller.forget(name)
+            self.inputs.over(task.number)
 
     def _drop(self, names: list[str]) -> None:
         """End tasks of which nobody wants to hear any more."""
@@ -232,8 +269,34 @@ class Agent(WorkerPlugin):
         elif kind == FAILED:
             because = self.executors.warden.why_failed(number, pickle.loads(content)[0])
             self._ended(task, "failed", because, content)
+        elif kind == LARGE:
+            task.waits = asyncio.ensure_future(self._publish(task, int(content)))
         else:
             self._ended(task, "finished", "", content)
+
+    async def _publish(self, task: Task, fd: int) -> None:
+        """Report the end of a task whose result is large when that is where plain Dask finds it."""
+        try:
+            mark = await self.publisher.publish(task.id, task.about[0], fd)
+        except Exception as error:  # noqa: BLE001 - no memory, or no Dask scheduler
+            if task.update is None:
+                self._ended(task, "failed", f"its result cannot be kept on {self.agent}: {error!r}", b"")
+        else:
+            if task.update is None:
+                self._ended(task, "finished", "", mark.packed())
+            if task.id not in self.tasks:
+                self.publisher.let_go([mark.key])
+
+    def _asked(self, number: int, question: bytes) -> tuple[bytes, int | None]:
+        """Answer what a task asks; what is wrong with that is raised in the task."""
+        try:
+            match pickle.loads(question):
+                case ("input", key):
+                    return here.answered(None), self.inputs.descriptor(key)
+                case other:
+                    raise ValueError(f"{other[0]!r} is no question")
+        except Exception as error:  # noqa: BLE001
+            return here.answered(error), None
 
     def _printed(self, number: int, skipped: int, content: bytes) -> None:
         if task := self._by_number.get(number):
@@ -248,6 +311,7 @@ class Agent(WorkerPlugin):
     def _ended(self, task: Task, state: str, because: str, content: bytes) -> None:
         task.update = ("update", task.id, state, because, content)
         self.teller.last_words(task.id)
+        self.inputs.over(task.number)
         self._send_to(LEADER, task.update)
 
     def _report_running(self) -> None:

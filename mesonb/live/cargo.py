@@ -17,6 +17,7 @@ from mesonb.core import calls
 from mesonb.core.records import TaskState
 from mesonb.errors import CannotPickle
 from mesonb.frameworks.base import Outcome, TaskHandle
+from mesonb.live import inputs
 from mesonb.live.pickling import pickled
 
 #: The most that the arguments of one task may weigh; they travel through the hub.
@@ -89,18 +90,34 @@ def _original(content: bytes) -> BaseException | None:
 def _pack_arguments(task: TaskHandle) -> bytes:
     if not task.args and not task.kwargs:
         return _NOTHING_GIVEN
+    _refuse_if_vast(task, sum(map(_bytes_of, (*task.args, *task.kwargs.values()))))
     try:
         content = pickled((task.args, task.kwargs))
+        if any(trace in content for trace in inputs.TRACES):
+            content = inputs.pack((task.args, task.kwargs))
     except Exception:
         for place, value in [*enumerate(task.args, start=1), *task.kwargs.items()]:
             _dumps(value, f"argument {place} of {_name(task.function)}")
         raise
-    if len(content) > ARGUMENTS_MOST:
-        raise CannotPickle(
-            f"the arguments of {_name(task.function)} weigh {len(content) / 1e6:.0f} MB, more than {ARGUMENTS_MOST / 1e6:.0f} MB; "
-            "pass a path, or make the data where it is needed"
-        )
+    _refuse_if_vast(task, len(content))
     return content
+
+
+def _refuse_if_vast(task: TaskHandle, size_bytes: int) -> None:
+    if size_bytes > ARGUMENTS_MOST:
+        raise CannotPickle(
+            f"the arguments of {_name(task.function)} weigh {size_bytes / 1e6:.0f} MB, more than {ARGUMENTS_MOST / 1e6:.0f} MB; "
+            "put them on the workers, future = client.scatter(data), and give the future in their place; or pass a path, or "
+            "make the data where it is needed"
+        )
+
+
+def _bytes_of(value: Any) -> int:
+    """How large an argument plainly is, so that what is vast is refused before it is copied even once."""
+    if isinstance(value, bytes | bytearray | memoryview | str):
+        return len(value)
+    size = getattr(value, "nbytes", 0)
+    return size if isinstance(size, int) and not hasattr(value, "dask") else 0
 
 
 def _dumps(thing: Any, what: str) -> bytes:

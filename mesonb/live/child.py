@@ -26,7 +26,8 @@ from typing import Any
 
 import cloudpickle
 
-from mesonb.live.pickling import pickled
+from mesonb.live import here, parcel
+from mesonb.live.pickling import pickled, pickled_apart
 from mesonb.live.processes import weight
 
 #: A packet: the task's number, the digest of its function, whether the rest is a path, and a number that stands for its limits.
@@ -34,8 +35,12 @@ PACKET = struct.Struct("<Q16s?Q")
 #: What a child says: a kind, the task's number, how many bytes follow.
 SAID = struct.Struct("<BQQ")
 STARTED, DONE, FAILED, WAITING = 1, 2, 3, 4
-#: Added to a kind: the task has printed, so the child waits until its agent has read that.
-PRINTED = 64
+#: Done, and the result is in a parcel, of which the number of the descriptor follows; and a question of the task's.
+LARGE, ASK = 5, 6
+#: Added to a kind: the child waits until its agent has read what it printed, and opened its parcel.
+HELD = 64
+#: A larger pickle goes into a parcel.
+INLINE_MOST = 1_000_000
 #: What a child that waits is told.
 GO = b"g"
 #: So much of what a task printed last is part of its error.
@@ -59,6 +64,9 @@ class Child:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
         self._weighs = self._at_birth = self._weigh()
         self._limits = 0  #: which are in force: none
+        self._parcel: int | None = None  #: the result, when it is large
+        self._number = 0  #: of the task that runs
+        here.begin(own, self._ask)
         self._changed = False  #: whether it weighs something else than its agent knows
         os.dup2(prints, 1)
         os.dup2(prints, 2)
@@ -84,15 +92,14 @@ class Child:
             number, digest, in_file, limits = PACKET.unpack_from(packet)
             if not self._begin(known, number, limits):
                 return
-            began_s = time.monotonic()
+            self._number, began_s = number, time.monotonic()
             kind, content = self._run_one(digest, packet[PACKET.size :], in_file)
-            printed = self._has_printed()
-            known = SAID.pack(kind | PRINTED if printed else kind, number, len(content)) + content
-            if printed:
-                self._own.sendall(known)
-                known = b""
-                if self._own.recv(len(GO)) != GO:
+            held = HELD if self._has_printed() or kind == LARGE else 0
+            known = SAID.pack(kind | held, number, len(content)) + content
+            if held:
+                if not self._is_read(known):
                     return
+                known = b""
             if time.monotonic() - began_s > LOOK_AFTER_S and self._worn():
                 self._own.sendall(known)
                 return
@@ -113,6 +120,15 @@ class Child:
         self._limits, self._changed = limits, False
         return not fresh or self._own.recv(len(GO)) == GO
 
+    def _is_read(self, known: bytes) -> bool:
+        """Say how a task went, and wait until its agent has all that it left; False if there is no agent any more."""
+        self._own.sendall(known)
+        went = self._own.recv(len(GO)) == GO
+        if self._parcel is not None:
+            os.close(self._parcel)
+            self._parcel = None
+        return went
+
     def _worn(self) -> bool:
         """Weigh itself, and tell whether tasks have left so much behind that a fresh child is better."""
         before, self._weighs = self._weighs, self._weigh()
@@ -131,10 +147,26 @@ class Child:
             args, kwargs = pickle.loads(self._arguments(content, in_file))
             result = self._function(digest)(*args, **kwargs)
             self._flush()
-            return DONE, _pickled_result(result)
+            return self._returned(result)
         except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
             self._flush()
             return FAILED, _pickled_error(error, self._last_words())
+
+    def _returned(self, result: Any) -> tuple[int, bytes]:
+        """Pack a result, a large one into a parcel; TypeError, which says what to return instead, if it cannot travel."""
+        try:
+            content, buffers = pickled_apart(result)
+            if not parcel.AVAILABLE or len(content) + sum(buffer.raw().nbytes for buffer in buffers) <= INLINE_MOST:
+                return DONE, pickled(result) if buffers else content
+        except Exception as error:
+            raise TypeError(
+                f"its result, a {type(result).__name__}, cannot be sent back: {error}; return plain data instead"
+            ) from error
+        self._parcel = parcel.wrap(content, buffers)
+        return LARGE, b"%d" % self._parcel
+
+    def _ask(self, question: bytes) -> None:
+        self._own.sendall(SAID.pack(ASK, self._number, len(question)) + question)
 
     def _arguments(self, content: bytes, in_file: bool) -> bytes:
         if not in_file:
@@ -188,16 +220,6 @@ class Spout(io.FileIO):
         """Forget; tell whether there was anything."""
         wrote, self.last = bool(self.last), b""
         return wrote
-
-
-def _pickled_result(result: Any) -> bytes:
-    """Pickle a result, or say what to return instead."""
-    try:
-        return pickled(result)
-    except Exception as error:
-        raise TypeError(
-            f"its result, a {type(result).__name__}, cannot be sent back: {error}; return plain data instead"
-        ) from error
 
 
 def _pickled_error(error: BaseException, printed: str) -> bytes:

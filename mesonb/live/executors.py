@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mesonb.core.resources import NOTHING, Resources
-from mesonb.live.child import PACKET, PACKET_MOST, PRINTED, SAID, STARTED, WAITING
+from mesonb.live.child import ASK, HELD, LARGE, PACKET, PACKET_MOST, SAID, STARTED, WAITING
 from mesonb.live.isolation import Isolation
 from mesonb.live.printing import Pipes
 from mesonb.live.processes import weight
@@ -46,22 +46,25 @@ TAKEN_S = 0.5
 
 
 class Executors:
-    """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE and FAILED, ``on_died(number, because, lost)`` the rest.
+    """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE, LARGE and FAILED, ``on_died(number, because, lost)`` the rest.
 
-    ``on_printed(number, skipped, content)`` hears what a task prints, and how many bytes before that were left unread.
+    ``on_printed(number, skipped, content)`` hears what a task prints, and how many bytes before that were left unread;
+    ``on_asked(number, question)`` answers what a task asks, with a descriptor where the answer is large. The content of LARGE
+    is a descriptor as well, and the hearer's to close.
     """
 
     def __init__(
         self, folder: Path, warm: int, modules: Sequence[str],
         on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str, bool], None],
         isolation: Isolation | None = None, on_printed: Callable[[int, int, bytes], None] = lambda *_: None,
+        on_asked: Callable[[int, bytes], tuple[bytes, int | None]] = lambda *_: (b"", None),
     ) -> None:  # fmt: skip
         self.folder = folder  #: of functions, and of arguments too large for a packet
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.warm = min(max(1, warm), WARM_MOST)
         self.children: set[Running] = set()
         self._loop = asyncio.get_running_loop()
-        self._on_said, self._on_died = on_said, on_died
+        self._on_said, self._on_died, self._on_asked = on_said, on_died, on_asked
         self.warden = Warden(isolation or Isolation([]), self._end_pid)
         self._pipes = Pipes(on_printed, self._hear)
         self._queue: deque[tuple[int, bytes]] = deque()  #: not in the pipe yet
@@ -329,7 +332,10 @@ class Executors:
             self._end(child, child.task)
 
     def _said(self, child: Running, kind: int, number: int, content: bytes) -> None:
-        printed, kind = kind & PRINTED, kind & ~PRINTED
+        held, kind = kind & HELD, kind & ~HELD
+        if kind == ASK:
+            child.answer(*self._on_asked(number, content))
+            return
         if kind in {STARTED, WAITING}:
             if not self._begin(child, kind, number, content):
                 return
@@ -340,7 +346,9 @@ class Executors:
             child.task, child.last = None, number
             del self._running[number]
             self._doomed.discard(number)
-        if printed:
+        if kind == LARGE:
+            kind, content = child.open_parcel(content)
+        if held:
             self._pipes.settle(child, number)
             child.go()
         self._on_said(number, kind, content)

@@ -22,6 +22,7 @@ from mesonb.live.gate import OWN, Gate, framework_of, own_tasks, veiled
 from mesonb.live.inheritance import Mail
 from mesonb.live.plain import well_formed
 from mesonb.live.principals import MASTER
+from mesonb.live.results import task_of
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
@@ -81,6 +82,9 @@ class Guests:
                 self._answer(kernel, who, number, verb, arguments)
             case ("handled", str(name), list(tasks)):
                 self._handled(kernel, who, name, tasks)
+            case ("let go", str(agent), list(keys)):
+                own = [key for key in keys if self._may(kernel, framework_of(task_of(key)))]
+                self._master._link.send(agent, ("let go", own))
             case _:
                 self._refuse(kernel, f"{str(message[0])[:40]!r} is no message that a master takes from a kernel")
 

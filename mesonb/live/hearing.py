@@ -22,6 +22,7 @@ from mesonb.frameworks.driver import Complaint
 from mesonb.frameworks.output import Output, Outputs
 from mesonb.live.cargo import Cargo
 from mesonb.live.comms import HUB, KERNEL, Message
+from mesonb.live.farewells import Farewells
 from mesonb.live.guests import Guests
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.isolation import Module
@@ -46,6 +47,7 @@ class Hearing(Clusters):
         self.inheritance = Inheritance()
         self._roster = Roster()
         self._outputs = Outputs(OUTPUT_BYTES)
+        self._farewells = Farewells()
         self._unacknowledged: dict[str, str] = {}  #: tasks whose end was told to their framework, and their agents
         self._out: dict[str, list[Mail]] = {}
 
@@ -86,6 +88,8 @@ class Hearing(Clusters):
         match message:
             case ("handled", tasks):
                 self._acknowledge(tasks)
+            case ("let go", agent, keys):
+                self._link.send(agent, ("let go", keys))
             case ("cut", peer):
                 self.guests.gone(peer)
                 self._lost_sight(peer, f"the link to {peer} is cut")
@@ -154,6 +158,7 @@ class Hearing(Clusters):
             for task, state, framework, role, needs, epoch in table
         )
         self.inheritance.note(agent, running)
+        self._farewells.expect(about["holds"], self.now_us() + self.core.settings.failover_timeout_us)
         if agent in self.core.agents and self._roster.is_the_same(agent, about):
             self._take(calls.AgentBack(agent, running))
         else:
@@ -197,6 +202,7 @@ class Hearing(Clusters):
 
     def _launch(self, event: events.Launch) -> None:
         cargo = self.cargo.pop(event.task)
+        self._farewells.knows(event.framework)
         function = self._roster.function_for(event.agent, cargo)
         role = self.core.frameworks[event.framework].role
         about = event.framework, role, event.needs.plain(), self.core.settings.epoch
@@ -209,6 +215,12 @@ class Hearing(Clusters):
             tasks = [task.id for task in agent.tasks.values() if task.framework in frameworks]
             tasks += [task for task, at in self._unacknowledged.items() if at == agent.name and task not in kept]
             self._link.send(agent.name, ("drop", tasks))
+
+    def _say_who_left(self) -> None:
+        """Have agents forget what they hold for frameworks that are gone."""
+        if gone := self._farewells.gone(self.core.frameworks, self.now_us()):
+            for agent in self.core.agents:
+                self._link.send(agent, ("left", gone))
 
     # -- mail that nobody takes -------------------------------------------------------------------------------------
 

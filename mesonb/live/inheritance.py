@@ -16,6 +16,7 @@ from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
 from mesonb.errors import TaskGone
 from mesonb.frameworks.base import TaskHandle
+from mesonb.live.inputs import split
 
 #: An event for a framework, with the pickled outcome of a task that ended.
 Mail = tuple[events.Event, bytes]
@@ -51,7 +52,7 @@ class Inheritance:
         digest, arguments = self._cargo.pop(task)
         agent, found = known
         try:
-            function, (args, kwargs) = pickle.loads(self._functions[digest]), pickle.loads(arguments)
+            function, (args, kwargs) = pickle.loads(self._functions[digest]), pickle.loads(split(arguments)[1])
             because = ""
         except Exception as error:  # noqa: BLE001 - a class that this kernel does not define yet, for one
             because = f"its arguments cannot be read in this kernel: {type(error).__name__}: {error}"

@@ -29,6 +29,7 @@ from mesonb.live.election import Election, election
 from mesonb.live.hearing import Hearing
 from mesonb.live.link import Link, address_of
 from mesonb.live.loop import LoopThread
+from mesonb.live.results import Desk
 
 #: How long a cluster may take to be looked at and given its plugins.
 ATTACH_S = 60
@@ -44,6 +45,7 @@ class Leading(Hearing):
 
     closed: bool
     local: Local | None  #: the local cluster, where it is one
+    desk: Desk
     _thread: LoopThread
     _stands: bool = False  #: in an election elsewhere
     _election: Election | None = None
@@ -69,6 +71,7 @@ class Leading(Hearing):
             self._election.resign()
         with contextlib.suppress(Exception):
             self._thread.wait_for(self._link.close(), GONE_S)
+            self._thread.wait_for(self.desk.close(), GONE_S)
         self._thread.stop()
 
     @abstractmethod

@@ -134,9 +134,11 @@ class Mailbox:
         if ended:
             self._master.handled(self.driver.name, ended)
 
-    @staticmethod
-    def _outcome(event: events.Event, content: bytes) -> Outcome | None:
-        return unpack(event.state, content) if content and isinstance(event, events.Updated) else None
+    def _outcome(self, event: events.Event, content: bytes) -> Outcome | None:
+        if not content or not isinstance(event, events.Updated):
+            return None
+        remains = self._master.desk.remains(content)
+        return Outcome(remains=remains) if remains else unpack(event.state, content)
 
     # -- slow callbacks ---------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from mesonb.live.link import address_of
 from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import note
+from mesonb.live.results import Desk, Mark
 from mesonb.session import settings_from
 
 #: Shares are noted at most so often, and slow callbacks looked for.
@@ -114,6 +115,7 @@ class Master(Leading):
         self.closed = False
         self._prepare_hearing()
         self.guests = Guests(self, self._gate)
+        self.desk = Desk(self._thread, self._link.address, self._link.security, self.let_go)
         self._boxes: dict[str, Mailbox | Guest] = {}
         self._registering: dict[str, deque[Mailbox | Guest]] = {}
         self._own_complaints: deque[Complaint] = deque(maxlen=100)
@@ -300,6 +302,11 @@ class Master(Leading):
             self._awake = True
             self._loop.call_soon(self._turn)
 
+    def let_go(self, mark: Mark) -> None:
+        """Note that nobody in this kernel holds a result any more; callable from any thread."""
+        self._inbox.append((("", "let go", mark.agent, [mark.key]), b""))
+        self._wake()
+
     def handled(self, _: str, tasks: list[str]) -> None:
         """Note that a framework has handled the last updates of these tasks; callable from any thread."""
         self._inbox.append((("", "handled", tasks), b""))
@@ -317,6 +324,7 @@ class Master(Leading):
             noted, moving = self.core.steps, moved
             if self._loop.time() - looked_s > LOOK_S:
                 looked_s = self._loop.time()
+                self._say_who_left()
                 for box in self._boxes.values():
                     box.look_for_slow()
             await asyncio.sleep(NOTE_S)

@@ -42,6 +42,7 @@ from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
 from mesonb.live.principals import Prover
 from mesonb.live.private import Clusters
+from mesonb.live.results import Desk, Mark
 
 #: How long the hub may take to answer, which is less than whoever waits for it has.
 REACH_S = 4.0
@@ -83,6 +84,7 @@ class Remote(Clusters):
         self._picture: Snapshot | None = None
         self._pictured_s = 0.0
         self._thread = LoopThread("mesonb-remote")
+        self.desk = Desk(self._thread, address, self._security, self.let_go)
         try:
             self._peer: Peer = self._thread.wait_for(self._dial(), ANSWER_S)
             super().__init__()
@@ -118,6 +120,11 @@ class Remote(Clusters):
     def handled(self, name: str, tasks: list[str]) -> None:
         """Tell the master that a framework has handled how these tasks ended."""
         self._say(("handled", name, tasks))
+
+    def let_go(self, mark: Mark) -> None:
+        """Tell the agent that nobody in this kernel holds a result any more."""
+        if not self.closed:
+            self._say(("let go", mark.agent, [mark.key]))
 
     def snapshot(self) -> Snapshot:
         """Ask the master for a picture of the cluster; one that is fresh is not asked for again."""
@@ -182,6 +189,7 @@ class Remote(Clusters):
         self.closed = True
         with contextlib.suppress(Exception):
             self._thread.wait_for(self._peer.close(), ANSWER_S)
+            self._thread.wait_for(self.desk.close(), ANSWER_S)
         self._thread.stop()
 
     def __enter__(self) -> Self:

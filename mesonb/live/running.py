@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import socket
 
-from mesonb.live.child import GO
+from mesonb.live import parcel
+from mesonb.live.child import FAILED, GO, LARGE
 
 
 class Running:
@@ -27,6 +29,19 @@ class Running:
         """Let it go on; if it is dead already, the zygote says so."""
         with contextlib.suppress(OSError):
             self.socket.send(GO)
+
+    def answer(self, answer: bytes, fd: int | None) -> None:
+        """Answer its question, with a descriptor beside it where there is one."""
+        with contextlib.suppress(OSError):
+            socket.send_fds(self.socket, [answer], [] if fd is None else [fd])
+
+    def open_parcel(self, content: bytes) -> tuple[int, bytes]:
+        """Open, while it waits, the parcel that it names: its result."""
+        try:
+            return LARGE, b"%d" % parcel.of_process(self.pid, int(content))
+        except OSError as error:
+            because = f"its result cannot be taken from its process: {error}"
+            return FAILED, pickle.dumps((because, "", b""), protocol=5)
 
 
 def end_group(pid: int) -> None:

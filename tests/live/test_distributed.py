@@ -5,13 +5,17 @@ worker run in the test's own loop.
 """
 
 import asyncio
+import pickle
 
 import pytest
-from distributed import Client, Nanny, Scheduler, Worker
+from distributed import Client, Future, Nanny, Scheduler, Worker
 from distributed.comm.core import CommClosedError, connect
 from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 from distributed.protocol.pickle import dumps
 from distributed.security import Security
+from distributed.utils_comm import gather_from_workers
+
+from tests.helpers import wait_for_async
 
 pytestmark = pytest.mark.live
 
@@ -171,5 +175,42 @@ def test_a_nanny_takes_what_the_host_gives_it():
             scheduler.address, name="agent-9", nthreads=1, memory_limit=0, dashboard=False, silence_logs=40, env={"TEST_ENV": "yes"}
         ):  # fmt: skip
             assert "agent-9" in scheduler.aliases
+
+    in_a_cluster(story)
+
+
+def test_a_worker_can_put_something_into_its_memory_and_any_client_can_want_it():
+    """``Worker.update_data``, ``update_data``, ``who_has``, ``gather`` and ``get_task_status`` of the Dask scheduler, a future of a key."""
+
+    async def story(scheduler, worker):
+        async with Client(scheduler.address, asynchronous=True, set_as_default=False) as holder, Client(
+            scheduler.address, asynchronous=True, set_as_default=False
+        ) as reader:  # fmt: skip
+            told = worker.update_data(data={"k": [1, 2]})
+            await holder.scheduler.update_data(who_has={"k": [worker.address]}, nbytes=told["nbytes"], client=holder.id)
+            held = Future("k", holder)
+            assert await reader.scheduler.who_has(keys=["k"]) == {"k": (worker.address,)}
+            found, *_ = await gather_from_workers({"k": [worker.address]}, rpc=reader.rpc)
+            assert found == {"k": [1, 2]} == (await reader.scheduler.gather(keys=["k"]))["data"]
+            wanted = Future("k", reader)
+            reader._send_to_scheduler({"op": "client-desires-keys", "keys": ["k"], "client": reader.id})
+            assert await asyncio.wait_for(wanted.result(), 5) == [1, 2]
+            held.release()
+            assert await reader.submit(sum, wanted) == 3
+            wanted.release()
+            await wait_for_async(lambda: "k" not in worker.data, 5, "the worker to forget it")
+            assert (await reader.scheduler.get_task_status(keys=["k"])) == {"k": None}
+
+    in_a_cluster(story)
+
+
+def test_a_future_is_pickled_by_its_key_and_names_its_module():
+    """By which mesonb finds one in the arguments of a task, however deep."""
+
+    async def story(scheduler, _):
+        async with Client(scheduler.address, asynchronous=True, set_as_default=False) as client:
+            future = client.submit(sum, [1, 2])
+            assert b"distributed.client" in pickle.dumps({"deep": [future]}, protocol=5)
+            assert future.__reduce__() == (Future, (future.key,))
 
     in_a_cluster(story)

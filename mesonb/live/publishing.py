@@ -1,0 +1,78 @@
+"""Publishing: an agent puts a large result into the memory of its Dask worker, where plain Dask finds it as any other.
+
+The agent's own Dask client holds it until the kernel lets go, the framework leaves, or the worker dies. A result that the
+worker cannot read (its class is known to the kernel alone, for one) is published sealed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from distributed import Client, Future
+
+from mesonb.live import parcel
+from mesonb.live.results import Mark, Sealed, key_of
+
+
+class Publisher:
+    """Publishes the results of one agent; on the loop of its Dask worker."""
+
+    def __init__(self, worker: Any, agent: str, agent_id: str) -> None:
+        self._worker, self._agent, self._agent_id = worker, agent, agent_id
+        self._client: Any = None
+        self._lock = asyncio.Lock()
+        self._held: dict[str, tuple[str, Future[Any]]] = {}  #: by key: the framework, and what holds it
+
+    async def publish(self, task: str, framework: str, fd: int) -> Mark:
+        """Publish what is in a parcel, which is closed; return where it is."""
+        try:
+            value, size_bytes = await asyncio.to_thread(_read, fd), parcel.size_of(fd)
+        finally:
+            os.close(fd)
+        key = key_of(task, self._agent_id)
+        client = await self._reach()
+        told = self._worker.update_data(data={key: value})
+        await client.scheduler.update_data(
+            who_has={key: [self._worker.address]}, nbytes=told["nbytes"], client=client.id
+        )
+        self._held[key] = framework, Future(key, client)
+        return Mark(key, self._agent, self._worker.address, size_bytes)
+
+    def let_go(self, keys: list[str]) -> None:
+        """Hold these no more; plain Dask futures of them do so by themselves."""
+        for key in keys:
+            self._held.pop(key, None)
+
+    def left(self, framework: str) -> None:
+        """Hold nothing of a framework that has left."""
+        self.let_go([key for key, (whose, _) in self._held.items() if whose == framework])
+
+    @property
+    def frameworks(self) -> set[str]:
+        """Whose results are held here."""
+        return {framework for framework, _ in self._held.values()}
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self._held.clear()
+        if self._client:
+            await self._client.close()
+
+    async def _reach(self) -> Any:
+        async with self._lock:
+            if self._client is None:
+                self._client = await Client(  # type: ignore[no-untyped-call]
+                    self._worker.scheduler.address, security=self._worker.security, asynchronous=True,
+                    set_as_default=False, name=f"mesonb-{self._agent}",
+                )  # fmt: skip
+        return self._client
+
+
+def _read(fd: int) -> Any:
+    """Read a parcel, which runs what a cell defined; whatever that raises, the result itself is not lost."""
+    try:
+        return parcel.opened(fd, writable=True)
+    except Exception as error:  # noqa: BLE001
+        return Sealed(*parcel.copied(fd), f"{type(error).__name__}: {error}")
