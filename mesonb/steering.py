@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from mesonb.core import calls
 from mesonb.core.explain import Explanation
-from mesonb.core.snapshot import Snapshot
+from mesonb.core.snapshot import MaintenanceRow, Snapshot
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, TaskHandle
@@ -72,6 +72,29 @@ class Steering(ABC):
     def undrain(self, agent: str) -> None:
         """Offer a draining agent again; what still runs there runs on."""
         self.post([calls.Undrain(self._agent_called(agent))])
+
+    def maintain(
+        self, agent: str, after: float | str = 0, lasts: float | str = 0, grace: float | str = "30s", because: str = ""
+    ) -> None:
+        """Announce that an agent will be down ``after`` a while, and for how long (0: until ``end_maintenance``).
+
+        Frameworks that run something there are asked at once to leave (``on_inverse_offers``); when it begins, what is still
+        there has ``grace`` to end. The agent is offered again when it is over.
+        """
+        after_us, lasts_us, grace_us = parse_duration(after), parse_duration(lasts), parse_duration(grace)
+        self.post([calls.PlanMaintenance(self._agent_called(agent), after_us, lasts_us, grace_us, because)])
+
+    def end_maintenance(self, agent: str) -> None:
+        """Offer an agent again that was under maintenance, or call off what was planned."""
+        planned = self.maintenance
+        if agent not in planned:
+            raise NotThere(f"no maintenance is planned for {agent!r}; there are: {', '.join(planned) or 'none'}")
+        self.post([calls.EndMaintenance(agent)])
+
+    @property
+    def maintenance(self) -> dict[str, MaintenanceRow]:
+        """The agents that are, or will be, under maintenance, with what those who were asked to leave have answered."""
+        return {row.agent: row for row in self.snapshot().maintenance}
 
     def _registered(self, framework: Framework | str) -> str:
         name = framework if isinstance(framework, str) else framework.name

@@ -167,8 +167,20 @@ def _upkeep(core: MasterCore, dice: Random) -> calls.Call:
     return dice.choice((
         calls.Drain(agent, dice.choice((0, 5_000_000))), calls.Undrain(agent), calls.Undrain(agent),
         calls.Revoke(dice.choice([*core.tasks, "no task"]), dice.choice((0, 5_000_000))),
+        calls.PlanMaintenance(agent, _while_us(dice), _while_us(dice), _while_us(dice)), calls.EndMaintenance(agent),
+        calls.AcceptInverse(*_inverses(core, dice)), calls.DeclineInverse(*_inverses(core, dice), dice.choice((0, 3_000_000))),
         calls.Reconcile(framework), calls.Reconcile(framework, tuple(dice.choices([*core.tasks, *core.ended, "no task"], k=2))),
     ))  # fmt: skip
+
+
+def _while_us(dice: Random) -> int:
+    return dice.choice((0, 0, 1, 5_000_000, 5_000_000, -1))
+
+
+def _inverses(core: MasterCore, dice: Random) -> tuple[str, tuple[str, ...]]:
+    name = _some(dice, core.inverses, ("inverse-0",))
+    held = core.inverses.get(name)
+    return (held.framework if held and dice.random() < 0.9 else _framework(core, dice)), (name,)
 
 
 def _refuse_us(dice: Random) -> int:

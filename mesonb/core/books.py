@@ -187,7 +187,7 @@ class Books:
             agent.tried_us, agent.tried = now_us, bit
         if ends_us < NEVER_US:
             self.unanswered.append(offer)
-        return OfferMade(framework.name, name, agent.name, resources, ends_us, agent.max_task_us)
+        return OfferMade(framework.name, name, agent.name, resources, ends_us, agent.max_task_us, agent.closes_us)
 
     def close_offer(self, offer: Offer) -> None:
         """Move what an offer holds back to free."""

@@ -178,6 +178,23 @@ class AcceptAll:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptInverse:
+    """Promise to have left agents by the time that their maintenance begins. A hint: nothing is enforced before."""
+
+    framework: str
+    inverses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineInverse:
+    """Say that a maintenance suits badly; the framework is asked again after ``again_us``, or, if that is 0, not again."""
+
+    framework: str
+    inverses: tuple[str, ...]
+    again_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reconcile:
     """Ask what state tasks are in; where none is named, all that the framework has."""
 
@@ -278,6 +295,28 @@ class Revoke:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanMaintenance:
+    """Announce that an agent will be down: its tasks' frameworks are asked to leave, and are killed at the start.
+
+    It begins ``after_us`` from now and ends ``lasts_us`` later, or, if that is 0, when somebody says so; tasks that are
+    still there when it begins have ``grace_us``. Offers of the agent say meanwhile when it closes.
+    """
+
+    agent: str
+    after_us: int = 0
+    lasts_us: int = 0
+    grace_us: int = 0
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndMaintenance:
+    """Offer an agent again that was under maintenance; or call off what was planned."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Make no offers until ``Resume``; tasks run on."""
 
@@ -292,9 +331,12 @@ class Tick:
     """A turn of the shell's loop: run the offer cycle, and whatever time has made due."""
 
 
+OperatorCall = (
+    SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Revoke
+    | PlanMaintenance | EndMaintenance | Pause | Resume
+)  # fmt: skip
 Call = (
     AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
     | Subscribe | Unregister | Disconnect | Accept | AcceptAll | Decline | Suppress | Revive | KillTask | Reconcile
-    | SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Revoke
-    | Pause | Resume | Tick
+    | AcceptInverse | DeclineInverse | OperatorCall | Tick
 )  # fmt: skip

@@ -37,6 +37,7 @@ class OfferMade:
     resources: Resources
     expires_us: int
     max_task_us: int = 0  #: a task there is killed after this; 0: it may take any time
+    closes_us: int = 0  #: the agent will be under maintenance from then on; 0: nothing is planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,29 @@ class Revoked:
     framework: str
     task: str
     kill_us: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class InverseOfferMade:
+    """The framework is asked to have left an agent by ``start_us``; it is down for ``lasts_us``, 0 if nobody knows."""
+
+    to: ClassVar = "framework"
+    framework: str
+    inverse: str
+    agent: str
+    start_us: int
+    lasts_us: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class InverseRescinded:
+    """The framework need not answer any more: the maintenance was called off, has begun, or is over."""
+
+    to: ClassVar = "framework"
+    framework: str
+    inverse: str
     because: str
 
 
@@ -116,4 +140,16 @@ class Rejected:
     because: str
 
 
-Event = Subscribed | OfferMade | Rescinded | Revoked | Updated | AgentGone | Launch | Kill | Rejected
+Event = (
+    Subscribed
+    | OfferMade
+    | Rescinded
+    | Revoked
+    | Updated
+    | InverseOfferMade
+    | InverseRescinded
+    | AgentGone
+    | Launch
+    | Kill
+    | Rejected
+)

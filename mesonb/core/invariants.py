@@ -1,6 +1,7 @@
 """``check(core)``: the books balance. Run after every step in tests; a failure is a defect of mesonb, never of a caller."""
 
 from mesonb.core.books import Books, add_up, each, outermost
+from mesonb.core.maintenance import Maintenance
 from mesonb.core.order import Client
 from mesonb.core.records import TERMINAL, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources
@@ -30,6 +31,7 @@ def check(core: Books) -> None:
     _check_away(core)
     _check_filters(core)
     _check_order(core)
+    _check_maintenance(core)
     _check_reservations(core)
 
 
@@ -78,6 +80,21 @@ def _check_filters(core: Books) -> None:
             end = (refusal.until_us, framework.name)
             assert name in core.ends.get(end, ()) or (*end, name) in core.after_batch
     assert {(until_us, name) for until_us, _, name in core.timers} >= core.ends.keys()
+
+
+def _check_maintenance(core: Books) -> None:
+    """Whoever was asked to leave an agent was asked once, before its window; an agent in its window takes no tasks."""
+    if not isinstance(core, Maintenance):
+        return
+    asked = {inverse.id: inverse for window in core.windows.values() for inverse in window.inverses.values()}
+    assert asked == core.inverses
+    for name, window in core.windows.items():
+        assert not (window.begun and window.inverses)
+        if agent := core.agents.get(name):
+            assert agent.closes_us == window.start_us
+            assert not window.begun or (agent.closed and not agent.offers)
+            staying = {task.framework for task in agent.tasks.values()}
+            assert window.begun or staying <= window.inverses.keys()
 
 
 def _check_order(core: Books) -> None:

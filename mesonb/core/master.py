@@ -80,6 +80,13 @@ class MasterCore(Settling):
                 return self.agent_unreachable(self._agent(call.agent), call.because)
             case calls.AgentBack():
                 return self.agent_back(self._agent(call.agent), call.tasks)
+            case calls.AcceptInverse() | calls.DeclineInverse():
+                return self.answer_inverse(call)
+            case _:
+                return self._operate(call)
+
+    def _operate(self, call: calls.OperatorCall) -> list[Event]:
+        match call:
             case calls.SetWeight():
                 return self._set_weight(call)
             case calls.SetGuarantee():
@@ -100,6 +107,10 @@ class MasterCore(Settling):
                 return self.undrain(self._agent(call.agent))
             case calls.Revoke():
                 return self.revoke(call)
+            case calls.PlanMaintenance():
+                return self.plan_maintenance(self._agent(call.agent), call)
+            case calls.EndMaintenance():
+                return self.end_maintenance(call.agent)
             case calls.Pause():
                 return self._pause(paused=True)
             case calls.Resume():
@@ -186,7 +197,8 @@ class MasterCore(Settling):
         self.activate(framework, wants=True)
         self.all_changed()
         incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
-        return [*out, events.Subscribed(framework.name, incarnation, tuple(framework.tasks), self.settings.epoch)]
+        out.append(events.Subscribed(framework.name, incarnation, tuple(framework.tasks), self.settings.epoch))
+        return out + self.ask_anew(framework) if self.windows else out
 
     def check_subscribe(self, call: calls.Subscribe) -> None:
         """Raise Wrong if no framework could register so; a shell asks before it replaces what is registered."""

@@ -103,6 +103,7 @@ class Agent:
     min_offer: tuple[Resources, ...] = ()  #: nothing is offered of it until one of these is free
     max_task_us: int = 0  #: it is for short tasks: they are killed after this; 0: for any
     closed: str = ""  #: why it takes no tasks now; "": it does
+    closes_us: int = 0  #: when it will take none, because that was announced; 0: no such time is known
     reserved: Reserved = field(default_factory=dict)  #: by role; part of the total
     reserved_free: Reserved = field(default_factory=dict)  #: by role; part of what is free
     offers: dict[str, Offer] = field(default_factory=dict)

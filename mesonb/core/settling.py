@@ -13,7 +13,7 @@ from dataclasses import replace
 from mesonb.core import calls, events
 from mesonb.core.books import add_up, count
 from mesonb.core.events import Event
-from mesonb.core.questions import Questions
+from mesonb.core.maintenance import Maintenance
 from mesonb.core.records import Agent, Framework, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources
 
@@ -21,7 +21,7 @@ from mesonb.core.resources import NOTHING, Resources
 Part = tuple[calls.Accept, Framework, list[Offer]]
 
 
-class Settling(Questions):
+class Settling(Maintenance):
     """The books, and what becomes of offers that were made to several."""
 
     def settle(self, parts: Sequence[Part], *, gang: bool) -> list[Event]:
@@ -74,7 +74,10 @@ class Settling(Questions):
         if agent.max_task_us:
             for launch in launches:
                 self.limit_time(self.tasks[launch.task], agent.max_task_us)
-        return [events.Launch(agent.name, framework.name, launch.task, launch.needs) for launch in launches]
+        out: list[Event] = [events.Launch(agent.name, framework.name, task.task, task.needs) for task in launches]
+        if agent.closes_us:
+            out += self.ask_to_leave(agent, self.windows[agent.name])
+        return out
 
     def _conflict(self, framework: Framework, launch: calls.TaskInfo, because: str) -> Event:
         count(framework, "conflicts")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mesonb.core.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
+    from mesonb.core.maintenance import Window
     from mesonb.core.master import MasterCore
 
 #: How many agents, and how many tasks or offers of one agent, a snapshot names; the counts cover all of them.
@@ -84,6 +85,18 @@ class RoleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MaintenanceRow:
+    """One agent that is, or will be, under maintenance."""
+
+    agent: str
+    start_us: int
+    end_us: int  #: 0: when an operator says so
+    begun: bool
+    because: str
+    answers: Mapping[str, str]  #: of each framework that was asked to leave: "accepted", "declined" or "none yet"
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole cluster at one instant."""
 
@@ -99,6 +112,7 @@ class Snapshot:
     agents: tuple[AgentRow, ...]  #: the first AGENTS_SHOWN, in order of joining
     frameworks: tuple[FrameworkRow, ...]  #: in order of registration
     roles: tuple[RoleRow, ...]  #: by name
+    maintenance: tuple[MaintenanceRow, ...] = ()  #: in the order in which it was planned
 
 
 def dominant_share(held: Resources, total: Resources) -> float:
@@ -147,5 +161,11 @@ def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
     )
     return Snapshot(
         core.now_us, core.steps, core.paused, core.total, shared, core.free, len(core.agents), len(core.tasks), len(core.offers),
-        tuple(agents), tuple(frameworks), roles,
+        tuple(agents), tuple(frameworks), roles, tuple(map(maintained, core.windows.values())),
     )  # fmt: skip
+
+
+def maintained(window: Window) -> MaintenanceRow:
+    """Picture one agent's maintenance."""
+    answers = {inverse.framework: inverse.answer or "none yet" for inverse in window.inverses.values()}
+    return MaintenanceRow(window.agent, window.start_us, window.end_us, window.begun, window.because, answers)

@@ -18,7 +18,8 @@ def told(event: events.Event) -> str:
     """Say one event in a line; nothing where it only confirms what was just asked for."""
     match event:
         case events.OfferMade():
-            return f"{event.offer}  {event.agent} -> {event.framework}   {as_typed(event.resources)}"
+            closes = f"  until {show_duration(event.closes_us)}" if event.closes_us else ""
+            return f"{event.offer}  {event.agent} -> {event.framework}   {as_typed(event.resources)}{closes}"
         case events.Launch():
             return f"launch  {event.task} on {event.agent}"
         case events.Kill():
@@ -31,6 +32,12 @@ def told(event: events.Event) -> str:
             return f"revoke  {event.task} of {event.framework}, killed at {show_duration(event.kill_us)}" + _because(
                 event.because
             )
+        case events.InverseOfferMade():
+            lasts = f" for {show_duration(event.lasts_us)}" if event.lasts_us else ""
+            down = f"{event.agent} is down at {show_duration(event.start_us)}{lasts}"
+            return f"{event.inverse}  {event.framework} is asked to leave: {down}" + _because(event.because)
+        case events.InverseRescinded():
+            return f"rescind {event.inverse} from {event.framework}" + _because(event.because)
         case events.AgentGone():
             return f"gone    {event.agent}, {event.framework} is told" + _because(event.because)
         case events.Subscribed():

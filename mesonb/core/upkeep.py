@@ -25,10 +25,13 @@ class Upkeep(Revocation):
         if agent.closed:
             raise Wrong(f"{agent.name} takes no tasks already: {agent.closed}")
         agent.closed = self.drained[agent.name] = DRAINING
-        because = call.because or f"{agent.name} is draining"
+        return self.empty(agent, max(0, call.grace_us), call.because or f"{agent.name} is draining")
+
+    def empty(self, agent: Agent, grace_us: int, because: str) -> list[Event]:
+        """Take an agent's offers back, and see to the end of its tasks."""
         out: list[Event] = [self._rescind(offer, because) for offer in list(agent.offers.values())]
         for task in agent.tasks.values():
-            kill_us = self.now_us + max(0, call.grace_us)
+            kill_us = self.now_us + grace_us
             heapq.heappush(self.kills_due, (kill_us, task.id, "", because))
             out.append(events.Revoked(task.framework, task.id, kill_us, because))
         return out
@@ -37,16 +40,20 @@ class Upkeep(Revocation):
         """Offer an agent again; what was to be killed there runs on."""
         if self.drained.get(agent.name) != DRAINING:
             raise Wrong(f"{agent.name} is not draining")
+        self.reopen(agent)
+        return []
+
+    def reopen(self, agent: Agent) -> None:
+        """Let an agent that was emptied take tasks again."""
+        self.drained.pop(agent.name, None)
         if agent.name not in self.unreachable:
             agent.closed = ""
-        del self.drained[agent.name]
         self.kills_due = [due for due in self.kills_due if due[1] not in agent.tasks]
         heapq.heapify(self.kills_due)
         if agent.max_task_us:
             for task in agent.tasks.values():
                 self.limit_time(task, max(0, task.since_us + agent.max_task_us - self.now_us))
         self.dirty[agent.name] = agent
-        return []
 
     def revoke(self, call: calls.Revoke) -> list[Event]:
         """Take one task's resources back, after a while; its framework may end it before."""

@@ -18,6 +18,7 @@ from mesonb.core.records import TERMINAL, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotRegistered, OfferError, TaskFailed, TaskGone
+from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
 
 
@@ -181,6 +182,7 @@ class OfferHandle:
     launches: list[TaskHandle] = field(default_factory=list)
     refuse_us: int | None = None  #: how long as much is not to be offered again; None is the default
     hold_us: int = 0
+    closes_s: float = 0  #: when its agent goes down for maintenance, by the framework's clock; 0: nothing is planned
     driver: Registration | None = None
 
     def __post_init__(self) -> None:
@@ -267,6 +269,9 @@ class Framework:
 
     def on_revoked(self, task: TaskHandle, grace_s: float) -> None:
         """Let go of a task, whose resources are guaranteed to others: it is killed in so many seconds."""
+
+    def on_inverse_offers(self, offers: Sequence[InverseHandle]) -> None:
+        """Leave agents that will be down, or ask for another time; whatever runs there when they go down is killed."""
 
     def on_agent_lost(self, agent: str) -> None:
         """Take note that an agent is gone; its tasks were reported lost before this."""

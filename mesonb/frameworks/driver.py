@@ -21,6 +21,7 @@ from mesonb.core import calls, events
 from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
+from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
 
 #: How many ended tasks are remembered.
@@ -106,6 +107,7 @@ class Driver:
         for event, outcome in arrived:
             if type(event) is events.OfferMade:
                 offer = OfferHandle(event.offer, event.agent, event.resources, driver=self)
+                offer.closes_s = event.closes_us / 1_000_000
                 self.offers[offer.id] = offer
                 fresh.append(offer)
             else:
@@ -126,6 +128,10 @@ class Driver:
             case events.Revoked():
                 if task := self.tasks.get(event.task):
                     self._call("on_revoked", task, (event.kill_us - self.now_us()) / 1_000_000)
+            case events.InverseOfferMade():
+                self._asked_to_leave(event)
+            case events.InverseRescinded():
+                pass  # whoever leaves an agent because it was asked to has nothing to undo
             case events.AgentGone():
                 self._call("on_agent_lost", event.agent)
             case events.Subscribed():
@@ -163,6 +169,17 @@ class Driver:
             self.tasks[name] = task
         self._call("on_update", task)
 
+    def _asked_to_leave(self, event: events.InverseOfferMade) -> None:
+        """Ask the framework, and send what it wrote on the inverse offer, if anything."""
+        asked = InverseHandle(
+            event.inverse, event.agent, event.start_us / 1_000_000, event.lasts_us / 1_000_000, event.because
+        )
+        self._call("on_inverse_offers", [asked])
+        if asked.answer and not self.superseded:
+            yes = calls.AcceptInverse(self.name, (asked.id,))
+            no = calls.DeclineInverse(self.name, (asked.id,), asked.again_us)
+            self.shell.post([yes if asked.answer == "accepted" else no])
+
     def _note_end(self, task: str) -> None:
         """Remember that a task has ended: whatever is said of it later is no news."""
         self._ended[task] = None
@@ -171,7 +188,7 @@ class Driver:
 
     def _rejected(self, event: events.Rejected) -> None:
         """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""
-        if isinstance(event.call, calls.Decline):
+        if isinstance(event.call, calls.Decline | calls.AcceptInverse | calls.DeclineInverse):
             return  # the offer was gone already, which is all that was asked for
         self._complain(type(event.call).__name__.lower(), event.because)
         if isinstance(event.call, calls.Accept):

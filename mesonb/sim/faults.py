@@ -36,6 +36,7 @@ class Faults:
     )
     new_limit: float = 0.005  #: a role may have no more than so much for a while
     drain: float = 0.005  #: an agent is emptied, and used again later
+    maintenance: float = 0.005  #: an agent will be down for a while; frameworks on it are asked to leave
     new_allocator: float = 0.003  #: another allocation module decides from now on
     # for each framework, every second
     scheduler_failover: float = 0.002  #: its scheduler is dead for a while, then a standby registers under its name

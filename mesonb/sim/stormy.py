@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from mesonb.core import calls
 from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
+from mesonb.frameworks.inverse import InverseHandle
 from mesonb.sim.rough import RoughSimulation
 
 #: For how long a callback sleeps, and offers are held, at most.
@@ -97,6 +98,17 @@ class Stormy(Framework):
             self._ended(task)
         elif self.chance.strikes("kills"):
             self.kill(task)
+        self._may_raise()
+
+    def on_inverse_offers(self, offers: Sequence[InverseHandle]) -> None:
+        """Leave, or say that it suits badly, or say nothing; every second time it is kept."""
+        for number, offer in enumerate(offers, start=len(self.flying)):
+            if number % 3 == 1:
+                offer.decline(again=self.chance.while_us(SLEEPS_S) / 1_000_000)
+            elif number % 3:
+                offer.accept()
+                for task in [task for task in self.tasks.values() if task.agent == offer.agent and number % 2]:
+                    self.kill(task)
         self._may_raise()
 
     def on_rescinded(self, offer: OfferHandle) -> None:

@@ -24,6 +24,7 @@ SCHEDULER_AWAY_S = 20.0
 PAUSE_S = 10.0
 ROLE_S = 60.0
 GRACE_S = 20.0
+PLANNED_S = 30.0
 JUMP_S = 90.0
 #: How long an agent may be silent before the master finds that it does not answer.
 UNANSWERED_S = 5.0
@@ -186,6 +187,11 @@ class Weather:
             name = self.chance.dice.choice(list(self.rough.core.agents))
             self.rough.post([calls.Drain(name, self.chance.while_us(GRACE_S))])
             self._later(AGENT_AWAY_S, partial(self._undrain, name))
+        if self.chance.strikes("maintenance") and self.rough.core.agents:
+            name = self.chance.dice.choice(list(self.rough.core.agents))
+            after_us, lasts_us = self.chance.while_us(PLANNED_S), self.chance.while_us(AGENT_AWAY_S)
+            self.rough.post([calls.PlanMaintenance(name, after_us, lasts_us, self.chance.while_us(GRACE_S))])
+            self._later(2 * AGENT_AWAY_S, partial(self._end_maintenance, name))
         if self.chance.strikes("pause") and not self.rough.core.paused:
             self.rough.pause()
             self._later(PAUSE_S, self.rough.resume)
@@ -199,6 +205,10 @@ class Weather:
                 some = Resources.of({name: dice.randrange(1 + n // 2) for name, n in total.amounts.items()})
                 self.rough.post([make(role, some)])
                 self._later(ROLE_S, partial(self.rough.post, [make(role, NOTHING)]))
+
+    def _end_maintenance(self, name: str) -> None:
+        if name in self.rough.core.windows:
+            self.rough.post([calls.EndMaintenance(name)])
 
     def _undrain(self, name: str) -> None:
         agent = self.rough.core.agents.get(name)

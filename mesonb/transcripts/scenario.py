@@ -45,6 +45,8 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "drain": ("Drain", ("agent", "because")),
     "undrain": ("Undrain", ("agent",)),
     "revoke": ("Revoke", ("task", "grace_us")),
+    "maintain": ("PlanMaintenance", ("agent", "after_us", "because")),
+    "up": ("EndMaintenance", ("agent",)),
     "pause": ("Pause", ()),
     "resume": ("Resume", ()),
 }
@@ -166,6 +168,22 @@ class Scenario:
         known = tuple(calls.RunningTask(task.id, task.framework, task.needs) for task in running)
         return self._send(calls.AgentBack(words[0], known))
 
+    def _do_promise(self, words: list[str]) -> list[str]:
+        """Accept an inverse offer."""
+        return self._send(calls.AcceptInverse(self._asked(words), (words[0],)))
+
+    def _do_refuse(self, words: list[str]) -> list[str]:
+        """Decline an inverse offer."""
+        return self._send(
+            filled(calls.DeclineInverse, pairs(words[1:]), framework=self._asked(words), inverses=(words[0],))
+        )
+
+    def _asked(self, words: list[str]) -> str:
+        """Say whom an inverse offer was made to."""
+        if not words:
+            raise BadValue("which inverse offer? Write: promise inverse-1, or: refuse inverse-1 again=5min")
+        return self._holders.get(words[0], "nobody")
+
     def _do_reconcile(self, words: list[str]) -> list[str]:
         if not words:
             raise BadValue("whose tasks? Write: reconcile F1, or: reconcile F1 F1/t1")
@@ -252,6 +270,8 @@ class Scenario:
     def _told(self, event: events.Event) -> str:
         if isinstance(event, events.OfferMade):
             self._holders[event.offer] = event.framework
+        elif isinstance(event, events.InverseOfferMade):
+            self._holders[event.inverse] = event.framework
         elif isinstance(event, events.Launch):
             self._agents[event.task] = event.agent
         return told(event)
