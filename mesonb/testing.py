@@ -146,7 +146,11 @@ def _accept(core: MasterCore, dice: Random) -> calls.Call:
         if needs <= held:
             held -= needs
         launches.append(
-            calls.TaskInfo(f"{framework}/task-{core.steps}-{len(launches)}" if dice.random() < 0.95 else "again", needs)
+            calls.TaskInfo(
+                f"{framework}/task-{core.steps}-{len(launches)}" if dice.random() < 0.95 else "again",
+                needs,
+                dice.random() < 0.5,
+            )
         )
     return calls.Accept(framework, offers, tuple(launches), _refuse_us(dice))
 
@@ -201,7 +205,11 @@ def _joined(core: MasterCore, dice: Random) -> calls.Call:
     total = arbitrary_resources(dice, 8)
     reserved = ((dice.choice(ROLES), arbitrary_resources(dice, 1)),) if dice.random() < 0.3 else ()
     attributes = (("rack", dice.choice("ab")),) if dice.random() < 0.5 else ()
-    return calls.AgentJoined(dice.choice((*AGENTS, "")), total, attributes, reserved, (), _running(core, dice))
+    short = arbitrary_resources(dice, 1) if dice.random() < 0.3 else None
+    return calls.AgentJoined(
+        dice.choice((*AGENTS, "")), total, attributes, reserved, (), _running(core, dice),
+        dice.choice((0, 2_000_000)), short,
+    )  # fmt: skip
 
 
 def _running(core: MasterCore, dice: Random) -> tuple[calls.RunningTask, ...]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from random import Random
 
 from mesonb.core.calls import REFUSE_US, TaskInfo
 from mesonb.core.events import OfferMade
 from mesonb.core.order import Client, Order
+from mesonb.core.parts import Parts, add_up, outermost, use_short
 from mesonb.core.records import Agent, Filter, Framework, Offer, Reserved, Role, Task, TaskState
-from mesonb.core.resources import NOTHING, Resources, less, shared_part
+from mesonb.core.resources import NOTHING, Resources, shared_part
 from mesonb.core.settings import Settings, Wrong
 
-__all__ = ["Books", "Settings", "Wrong"]
+__all__ = ["Books", "Settings", "Wrong", "add_up", "count", "each", "outermost"]
 
 #: A filter never lasts longer: 365 days, as in Apache Mesos.
 MAX_REFUSE_US = 365 * 86_400 * 1_000_000
@@ -29,7 +30,7 @@ ENDED_KEPT = 10_000
 NEVER_US = 2**62
 
 
-class Books:
+class Books(Parts):
     """All that the master knows. Read it freely; only ``MasterCore.step`` writes."""
 
     def __init__(self, settings: Settings) -> None:
@@ -169,6 +170,7 @@ class Books:
         if self.optimistic:
             agent.offered |= bit
             offer.changes = agent.changes
+            offer.short = agent.short and shared_part(agent.short_free, resources)
             self.order.charge(framework.client, NOTHING, counted=True)
         else:
             self.order.allot(framework.client, resources)
@@ -178,7 +180,9 @@ class Books:
                 assert resources and resources <= free, f"{resources} granted of {free} on {agent.name}"
                 agent.free = free - resources
             if self.bounded and agent.reserved_free:
-                offer.reserved = self._use_reserved(agent, framework, resources)
+                offer.reserved = self.use_reserved(agent, framework, resources)
+            if agent.short is not None:
+                offer.short = use_short(agent, resources)
         if self.bounded_roles and not self.optimistic:
             self.granted.append((framework, resources))
         if agent.tried_us == now_us:
@@ -187,7 +191,8 @@ class Books:
             agent.tried_us, agent.tried = now_us, bit
         if ends_us < NEVER_US:
             self.unanswered.append(offer)
-        return OfferMade(framework.name, name, agent.name, resources, ends_us, agent.max_task_us, agent.closes_us)
+        brief = agent.max_task_us
+        return OfferMade(framework.name, name, agent.name, resources, ends_us, brief, agent.closes_us, offer.short)
 
     def close_offer(self, offer: Offer) -> None:
         """Move what an offer holds back to free."""
@@ -197,7 +202,7 @@ class Books:
             agent.offered &= ~framework.client.bits
             self.dirty[agent.name] = agent
         else:
-            self._give_back(agent, framework, offer.resources, offer.reserved)
+            self._give_back(agent, framework, offer.resources, offer.reserved, offer.short)
         self._forget_answered_at_times()
 
     def _forget_answered_at_times(self) -> None:
@@ -268,15 +273,15 @@ class Books:
         self, agent: Agent, framework: Framework, offers: list[Offer], left: Resources, launches: tuple[TaskInfo, ...]
     ) -> None:
         """Turn offers of one agent into tasks, and what is ``left`` of them into free resources."""
-        # An offer has parts of reservations only where there are some.
-        paid = not self.optimistic and not (self.bounded and agent.reserved)
+        # An offer has parts of reservations, or for short tasks, only where there are some.
+        paid = not self.optimistic and not (self.bounded and agent.reserved) and agent.short is None
         for offer in offers:
             if paid:  # what the tasks need stays on the framework's account
                 del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
             else:
                 self.close_offer(offer)
         if paid and left._amounts:
-            self._give_back(agent, framework, left, None)
+            self._give_back(agent, framework, left)
         for launch in launches:
             self.start_task(agent, framework, launch, paid=paid)
         self._forget_answered_at_times()
@@ -289,7 +294,8 @@ class Books:
         agent.changes += 1
         if not paid:
             agent.free -= needs
-            task.reserved = self._use_reserved(agent, framework, needs)
+            task.reserved = self.use_reserved(agent, framework, needs)
+            task.short = agent.short and use_short(agent, needs, first=launch.short)
             self.order.charge(framework.client, needs)
         self._run(framework, needs, 1)
         framework.tallies["launched"] += 1
@@ -302,7 +308,7 @@ class Books:
         if task.killing:
             del self.dying[task.id]
         agent.changes += 1
-        self._give_back(agent, framework, task.needs, task.reserved)
+        self._give_back(agent, framework, task.needs, task.reserved, task.short)
         self._run(framework, task.needs, -1)
         framework.tallies[state._value_] += 1
         if framework.leaving:
@@ -316,42 +322,19 @@ class Books:
 
     # -- what several movements share -------------------------------------------------------------------------------
 
-    def _give_back(self, agent: Agent, framework: Framework, resources: Resources, reserved: Reserved | None) -> None:
+    def _give_back(
+        self, agent: Agent, framework: Framework, resources: Resources,
+        reserved: Reserved | None = None, short: Resources | None = None,
+    ) -> None:  # fmt: skip
         free = agent.free
         agent.free = free + resources if free._amounts else resources
         self.order.uncharge(framework.client, resources)
         if reserved:
-            for role, part in reserved.items():
-                agent.reserved_free[role] = agent.reserved_free.get(role, NOTHING) + part
-                self.roles[outermost(role)].reserved_used -= part.counted
+            self.give_back_reserved(agent, reserved)
+        if short is not None:
+            agent.short_free += short
         if self.on_recovery:
             self.dirty[agent.name] = agent
-
-    def _use_reserved(self, agent: Agent, framework: Framework, needs: Resources) -> Reserved | None:
-        """Take as much as can be from reservations: of the framework's own role first, then of those around it.
-
-        A task that is adopted may need what is reserved for others by now: then it has that.
-        """
-        if not agent.reserved_free:
-            return None
-        used: Reserved = {}
-        mine = [
-            role for role in sorted(agent.reserved_free, reverse=True) if f"{framework.role}/".startswith(f"{role}/")
-        ]
-        for role in mine:
-            needs = less(needs, self._use(agent, role, needs, used))
-        for role in list(agent.reserved_free):
-            self._use(agent, role, less(add_up(agent.reserved_free.values()), agent.free), used)
-        agent.reserved_free = {role: part for role, part in agent.reserved_free.items() if part}
-        return used
-
-    def _use(self, agent: Agent, role: str, needs: Resources, used: Reserved) -> Resources:
-        part = shared_part(agent.reserved_free[role], needs)
-        if part:
-            used[role] = used.get(role, NOTHING) + part
-            agent.reserved_free[role] -= part
-            self.roles[outermost(role)].reserved_used += part.counted
-        return part
 
     def _run(self, framework: Framework, needs: Resources, sign: int) -> None:
         running, offset_us, signed_us = framework.running, framework.offset_us, sign * self.now_us
@@ -362,23 +345,6 @@ class Books:
     def _set_total(self, total: Resources) -> None:
         self.total = total
         self.order.set_total(total)
-
-
-def add_up(amounts: Iterable[Resources]) -> Resources:
-    """Add up vectors of resources."""
-    total = NOTHING
-    for part in amounts:
-        total = total + part if total._amounts else part
-    return total
-
-
-def outermost(role: str) -> str:
-    """Return the role that contains this one and is in no other.
-
-    >>> outermost("eng/backend"), outermost("*")
-    ('eng', '*')
-    """
-    return role.partition("/")[0]
 
 
 def each(bits: int) -> Iterator[int]:

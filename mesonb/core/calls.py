@@ -41,7 +41,7 @@ class AgentJoined:
 
     ``reserved`` parts of it are offered to no role but theirs, and the roles within it. Nothing of it is offered until
     one of ``min_offer`` is free. ``tasks`` were launched by a master before this one, and are adopted.
-    Tasks there are killed after ``max_task_us``, if that is not 0: it is kept for short ones.
+    Tasks there are killed after ``max_task_us``, if that is not 0: it is kept for short ones, or ``short`` of it is.
     """
 
     agent: str
@@ -51,6 +51,7 @@ class AgentJoined:
     min_offer: tuple[Resources, ...] = ()
     tasks: tuple[RunningTask, ...] = ()
     max_task_us: int = 0
+    short: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,15 @@ class Disconnect:
 
 @dataclass(slots=True, unsafe_hash=True)
 class TaskInfo:
-    """One task that a framework wants launched: its id, unused until now, and what it needs."""
+    """One task that a framework wants launched: its id, unused until now, and what it needs.
+
+    A ``short`` one takes what is kept for such first, and is killed if it lasts longer than is allowed there; any other
+    is launched on the rest.
+    """
 
     task: str
     needs: Resources
+    short: bool = False
 
 
 @dataclass(slots=True, unsafe_hash=True)

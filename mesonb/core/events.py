@@ -36,8 +36,9 @@ class OfferMade:
     agent: str
     resources: Resources
     expires_us: int
-    max_task_us: int = 0  #: a task there is killed after this; 0: it may take any time
+    max_task_us: int = 0  #: a task there, or on the ``short`` part, is killed after this; 0: it may take any time
     closes_us: int = 0  #: the agent will be under maintenance from then on; 0: nothing is planned
+    short: Resources | None = None  #: the part that is kept for short tasks; None: no part, or all of it
 
 
 @dataclass(frozen=True, slots=True)

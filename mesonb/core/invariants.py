@@ -33,6 +33,7 @@ def check(core: Books) -> None:
     _check_order(core)
     _check_maintenance(core)
     _check_reservations(core)
+    _check_short(core)
 
 
 def _offered(core: Books, offers: dict[str, Offer]) -> Resources:
@@ -116,6 +117,15 @@ def _check_place(core: Books, place: Client) -> None:
         for client in below:
             assert len(below) == 1 or client.key == (core.order.share(client), client.allocations, client.path, client)
             _check_place(core, client)
+
+
+def _check_short(core: Books) -> None:
+    """What is kept for short tasks is free, or in the offers and tasks that took it."""
+    for agent in core.agents.values():
+        holders = [*agent.tasks.values(), *(() if core.optimistic else agent.offers.values())]
+        taken = add_up(one.short or NOTHING for one in holders)
+        assert agent.short_free + taken == (agent.short or NOTHING), f"{agent.name} lost some of {agent.short}"
+        assert agent.short_free <= agent.free, f"{agent.name}: {agent.short_free} of {agent.free}"
 
 
 def _check_reservations(core: Books) -> None:

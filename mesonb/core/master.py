@@ -233,7 +233,7 @@ class MasterCore(Settling):
         if self.optimistic:
             return self.settle([(call, framework, offers)], gang=False)
         if held.itemised:
-            call = with_items(call, held)
+            call = with_items(call, offers, held)
             needed = add_up(launch.needs for launch in call.launches)
         agent = self.agents[offers[0].agent]
         left = NOTHING if needed is held else held - needed
@@ -332,8 +332,8 @@ class MasterCore(Settling):
         held = offers[0].resources if len(offers) == 1 else add_up([offer.resources for offer in offers])
         needed = launches[0].needs if len(launches) == 1 else add_up([launch.needs for launch in launches])
         self._check_tasks(launches)
-        if held.itemised:
-            with_items(call, held)
+        if held.itemised or self.agents[offers[0].agent].short is not None:
+            with_items(call, offers, held)
         self._check_fit(offers, held, needed)
         return framework, offers, held, needed
 

@@ -65,6 +65,7 @@ class Task:
     since_us: int  #: when it entered this state
     killing: bool = False  #: a kill was asked for
     reserved: Reserved | None = None  #: which part of its needs comes from reservations
+    short: Resources | None = None  #: which part of them is kept for short tasks
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Offer:
     made_us: int
     expires_us: int
     reserved: Reserved | None = None  #: which part of it comes from reservations
+    short: Resources | None = None  #: which part of it is kept for short tasks
     changes: int = 0  #: optimistic: its agent's, when it was made
 
 
@@ -101,7 +103,9 @@ class Agent:
     attributes: tuple[tuple[str, str], ...] = ()
     number: int = 0  #: agents are counted as they join
     min_offer: tuple[Resources, ...] = ()  #: nothing is offered of it until one of these is free
-    max_task_us: int = 0  #: it is for short tasks: they are killed after this; 0: for any
+    max_task_us: int = 0  #: it, or ``short`` of it, is for short tasks: they are killed after this; 0: for any
+    short: Resources | None = None  #: the part of it that is; None: no part, or all of it
+    short_free: Resources = NOTHING  #: part of what is free
     closed: str = ""  #: why it takes no tasks now; "": it does
     closes_us: int = 0  #: when it will take none, because that was announced; 0: no such time is known
     reserved: Reserved = field(default_factory=dict)  #: by role; part of the total

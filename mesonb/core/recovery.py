@@ -50,11 +50,12 @@ class Recovery(Roles):
             raise Wrong("an agent needs a name and some resources")
         if call.agent in self.agents:
             raise Wrong(f"an agent called {call.agent} is here already; it must be lost before it joins again")
-        reserved = self._reserved_at_first(call)
+        reserved, short = self._reserved_at_first(call), self._short_part(call)
         self._check_running(call.tasks, call.total)
         self.begin()
         agent = Agent(call.agent, call.total, call.total, self.now_us, call.attributes)
         agent.min_offer, agent.max_task_us = call.min_offer, call.max_task_us
+        agent.short, agent.short_free = short, short or NOTHING
         agent.reserved = {role: part for role, part in reserved.items() if part}
         self.add_agent(agent)
         if agent.reserved or agent.min_offer:
@@ -72,6 +73,15 @@ class Recovery(Roles):
         for (role, _), part in zip(call.reserved, parts, strict=True):
             reserved[role] = reserved.get(role, NOTHING) + part
         return reserved
+
+    def _short_part(self, call: calls.AgentJoined) -> Resources | None:
+        if not call.short:
+            return None
+        if call.max_task_us <= 0:
+            raise Wrong(f"{call.agent} keeps {call.short} for short tasks; say how long they may take: max_task_us=...")
+        if not call.short <= call.total:
+            raise Wrong(f"{call.agent} has {call.total}; {call.short} of it cannot be kept for short tasks")
+        return call.total.pick(call.short)
 
     def agent_lost(self, agent: Agent, because: str) -> list[Event]:
         """Strike out an agent; its tasks are lost."""

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 from mesonb.core import events
 from mesonb.core.books import outermost
+from mesonb.core.calls import RunningTask
 from mesonb.core.events import Event
-from mesonb.core.records import Role, Task, TaskState
+from mesonb.core.records import Agent, Role, Task, TaskState
 from mesonb.core.recovery import Recovery
 from mesonb.core.resources import NOTHING, Resources, less, shared_part
 from mesonb.core.units import show_duration
@@ -32,10 +33,18 @@ class Revocation(Recovery):
             out += [self._revoke(task, role) for task in self._victims(role)]
         return out
 
-    def limit_time(self, task: Task, allowed_us: int) -> None:
-        """See to it that a task on an agent for short tasks does not take longer."""
-        because = f"{task.agent} is for tasks of at most {show_duration(allowed_us)}"
-        heapq.heappush(self.kills_due, (self.now_us + allowed_us, task.id, "", because))
+    def limit_time(self, task: Task, agent: Agent, allowed_us: int) -> None:
+        """See to it that a task that holds what is kept for short ones does not take longer."""
+        if task.short or agent.short is None:
+            because = f"{task.agent} is for tasks of at most {show_duration(allowed_us)}"
+            heapq.heappush(self.kills_due, (self.now_us + allowed_us, task.id, "", because))
+
+    def _adopt(self, agent: Agent, found: RunningTask) -> list[Event]:
+        """Adopt a task; one that holds what is kept for short ones has all its time again: nobody knows since when."""
+        out = super()._adopt(agent, found)
+        if agent.max_task_us and (task := agent.tasks.get(found.task)):
+            self.limit_time(task, agent, agent.max_task_us)
+        return out
 
     # -- guarantees -----------------------------------------------------------------------------------------------
 

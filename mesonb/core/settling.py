@@ -15,7 +15,7 @@ from mesonb.core.books import add_up, count
 from mesonb.core.events import Event
 from mesonb.core.maintenance import Maintenance
 from mesonb.core.records import Agent, Framework, Offer, TaskState
-from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.resources import NOTHING, Resources, less
 
 #: One accept: the call, whose it is, and the offers that it takes of one agent.
 Part = tuple[calls.Accept, Framework, list[Offer]]
@@ -46,10 +46,13 @@ class Settling(Maintenance):
         agent = self.agents[offers[0].agent]
         moved = self.settings.conflict == "sequence" and any(offer.changes != agent.changes for offer in offers)
         fits, free = [], NOTHING if moved else left.get(agent.name, agent.free)
+        short = agent.short_free
         for launch in call.launches:
-            if launch.needs <= free:
-                needs = free.pick(launch.needs)
+            room = free if launch.short or agent.short is None else less(free, short)
+            if launch.needs <= room:
+                needs = room.pick(launch.needs)
                 free -= needs
+                short = less(short, needs) if launch.short else short
                 fits.append(launch if needs is launch.needs else replace(launch, needs=needs))
         if not moved:
             left[agent.name] = free
@@ -73,7 +76,7 @@ class Settling(Maintenance):
         """Tell an agent to run tasks that were entered; where it is kept for short ones, see to their end."""
         if agent.max_task_us:
             for launch in launches:
-                self.limit_time(self.tasks[launch.task], agent.max_task_us)
+                self.limit_time(self.tasks[launch.task], agent, agent.max_task_us)
         out: list[Event] = [events.Launch(agent.name, framework.name, task.task, task.needs) for task in launches]
         if agent.closes_us:
             out += self.ask_to_leave(agent, self.windows[agent.name])

@@ -19,7 +19,7 @@ def told(event: events.Event) -> str:
     match event:
         case events.OfferMade():
             closes = f"  until {show_duration(event.closes_us)}" if event.closes_us else ""
-            return f"{event.offer}  {event.agent} -> {event.framework}   {as_typed(event.resources)}{closes}"
+            return f"{event.offer}  {event.agent} -> {event.framework}   {as_typed(event.resources)}{closes}{_brief(event)}"
         case events.Launch():
             return f"launch  {event.task} on {event.agent}"
         case events.Kill():
@@ -84,6 +84,11 @@ def in_words(held: Resources) -> str:
     return ", ".join(value if name == "mem" else f"{value} {name}" for name, value in spoken.items())
 
 
+def _brief(offer: events.OfferMade) -> str:
+    part = f"{as_typed(offer.short)} of it " if offer.short else ""
+    return f"   {part}for tasks of at most {show_duration(offer.max_task_us)}" if offer.max_task_us else ""
+
+
 def _because(why: str) -> str:
     return f": {why}" if why else ""
 
@@ -97,6 +102,7 @@ def _value(value: object) -> str:
         case tuple():
             return ",".join(_value(part) for part in value) or "none"
         case _ if is_dataclass(value):
-            return ":".join(_value(getattr(value, part.name)) for part in fields(value))
+            said = [(part, getattr(value, part.name)) for part in fields(value)]
+            return ":".join(_value(has) for part, has in said if part.default is MISSING or has != part.default)
         case _:
             return str(value)

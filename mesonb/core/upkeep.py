@@ -52,7 +52,7 @@ class Upkeep(Revocation):
         heapq.heapify(self.kills_due)
         if agent.max_task_us:
             for task in agent.tasks.values():
-                self.limit_time(task, max(0, task.since_us + agent.max_task_us - self.now_us))
+                self.limit_time(task, agent, max(0, task.since_us + agent.max_task_us - self.now_us))
         self.dirty[agent.name] = agent
 
     def revoke(self, call: calls.Revoke) -> list[Event]:

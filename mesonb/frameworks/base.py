@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from mesonb.core.calls import REFUSE_US
 from mesonb.core.records import TERMINAL, TaskState
-from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.resources import NOTHING, Resources, less
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotRegistered, OfferError, TaskFailed, TaskGone
 from mesonb.frameworks.inverse import InverseHandle
@@ -58,6 +58,7 @@ class TaskHandle:
     because: str = ""  #: why it is in this state, where there is a reason
     outcome: Outcome | None = None
     registration: Registration | None = None  #: of its framework; None: it was launched on an offer of no master
+    short: bool = False  #: it may take what is kept for short tasks
 
     @property
     def running(self) -> bool:
@@ -184,41 +185,59 @@ class OfferHandle:
     hold_us: int = 0
     closes_s: float = 0  #: when its agent goes down for maintenance, by the framework's clock; 0: nothing is planned
     driver: Registration | None = None
+    max_task_us: int = 0  #: a task on it, or on its ``short`` part, is killed after this; 0: on none
+    short: Resources | None = None  #: the part that is kept for short tasks, what is left of it; None: no part, or all
 
     def __post_init__(self) -> None:
         self.left = self.resources
 
-    def fits(self, needs: Resources) -> bool:
-        """Whether what is left of the offer holds ``needs``."""
-        return needs <= self.left
+    def fits(self, needs: Resources, *, short: bool | None = None) -> bool:
+        """Whether what is left of the offer holds ``needs``; for a ``short`` task also what is kept for such."""
+        return needs <= (self.left if self.short is None else self._room(self._is_short(short)))
 
     def launch(
-        self, function: Callable[..., Any], /, *args: Any, needs: Resources | None = None, **kwargs: Any
+        self,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        needs: Resources | None = None,
+        short: bool | None = None,
+        **kwargs: Any,
     ) -> TaskHandle:
         """Run ``function(*args, **kwargs)`` on the agent, holding ``needs`` (default: the framework's ``needs``).
+
+        A ``short`` task (default: the framework's ``short_tasks``) takes what is kept for such first, and is killed there
+        after ``offer.max_task_us``.
 
         Where needs ask for a number of ports, ``task.needs.which["ports"]`` says which it got. Raises OfferError if it does
         not fit, CannotPickle if it cannot travel.
         """
         needs = needs if needs is not None else getattr(self.driver and self.driver.framework, "needs", None)
-        if not needs or not callable(function) or not needs <= self.left:
-            raise OfferError(self._wrong_with(function, needs))
-        needs = self.left.pick(needs)
-        task = TaskHandle(self._next_id(), function, args, kwargs, needs, self.agent, registration=self.driver)
+        short = self.short is not None and self._is_short(short)
+        room = self._room(short)
+        if not needs or not callable(function) or not needs <= room:
+            raise OfferError(self._wrong_with(function, needs, room))
+        needs = room.pick(needs)
+        task = TaskHandle(
+            self._next_id(), function, args, kwargs, needs, self.agent, registration=self.driver, short=short
+        )
         if self.driver:
             self.driver.prepare(task)
         self.launches.append(task)
         self.left -= needs
+        if short and self.short is not None:
+            self.short = less(self.short, needs)
         return task
 
-    def _wrong_with(self, function: Callable[..., Any], needs: Resources | None) -> str:
+    def _wrong_with(self, function: Callable[..., Any], needs: Resources | None, room: Resources) -> str:
         name = name_of(function)
         if not needs:
             return f"{name} needs nothing; write offer.launch({name}, ..., needs=mb.Resources(cpus=1))"
         if not callable(function):
             return f"{name} is not a function; write offer.launch(function, argument, ...)"
-        missing = self.left.missing_for(needs)
-        return f"{self.id} has {self.left} left; {name} needs {needs}, {missing} more; ask offer.fits(needs) first"
+        kept = f" for tasks that are not short=True, {self.short} more for those that are" if self.short else ""
+        missing = room.missing_for(needs)
+        return f"{self.id} has {room} left{kept}; {name} needs {needs}, {missing} more; ask offer.fits(needs) first"
 
     def decline(self, refuse: float | str = REFUSE_US / 1_000_000) -> None:
         """Give it back, and ask not to be offered as much there again for a while ("1min"; 0: at once)."""
@@ -227,6 +246,13 @@ class OfferHandle:
     def hold(self, time: float | str = "10s") -> None:
         """Keep it for a while, to be called again with it then; the master's offer timeout bounds all holding."""
         self.hold_us = parse_duration(time)
+
+    def _is_short(self, short: bool | None) -> bool:
+        return bool(getattr(self.driver and self.driver.framework, "short_tasks", False)) if short is None else short
+
+    def _room(self, short: bool) -> Resources:
+        """What is left for a task that is short, or for one that is not."""
+        return self.left if short or self.short is None else less(self.left, self.short)
 
     def _next_id(self) -> str:
         return self.driver.next_task_id() if self.driver else f"{self.id}/task-{len(self.launches) + 1}"
@@ -245,6 +271,8 @@ class Framework:
 
     #: What one task needs, unless a launch says otherwise.
     needs: Resources | None = None
+    #: Its tasks are short, unless a launch says otherwise: they may take what is kept for such, where long ones are killed.
+    short_tasks: bool = False
     #: Never offer less than this of an agent.
     min_offer: Resources | None = None
     #: Offer only agents of which all of these hold: (attribute, "is", "is not", "exists" or "matches", value).

@@ -108,6 +108,7 @@ class Driver:
             if type(event) is events.OfferMade:
                 offer = OfferHandle(event.offer, event.agent, event.resources, driver=self)
                 offer.closes_s = event.closes_us / 1_000_000
+                offer.max_task_us, offer.short = event.max_task_us, event.short
                 self.offers[offer.id] = offer
                 fresh.append(offer)
             else:
@@ -225,7 +226,7 @@ class Driver:
             )
         for task in offer.launches:
             self.tasks[task.id] = task
-        launches = tuple([calls.TaskInfo(task.id, task.needs) for task in offer.launches])
+        launches = tuple([calls.TaskInfo(task.id, task.needs, task.short) for task in offer.launches])
         # A kindness of the Framework class: what is left of an offer that was used comes back with no filter.
         return calls.Accept(self.name, (offer.id,), launches, offer.refuse_us or 0)
 
