@@ -24,7 +24,7 @@ ACTIONS = {
     "reserve": "role",
     "see": "role",
     "kill": "principal",  # whose frameworks may be ended, suppressed, taken over by their name; whose tasks killed
-    "drain": "agent",
+    "drain": "agent",  # now, or in a maintenance; and giving it back
     "allocate": "allocator",
     "pause": "offers",
 }
@@ -109,7 +109,7 @@ def deed(call: calls.Call) -> tuple[str, str] | None:
             return "reserve", call.role
         case calls.SetAllocator():
             return "allocate", call.name
-        case calls.Drain() | calls.Undrain():
+        case calls.Drain() | calls.Undrain() | calls.PlanMaintenance() | calls.EndMaintenance():
             return "drain", call.agent
         case calls.Pause() | calls.Resume() | calls.Tick():
             return "pause", OFFERS

@@ -21,12 +21,13 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
+from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
 from mesonb.core.resources import Resources
@@ -34,6 +35,7 @@ from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError
 from mesonb.live.host import publish
 from mesonb.live.processes import birthmark
+from mesonb.live.tls import parts, security_from, temporary
 from mesonb.live.versions import ours
 
 #: A cluster that nobody has led for so long goes away. ``dask.config``: mesonb.idle-timeout.
@@ -42,6 +44,7 @@ START_S = 60
 STOP_S = 10
 AGENTS_MOST = 256
 _POLL_S = 0.02
+_DIGITS = 8  #: at the end of a file's name; the panel servers' files, which are none of ours, have more
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,12 @@ class Local:
     agents: int
     host: str
     birth: str  #: tells its process from a later one of the same number
+    tls: dict[str, str] = field(default_factory=dict)  #: what reaching it takes
+
+    @property
+    def security(self) -> Security | None:
+        """What reaching it takes, where it was started with TLS."""
+        return security_from(self.tls)
 
     @property
     def runs(self) -> bool:
@@ -87,17 +96,21 @@ class Local:
         return True
 
 
-def find_or_start(agents: Sequence[Resources], name: str = "") -> Local:
-    """Return the running cluster of this name and these agents, started if it was not there."""
-    file = _file_of(agents, name)
+def find_or_start(agents: Sequence[Resources], name: str = "", security: Security | bool | None = None) -> Local:
+    """Return the running cluster of this name and these agents, started if it was not there.
+
+    With ``security`` all that it says is encrypted; True makes a certificate for it alone. ``dask.config``: mesonb.tls.
+    """
+    wanted = dask.config.get("mesonb.tls", default=False) if security is None else security
+    file = _file_of(agents, name, tls=bool(wanted))
     with _locked(file.with_suffix(".lock")):
-        return running_at(file) or _start(file, agents)
+        return running_at(file) or _start(file, agents, wanted)
 
 
 def running_clusters(name: str = "") -> list[Local]:
     """List the local clusters of this user that run; of this name, where one is given."""
     files = sorted(folder().glob(f"mesonb-{name + '-' if name else ''}*.json"))
-    return [local for file in files if (local := running_at(file))]
+    return [local for file in files if len(file.stem.rpartition("-")[2]) == _DIGITS and (local := running_at(file))]
 
 
 def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
@@ -115,10 +128,11 @@ def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
     return listed
 
 
-def _start(file: Path, agents: Sequence[Resources]) -> Local:
+def _start(file: Path, agents: Sequence[Resources], security: Security | bool) -> Local:
     """Start the host in a process session of its own, and wait for its file."""
+    tls = parts(temporary() if security is True else security or None, whole=True)
     idle_s = parse_duration(dask.config.get("mesonb.idle-timeout", IDLE)) / 1_000_000
-    publish(file.with_suffix(".plan"), {"agents": [agent.plain() for agent in agents], "idle_s": idle_s})
+    publish(file.with_suffix(".plan"), {"agents": [agent.plain() for agent in agents], "idle_s": idle_s, "tls": tls})
     with file.with_suffix(".log").open("wb") as log:
         host = subprocess.Popen(
             [sys.executable, "-m", "mesonb.live.host", str(file)],
@@ -164,7 +178,9 @@ def running_at(file: Path) -> Local | None:
 
 def _read(file: Path) -> Local:
     facts: dict[str, Any] = json.loads(file.read_text())
-    return Local(file, facts["address"], facts["pid"], len(facts["agents"]), facts["host"], facts["birth"])
+    return Local(
+        file, facts["address"], facts["pid"], len(facts["agents"]), facts["host"], facts["birth"], facts.get("tls", {})
+    )
 
 
 def alive(pid: int) -> bool:
@@ -181,10 +197,10 @@ def alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def _file_of(agents: Sequence[Resources], name: str) -> Path:
-    environment = [socket.gethostname(), sys.prefix, ours()]
+def _file_of(agents: Sequence[Resources], name: str, *, tls: bool = False) -> Path:
+    environment = [socket.gethostname(), sys.prefix, ours(), *(["tls"] if tls else [])]
     plan = json.dumps([name, environment, [sorted(agent.plain().items()) for agent in agents]])
-    digest = hashlib.blake2b(plan.encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(plan.encode(), digest_size=_DIGITS // 2).hexdigest()
     return folder() / f"mesonb-{name + '-' if name else ''}{digest}.json"
 
 

@@ -20,6 +20,7 @@ from distributed.comm.core import CommClosedError, connect
 
 from mesonb.errors import BadValue, ClusterError, MasterExists, Unreachable, VersionMismatch
 from mesonb.live.plain import read
+from mesonb.live.tls import encrypted
 
 logger = logging.getLogger("mesonb")
 
@@ -112,8 +113,8 @@ async def dial(
         welcome = await asyncio.wait_for(_until(comm.read()), timeout_s)
     except OSError as error:
         raise Unreachable(
-            f"the hub at {address} does not answer: {type(error).__name__} {error}; check that the cluster runs, or write "
-            "master = mb.Master() for a local one"
+            f"the hub at {address} does not answer: {type(error).__name__} {error}; check that the cluster runs{_tls(address)}, "
+            "or write master = mb.Master() for a local one"
         ) from error
     if refusal := welcome.get("refused"):
         await comm.close()
@@ -121,6 +122,10 @@ async def dial(
     peer = Peer(comm, on_message)
     peer.welcome = welcome
     return peer
+
+
+def _tls(address: str) -> str:
+    return ", and that security= has its certificate" if encrypted(address) else ""
 
 
 async def _until(reading: Awaitable[Any]) -> Any:

@@ -25,19 +25,23 @@ from mesonb.live.agent import DECLARED, NAME, Agent
 from mesonb.live.hub import NAME as HUB_NAME
 from mesonb.live.hub import Hub
 from mesonb.live.processes import birthmark
+from mesonb.live.tls import security_from
 
 
 async def main(file: Path) -> None:
     """Start what the plan says, write where it is, and stay until it is over."""
     plan = json.loads(file.with_suffix(".plan").read_text())
     logging.getLogger("distributed").setLevel(logging.WARNING)
-    scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0")
+    secured: dict[str, Any] = {"security": security_from(plan["tls"]), "protocol": "tls://"} if plan["tls"] else {}
+    scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0", **secured)
     async with scheduler:
         hub = Hub()
         await scheduler.register_scheduler_plugin(hub, name=HUB_NAME, idempotent=True)
         # Known before the first worker registers: registering it later would set up agents a second time.
         scheduler.worker_plugins[NAME] = dumps(Agent())  # type: ignore[no-untyped-call]
-        nannies = [_nanny(scheduler, number, amounts) for number, amounts in enumerate(plan["agents"], start=1)]
+        nannies = [
+            _nanny(scheduler, number, amounts, secured) for number, amounts in enumerate(plan["agents"], start=1)
+        ]
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.gather(*[stack.enter_async_context(nanny) for nanny in nannies])
             publish(file, {"address": scheduler.address, **identity(), **plan})
@@ -48,11 +52,11 @@ async def main(file: Path) -> None:
                 _withdraw(file)
 
 
-def _nanny(scheduler: Scheduler, number: int, amounts: dict[str, int | str]) -> Nanny:
+def _nanny(scheduler: Scheduler, number: int, amounts: dict[str, int | str], secured: dict[str, Any]) -> Nanny:
     """Make one agent; Dask itself sets it no memory limit: its children hold the memory, not the worker."""
     return Nanny(
         scheduler.address, name=f"agent-{number}", nthreads=1, memory_limit=0, dashboard=False,
-        silence_logs=logging.WARNING, env={DECLARED: json.dumps(amounts)},
+        silence_logs=logging.WARNING, env={DECLARED: json.dumps(amounts)}, **secured,
     )  # fmt: skip
 
 

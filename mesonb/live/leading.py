@@ -50,13 +50,18 @@ class Leading(Hearing):
     _stands: bool = False  #: in an election elsewhere
     _election: Election | None = None
 
-    def _reach(self, cluster: Any, agents: int | Sequence[Resources] | None, name: str, kind: str) -> None:
+    def _reach(
+        self, cluster: Any, agents: int | Sequence[Resources] | None, name: str, kind: str, security: Any = None
+    ) -> None:
         """Attach to the cluster; a local one that ends just now is waited for, and another one started."""
         for last in (False, True):
-            self.local = find_or_start(sizes(agents), name) if cluster is None else None
-            address, security = (self.local.address, None) if self.local else address_of(cluster)
+            self.local = find_or_start(sizes(agents), name, security) if cluster is None else None
+            address, known = (self.local.address, self.local.security) if self.local else address_of(cluster)
+            given = None if isinstance(security, bool) or self.local else security
             self._stands = kind == "candidate"
-            self._link = Link(address, security, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard, kind)
+            self._link = Link(
+                address, given or known, f"master-{os.getpid()}-{uuid.uuid4().hex[:8]}", self._heard, kind
+            )
             try:
                 self._thread.wait_for(self._link.attach(ours=self.local is not None), ATTACH_S)
             except Unreachable:

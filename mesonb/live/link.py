@@ -15,12 +15,12 @@ from datetime import datetime
 from typing import Any
 
 from distributed import Client
-from distributed.security import Security
 
 from mesonb.errors import BadValue, MasterExists, MesonbError, Unreachable
 from mesonb.live.agent import Agent
 from mesonb.live.comms import Message, Peer, dial
 from mesonb.live.hub import Hub
+from mesonb.live.tls import reaching
 from mesonb.live.versions import check_versions, minor
 
 #: How long a Dask scheduler may take to answer.
@@ -38,7 +38,7 @@ class Link:
     def __init__(
         self, address: str, security: Any, leader_id: str, on_message: Callable[[str, Message], None], kind: str = "leader",
     ) -> None:  # fmt: skip
-        self.address, self.security, self.leader_id = address, security or Security(), leader_id  # type: ignore[no-untyped-call]
+        self.address, self.security, self.leader_id = address, reaching(address, security), leader_id
         self._on_message = on_message
         self.kind = kind  #: "leader", or until then "standby" (the hub says when) or "candidate" (an election does)
         self._term = 0  #: for which it was elected, where an election elsewhere says who leads

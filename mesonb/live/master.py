@@ -51,7 +51,8 @@ class Master(Leading):
     run on, for ``failover_timeout``. With ``standby`` it leads as soon as nobody else does; frameworks may be registered
     before. With ``election="zk://host:2181/path"`` a ZooKeeper says which of several masters leads, and the others stand by.
     Other kernels prove who they are where ``principals`` names them, with secrets (a mapping, or a private file), and may do
-    what ``acls`` allows (rules, or a file of them; ``docs/SECURITY.md``).
+    what ``acls`` allows (rules, or a file of them; ``docs/SECURITY.md``). ``security`` is distributed's, for an address that
+    begins with tls://; a local cluster takes True too, for a certificate of its own.
     """
 
     kind = "master"
@@ -78,7 +79,7 @@ class Master(Leading):
     def __init__(
         self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
         standby: bool = False, election: str = "", allocator: Allocator | None = None, principals: Any = None, acls: Any = None,
-        **rules: Any,
+        security: Any = None, **rules: Any,
     ) -> None:  # fmt: skip
         if hasattr(self, "core"):
             return  # the same one again
@@ -94,7 +95,9 @@ class Master(Leading):
         self._thread = LoopThread("mesonb-master")
         self._loop = self._thread.loop
         try:
-            self._reach(cluster, agents, name, "candidate" if election else "standby" if standby else "leader")
+            self._reach(
+                cluster, agents, name, "candidate" if election else "standby" if standby else "leader", security
+            )
             super().__init__(settings_from({**rules, "epoch": self._link.epoch}), allocator)
             self._prepare()
             self._thread.call(self._start)

@@ -21,12 +21,12 @@ from distributed.security import Security
 from mesonb.live.cluster import Local, alive, folder, running_at, running_clusters
 from mesonb.live.host import identity, publish
 from mesonb.live.processes import birthmark
+from mesonb.live.tls import parts, security_from
 
 #: Who may have made a master.
 KERNEL, COMMAND, UP = "kernel", "mesonb master", "mesonb up"
 #: How a command tells the masters made in its process whose they are.
 MADE_BY = "MESONB_MADE_BY"
-_TLS = ("ca_file", "cert", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,7 @@ class Known:
     @property
     def security(self) -> Security | None:
         """What reaching it takes, where it is a cluster with TLS."""
-        if not self.tls:
-            return None
-        return Security(  # type: ignore[no-untyped-call]
-            require_encryption=True, tls_ca_file=self.tls["ca_file"],
-            tls_client_cert=self.tls["cert"], tls_client_key=self.tls["key"],
-        )  # fmt: skip
+        return security_from(self.tls)
 
     def end(self, limit_s: float) -> bool:
         """Ask its process to end; False if it is still there after a while."""
@@ -84,11 +79,10 @@ class Known:
 def note(address: str, name: str, unique: str, local: Local | None, security: Any) -> Path:
     """Leave a note that this process has a master of the cluster at an address."""
     file = folder() / f"mesonb-{unique}.note"
-    tls = security.get_tls_config_for_role("client") if security else {}
     publish(file, {
         "address": address, "name": name, "made_by": os.environ.get(MADE_BY, KERNEL), "since_s": time.time(),
         "cluster": str(local.file) if local else "",
-        "tls": {part: tls[part] for part in _TLS} if tls.get("ca_file") else {}, **identity(),
+        "tls": parts(security), **identity(),
     })  # fmt: skip
     return file
 
@@ -105,7 +99,7 @@ def known(name: str = "") -> list[Known]:
 
 def where(name: str = "") -> dict[str, Security | None]:
     """Return the addresses of all clusters of this user that a master may lead, with what reaching them takes."""
-    local: dict[str, Security | None] = {local.address: None for local in running_clusters(name)}
+    local: dict[str, Security | None] = {local.address: local.security for local in running_clusters(name)}
     return local | {one.address: one.security for one in known(name) if one.here}
 
 

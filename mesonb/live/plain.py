@@ -16,14 +16,17 @@ from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from mesonb.core.items import Itemised, vector
+from mesonb.core.ranges import Names, Ranges
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, MesonbError
 
 #: Modules whose records may travel; of anything else in them nothing is ever built.
 RECORDS = {
-    *[f"mesonb.core.{name}" for name in "calls events explain limits records resources snapshot".split()],
+    *[f"mesonb.core.{name}" for name in "calls events explain limits ranges records resources snapshot".split()],
     "mesonb.frameworks.output", "mesonb.live.cargo",
 }  # fmt: skip
+PLAIN = (Resources, Ranges, Names)
 CONTAINERS = {"builtins": {"set", "frozenset", "bytearray"}, "collections": {"Counter", "deque", "OrderedDict"}}
 
 
@@ -34,6 +37,8 @@ class _Reader(pickle.Unpickler):
         """Return a class that may travel; BadValue for everything else."""
         if (module, name) == ("builtins", "getattr"):  # how pickle spells the class method Resources.of
             return _class_method
+        if (module, name) == ("mesonb.core.items", "vector"):
+            return vector
         if "." not in name and (module in RECORDS or name in CONTAINERS.get(module, ())):
             found = super().find_class(module, name)
             if module in CONTAINERS or (found.__module__ == module and _is_record(found)):
@@ -80,13 +85,38 @@ def _fits(value: Any, kind: Any) -> bool:
     if is_dataclass(kind):
         return type(value) is kind and well_formed(value)
     if kind is Resources:
-        return type(value) is Resources and all(type(n) is int and n >= 0 for n in value.amounts.values())
+        return type(value) in (Resources, Itemised) and _is_vector(value)
     return type(value) is kind
+
+
+def _is_vector(held: Resources) -> bool:
+    """Whether amounts are amounts, and which ones they are says as many."""
+    if not all(type(name) is str and type(n) is int and n >= 0 for name, n in held.amounts.items()):
+        return False
+    return all(
+        (_ascending(items) if type(items) is Ranges else type(items) is Names and all(map(_is_text, items.names)))
+        and held.amounts.get(name) == 1000 * len(items)
+        for name, items in held.which.items()
+    )
+
+
+def _ascending(items: Ranges) -> bool:
+    bounds = items.bounds
+    return (
+        type(bounds) is tuple
+        and len(bounds) % 2 == 0
+        and all(type(bound) is int for bound in bounds)
+        and all(one < next_one for one, next_one in zip(bounds, bounds[1:], strict=False))
+    )
+
+
+def _is_text(name: object) -> bool:
+    return type(name) is str
 
 
 def _is_record(found: Any) -> bool:
     return isinstance(found, type) and (
-        is_dataclass(found) or found is Resources or issubclass(found, Enum) or hasattr(found, "_fields")
+        is_dataclass(found) or found in PLAIN or issubclass(found, Enum) or hasattr(found, "_fields")
     )
 
 

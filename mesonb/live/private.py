@@ -17,9 +17,11 @@ from typing import Any
 from distributed import Scheduler, Worker
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface, SpecCluster
+from distributed.security import Security
 
 from mesonb.core.resources import Resources
 from mesonb.frameworks.queue import Queue, Run
+from mesonb.live.tls import encrypted, temporary
 from mesonb.session import Session
 
 #: What a worker takes that nobody said more of.
@@ -28,13 +30,14 @@ WORKER = Resources(cpus=1, mem="500MB")
 LEAVE_S = 1.0
 
 
-def work(address: str, name: Any, nthreads: int, memory_bytes: int) -> None:
+def work(address: str, name: Any, nthreads: int, memory_bytes: int, security: Security | None = None) -> None:
     """Be a Dask worker until its scheduler lets it go; this is the task."""
 
     async def live() -> None:
         with tempfile.TemporaryDirectory(prefix="mesonb-dask-") as folder:
             async with Worker(
-                address, name=name, nthreads=nthreads, memory_limit=memory_bytes, dashboard=False, local_directory=folder
+                address, name=name, nthreads=nthreads, memory_limit=memory_bytes, dashboard=False, local_directory=folder,
+                security=security,
             ) as worker:  # fmt: skip
                 await worker.finished()
 
@@ -44,9 +47,9 @@ def work(address: str, name: Any, nthreads: int, memory_bytes: int) -> None:
 class ShareWorker(ProcessInterface):
     """One worker, as the cluster sees it: asked for, there, or gone."""
 
-    def __init__(self, scheduler: str, *, name: Any, queue: Queue) -> None:
+    def __init__(self, scheduler: str, *, name: Any, queue: Queue, security: Security | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._scheduler, self._name, self._queue = scheduler, name, queue
+        self._scheduler, self._name, self._queue, self._security = scheduler, name, queue, security
         self._run: Run | None = None
 
     async def start(self) -> None:
@@ -54,7 +57,7 @@ class ShareWorker(ProcessInterface):
         needs = self._queue.needs or WORKER
         nthreads, memory_bytes = max(1, round(needs.cpus)), needs.amounts.get("mem", 0)
         loop = asyncio.get_running_loop()
-        self._run = self._queue.submit(work, self._scheduler, self._name, nthreads, memory_bytes)
+        self._run = self._queue.submit(work, self._scheduler, self._name, nthreads, memory_bytes, self._security)
         self._run._future.add_done_callback(lambda _: _quietly(loop, self._gone))
         await super().start()  # type: ignore[no-untyped-call]
 
@@ -75,12 +78,15 @@ class ShareWorker(ProcessInterface):
 class PrivateCluster(SpecCluster):
     """A Dask cluster whose workers come and go with offers; ``session.dask`` makes one."""
 
-    def __init__(self, queue: Queue, leave: Callable[[], None], workers: int, host: str | None) -> None:
+    def __init__(
+        self, queue: Queue, leave: Callable[[], None], workers: int, host: str | None, security: Security | None = None
+    ) -> None:
         self._leave = leave
-        scheduler = {"cls": Scheduler, "options": {"host": host, "port": 0, "dashboard_address": ":0"}}
-        worker = {"cls": ShareWorker, "options": {"queue": queue}}
+        secured = {"security": security, "protocol": "tls://"} if security else {}
+        scheduler = {"cls": Scheduler, "options": {"host": host, "port": 0, "dashboard_address": ":0", **secured}}
+        worker = {"cls": ShareWorker, "options": {"queue": queue, "security": security}}
         super().__init__(  # type: ignore[no-untyped-call]
-            scheduler=scheduler, worker=worker, name=queue.name, silence_logs=logging.WARNING
+            scheduler=scheduler, worker=worker, name=queue.name, silence_logs=logging.WARNING, security=security
         )
         self.scale(workers)  # type: ignore[no-untyped-call]
 
@@ -100,12 +106,14 @@ class Clusters(Session):
     ) -> PrivateCluster:  # fmt: skip
         """Start a private Dask cluster in a share; each worker takes ``needs``, and ``scale`` or ``adapt`` ask for more.
 
-        ``host`` is where agents reach this kernel; by default a cluster on this machine is reached at loopback.
+        ``host`` is where agents reach this kernel; by default a cluster on this machine is reached at loopback. Where the
+        agents' cluster is reached by TLS, this one is too, with a certificate of its own that nobody else has.
         """
         queue = self.register(Queue(needs or WORKER), name, role)
         if host is None and "127.0.0.1" in self.address:
             host = "127.0.0.1"
-        return PrivateCluster(queue, lambda: self.unregister(queue), workers, host)
+        security = temporary() if encrypted(self.address) else None
+        return PrivateCluster(queue, lambda: self.unregister(queue), workers, host, security)
 
 
 def _quietly(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

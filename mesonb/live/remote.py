@@ -21,8 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from distributed.security import Security
-
 from mesonb import errors
 from mesonb.core import calls
 from mesonb.core.explain import Explanation
@@ -43,6 +41,7 @@ from mesonb.live.masters import where
 from mesonb.live.principals import Prover
 from mesonb.live.private import Clusters
 from mesonb.live.results import Desk, Mark
+from mesonb.live.tls import reaching
 
 #: How long the hub may take to answer, which is less than whoever waits for it has.
 REACH_S = 4.0
@@ -67,7 +66,7 @@ class Remote(Clusters):
         self.principal = principal
         self.closed = False
         self.address = address
-        self._security = security or Security()  # type: ignore[no-untyped-call]
+        self._security: Any = reaching(address, security)
         self._name = f"kernel-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._ahead_us = 0  #: the master's clock less this kernel's
         self._leader: tuple[int, str] = 0, ""  #: the epoch, and who leads in it

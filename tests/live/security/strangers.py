@@ -20,7 +20,7 @@ class Stranger:
         self.peer, self.heard, self.reading = peer, heard, reading
 
     @classmethod
-    async def attach(cls, address, name="kernel-stranger", kind="kernel", security=None, **more):
+    async def attach(cls, address, name="kernel-stranger", kind="kernel", security=None, timeout_s=10, **more):
         heard, introduction = (
             [],
             {"kind": kind, "name": name, "id": name, "who": "a stranger", "key": "its own", **more},
@@ -32,7 +32,7 @@ class Stranger:
             else:
                 heard.append((whom, *message))
 
-        peer = await dial(address, security or {}, introduction, note)
+        peer = await dial(address, security or {}, introduction, note, timeout_s)
         return cls(peer, heard, asyncio.ensure_future(peer.read()))
 
     def says(self, *messages, to=LEADER):

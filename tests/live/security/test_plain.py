@@ -8,6 +8,7 @@ import pytest
 
 from mesonb.core import calls, snapshot
 from mesonb.core.master import MasterCore
+from mesonb.core.ranges import Names, Ranges
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, NotThere
@@ -29,12 +30,22 @@ class Reaches:
         return getattr, (calls.Tick, "__init__")
 
 
+def forged(kind, part, value):
+    """Make amounts of ports that say one thing in numbers and another by name."""
+    items = kind.__new__(kind)
+    setattr(items, part, value)
+    held = Resources(ports="1-2")
+    held._which = {"ports": items}
+    return held
+
+
 def test_messages_are_read_as_they_were_written():
     core = MasterCore()
     core.step(calls.AgentJoined("a", Resources(cpus=2)), 0)
     messages = [
         ("post", [calls.Subscribe("lab", "role", (Resources(cpus=1),))], {"t": Cargo(b"1", b"2", b"3")}),
         ("join", {"id": "x"}, [("t", "running", "lab", "*", {"cpus": 1000}, 1)]),
+        ("ports", Resources(cpus=1, ports="31000-31009", named={"disks": {"sda", "sdb"}})),
         ("update", "t", TaskState.RUNNING, "", b""),
         ("answer", snapshot.take(core), {1, 2}, frozenset("a")),
     ]
@@ -84,6 +95,11 @@ def test_what_is_no_batch_is_said_to_be_none(content):
         (calls.Accept("lab", ("o",), (calls.TaskInfo("t", Resources(cpus=1)),)), True),
         (calls.Accept("lab", ("o",), (calls.TaskInfo(3, Resources(cpus=1)),)), False),
         (calls.Accept("lab", ("o",), ("t",)), False),
+        (calls.SetLimit("lab", Resources(ports="31000-31009", named={"disks": {"sda"}})), True),
+        (calls.SetLimit("lab", forged(Ranges, "bounds", (5, 1))), False),
+        (calls.SetLimit("lab", forged(Ranges, "bounds", "ab")), False),
+        (calls.SetLimit("lab", forged(Names, "names", frozenset({3}))), False),
+        (calls.SetLimit("lab", forged(Ranges, "bounds", (1, 9))), False),
         (calls.AgentJoined("a", Resources(cpus=1), tasks=(calls.RunningTask("t", "lab", Resources()),)), True),
     ],
 )  # fmt: skip

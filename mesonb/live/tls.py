@@ -1,0 +1,66 @@
+"""TLS: distributed's Security for links that mesonb makes itself; a cluster that is given brings its own.
+
+A cluster of mesonb's own gets a certificate made for it alone, which is in its connection file, readable by this user
+alone; so is the note of a master. Whoever holds the certificate is let in by Dask itself, before mesonb is asked anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from distributed.security import Security
+
+from mesonb.errors import BadValue
+
+#: What reaching a cluster takes, as distributed's configuration calls it.
+PARTS = ("ca_file", "cert", "key")
+
+
+def temporary() -> Security:
+    """Make a certificate that nobody else has; BadValue where ``cryptography`` is not installed."""
+    try:
+        return Security.temporary()  # type: ignore[no-any-return, no-untyped-call]
+    except ImportError:
+        raise BadValue(
+            'making a certificate takes cryptography; install "mesonb[tls]", or give security= your own'
+        ) from None
+
+
+def parts(security: Security | None, *, whole: bool = False) -> dict[str, str]:
+    """Return what a client needs to be let in, for a private file; ``whole``: as text, wherever it was read from."""
+    found = security.get_tls_config_for_role("client") if security else {}  # type: ignore[no-untyped-call]
+    if not found.get("ca_file"):
+        return {}
+    return {part: _text(found[part]) if whole else found[part] for part in PARTS if found.get(part)}
+
+
+def security_from(known: dict[str, str]) -> Security | None:
+    """Return the Security of which ``parts`` were kept; the same certificate for every role."""
+    if not known:
+        return None
+    cert, key = known["cert"], known.get("key")
+    return Security(  # type: ignore[no-untyped-call]
+        require_encryption=True, tls_ca_file=known["ca_file"], tls_client_cert=cert, tls_client_key=key,
+        tls_scheduler_cert=cert, tls_scheduler_key=key, tls_worker_cert=cert, tls_worker_key=key,
+    )  # fmt: skip
+
+
+def encrypted(address: str) -> bool:
+    """Whether an address is reached by TLS."""
+    return address.startswith(("tls://", "wss://"))
+
+
+def reaching(address: str, security: Security | None) -> Security:
+    """Return what an address is reached with, by default what Dask is configured with; BadValue where that cannot be enough."""
+    found = security or Security()  # type: ignore[no-untyped-call]
+    if encrypted(address) and not parts(found):
+        raise BadValue(
+            f"{address} is reached by TLS: give security=distributed.Security(tls_ca_file=..., tls_client_cert=..., tls_client_key=...), "
+            "or the Dask client or cluster itself in place of its address"
+        )
+    return found
+
+
+def _text(part: Any) -> str:
+    return str(part) if "\n" in str(part) else Path(part).read_text()
