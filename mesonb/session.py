@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import count
+from pathlib import Path
 from threading import RLock
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
@@ -37,6 +38,7 @@ from mesonb.frameworks.output import Output
 from mesonb.frameworks.queue import Queue
 from mesonb.said import Amounts, Priorities, Weights
 from mesonb.steering import Steering
+from mesonb.stream import Stream
 
 F = TypeVar("F", bound=Framework)
 #: How often ``wait_until`` looks.
@@ -53,11 +55,14 @@ class Session(Steering):
     begun: ClassVar[Callable[[Session], None]] = staticmethod(lambda _session: None)
     _numbers: ClassVar[Iterator[int]] = count(1)
 
-    def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, allocator: Allocator | None = None, log: str | Path = ""
+    ) -> None:
         self.id = f"{self.kind}-{next(Session._numbers)}"
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
         self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
+        self.stream = Stream(self, log) if log else None  #: the log on disk, as it grows
         self.history = History()
         self.weights = Weights(self)
         self.priorities = Priorities(self)
@@ -181,8 +186,10 @@ class Session(Steering):
 
     @property
     def complaints(self) -> list[Complaint]:
-        """Callbacks that raised or were slow, oldest first."""
-        return sorted((c for driver in self.drivers.values() for c in driver.complaints), key=lambda c: c.at_us)
+        """Callbacks that raised or were slow, oldest first; and why the log is not written any more, where it is not."""
+        found = sorted((c for driver in self.drivers.values() for c in driver.complaints), key=lambda c: c.at_us)
+        trouble = self.stream.trouble if self.stream else ""
+        return [*found, Complaint(self.now_us(), "", "the log", trouble)] if trouble else found
 
     def check_needs(self, needs: Resources) -> None:
         """Raise BadValue if there are agents and none is large enough for ``needs``."""

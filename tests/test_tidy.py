@@ -24,7 +24,8 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
     "mesonb.fast": CORE,
     "mesonb.said": CORE,
     "mesonb.steering": (*CORE, "mesonb.frameworks"),
-    "mesonb.session": (*CORE, "mesonb.frameworks", "mesonb.said", "mesonb.steering"),
+    "mesonb.stream": CORE,
+    "mesonb.session": (*CORE, "mesonb.frameworks", "mesonb.said", "mesonb.steering", "mesonb.stream"),
     "mesonb.sim": SHELL,
     "mesonb.live": SHELL,
     "mesonb.panels": (

@@ -15,8 +15,9 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 from mesonb.core import calls, codec, events
 from mesonb.core.allocators import MODULES
@@ -28,7 +29,7 @@ from mesonb.errors import LogError
 VERSION = 1
 #: The most steps that one log holds (some 400 bytes each), so that a forgotten kernel does not fill memory.
 STEPS_KEPT = 1_000_000
-_GZIP = 31  # zlib's name for the gzip format, whose header holds no time here: same log, same bytes
+GZIP = 31  # zlib's name for the gzip format, whose header holds no time here: same log, same bytes
 _CHUNK_BYTES = 1 << 20
 
 
@@ -43,6 +44,17 @@ class Step(NamedTuple):
 _step: Callable[[tuple[Any, ...]], Step] = partial(tuple.__new__, Step)  # half the time of Step(...), and record is hot
 
 
+class Follower(Protocol):
+    """Whoever writes a log down as it grows; while it is entered, nothing is forgotten."""
+
+    def catch_up(self) -> None:
+        """Write all that was recorded until now."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Log:
     """The steps of one master, in order. Given its ``core``, a full log goes on; without one it ends there."""
 
@@ -53,6 +65,7 @@ class Log:
         self.base: Checkpoint | None = None  #: the state before the first step; None is a new master
         self.forgotten = 0  #: how many steps came before ``base``
         self.full = False  #: STEPS_KEPT was reached and there was no core to go on from; what came after is not here
+        self.follower: Follower | None = None  #: who writes the steps down as they come
         self._began_us: int | None = None
         self._core = core
         self._middle: Checkpoint | None = None  #: the state between the older half of the steps and the newer
@@ -87,10 +100,13 @@ class Log:
 
     def trim(self, steps: int, state: Checkpoint) -> None:
         """Forget the first steps; ``state`` is what they led to."""
-        self._began_us = self.began_us
-        self.base = state
-        self.forgotten += steps
-        del self.steps[:steps]
+        with self.follower or nullcontext() as follower:
+            if follower:
+                follower.catch_up()
+            self._began_us = self.began_us
+            self.base = state
+            self.forgotten += steps
+            del self.steps[:steps]
 
     def copy(self) -> Log:
         """Return the log as it is now, which goes on no more."""
@@ -103,12 +119,8 @@ class Log:
 
     def lines(self) -> Iterator[str]:
         """Write the log, line by line."""
-        header: dict[str, Any] = {"mesonb": VERSION, "allocator": self.allocator, "settings": self.settings}
-        if self.base:
-            header |= {"began": self.began_us, "forgotten": self.forgotten, "checkpoint": self.base.text()}
-        yield _sealed(header)
-        for step in self.steps:
-            yield _sealed({"now": step.now_us, "call": step.call, "events": step.events})
+        yield sealed_header(self)
+        yield from map(sealed_step, self.steps)
 
     def digest(self) -> str:
         """The same for the same run, and for no other."""
@@ -120,7 +132,7 @@ class Log:
     def save(self, path: str) -> None:
         """Write the log to a file; a name that ends in .gz compresses it."""
         path = str(path)
-        packer = zlib.compressobj(wbits=_GZIP) if path.endswith(".gz") else None
+        packer = zlib.compressobj(wbits=GZIP) if path.endswith(".gz") else None
         with open(path, "wb") as file:  # noqa: PTH123 - core knows no paths beyond this one door
             for line in self.lines():
                 written = (line + "\n").encode()
@@ -211,6 +223,19 @@ def first_difference(one: Log, other: Log) -> str | None:
     return None
 
 
+def sealed_header(log: Log) -> str:
+    """Write the first line of a log."""
+    header: dict[str, Any] = {"mesonb": VERSION, "allocator": log.allocator, "settings": log.settings}
+    if log.base:
+        header |= {"began": log.began_us, "forgotten": log.forgotten, "checkpoint": log.base.text()}
+    return _sealed(header)
+
+
+def sealed_step(step: Step) -> str:
+    """Write one step as a line."""
+    return _sealed({"now": step.now_us, "call": step.call, "events": step.events})
+
+
 # -- lines ----------------------------------------------------------------------------------------------------------
 
 
@@ -237,7 +262,7 @@ def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     packer = None
     for number, chunk in enumerate(chunks):
         if number == 0 and chunk.startswith(b"\x1f\x8b"):
-            packer = zlib.decompressobj(wbits=_GZIP)
+            packer = zlib.decompressobj(wbits=GZIP)
         try:
             yield packer.decompress(chunk) if packer else chunk
         except zlib.error as error:

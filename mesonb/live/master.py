@@ -98,7 +98,11 @@ class Master(Leading):
             self._reach(
                 cluster, agents, name, "candidate" if election else "standby" if standby else "leader", security
             )
-            super().__init__(settings_from({**rules, "epoch": self._link.epoch}), allocator)
+            super().__init__(
+                log=rules.pop("log", ""),
+                settings=settings_from(rules | {"epoch": self._link.epoch}),
+                allocator=allocator,
+            )
             self._prepare()
             self._thread.call(self._start)
             if election:
@@ -184,6 +188,8 @@ class Master(Leading):
         if not self.closed:
             self.closed = True
             atexit.unregister(self._abandon)
+            if self.stream:
+                self.stream.close()
             Master._open.pop(self._key, None)
             self._note.unlink(missing_ok=True)
             for mailbox in [*self._boxes.values(), *(box for waiting in self._registering.values() for box in waiting)]:

@@ -43,8 +43,8 @@ CHART_STEPS = 20
 class Simulation(Session):
     """A pretend cluster. ``agents`` is a number of equal ones, a list of their resources, or a mix: resources to number.
 
-    ``latency`` is how long a message takes, each way, on the links between master, agents and frameworks; ``rules`` are the
-    master's settings (``core.settings.Settings``) as people write them: ``offer_timeout="10s"``, ``allocation_interval="1s"``.
+    ``latency`` is how long a message takes, each way, between master, agents and frameworks; ``rules`` are the master's
+    settings (``core.settings.Settings``) as people write them, ``offer_timeout="10s"``; and ``log=``, a file for the log as it grows.
     """
 
     kind = "simulation"
@@ -53,7 +53,7 @@ class Simulation(Session):
         self, agents: int | Iterable[Resources] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
         allocator: Allocator | None = None, **rules: Any,
     ) -> None:  # fmt: skip
-        super().__init__(settings_from({"seed": seed, **rules}), allocator)
+        super().__init__(log=rules.pop("log", ""), settings=settings_from({"seed": seed, **rules}), allocator=allocator)
         self.seed = seed
         self.latency_us = parse_duration(latency)
         self.engine = Engine(self.latency_us)
