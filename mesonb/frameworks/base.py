@@ -7,9 +7,10 @@ need not call ``super().__init__()``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from mesonb.core.records import TERMINAL, TaskState
 from mesonb.core.resources import NOTHING, Resources, less
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotRegistered, OfferError, TaskFailed, TaskGone
+from mesonb.frameworks.command import files_for, shell
 from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
 
@@ -228,6 +230,14 @@ class OfferHandle:
         if short and self.short is not None:
             self.short = less(self.short, needs)
         return task
+
+    def shell(self, line: str, *, needs: Resources | None = None, files: Iterable[str | Path] = ()) -> TaskHandle:
+        """Run a command on the agent, in a sandbox folder of its own; its exit status is how the task ends.
+
+        ``files`` of this machine are put into the sandbox first; a script that the command begins with ("./train.sh") is
+        among them where it is here. What it prints is ``task.output()``. Raises as ``launch`` does, and BadValue.
+        """
+        return self.launch(shell, line, files_for(line, files), needs=needs)
 
     def _wrong_with(self, function: Callable[..., Any], needs: Resources | None, room: Resources) -> str:
         name = name_of(function)

@@ -27,6 +27,13 @@ class Output(NamedTuple):
         return "\n".join([*before, *self.lines])
 
 
+class Sandbox(NamedTuple):
+    """The folder that a command ran in, on its agent."""
+
+    path: str
+    files: dict[str, int]  #: bytes by name, once the command has ended; the first of them
+
+
 class Tail:
     """The newest part of one stream of bytes."""
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -18,6 +19,7 @@ from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, TaskFailed, TaskGone
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
+from mesonb.frameworks.command import files_for, shell
 from mesonb.frameworks.output import Output
 
 
@@ -110,6 +112,10 @@ class Queue(Framework):
         """Run the function once for each item, or for each row of several iterables."""
         needs = needs or self._default_needs()
         return self._enqueue([Run(self, function, args, {}, needs) for args in zip(*iterables, strict=False)])
+
+    def shell(self, line: str, *, needs: Resources | None = None, files: Iterable[str | Path] = ()) -> Run:
+        """Run a command when there is room, as ``offer.shell`` does; the result is its exit status, 0."""
+        return self.submit(shell, line, files_for(line, files), needs=needs)
 
     @property
     def waiting(self) -> int:

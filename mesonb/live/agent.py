@@ -35,6 +35,7 @@ from mesonb.live.isolation import DEFAULT, choose
 from mesonb.live.leaving import Departure
 from mesonb.live.printing import Teller
 from mesonb.live.publishing import Publisher
+from mesonb.live.sandbox import Sandboxes
 from mesonb.live.usage import EVERY_S, Usage
 from mesonb.live.versions import ours
 
@@ -46,6 +47,8 @@ DECLARED = "MESONB_AGENT_AMOUNTS"
 #: ``running`` is reported so late, so that a task which ends before is reported once.
 RUNNING_HELD_S = 0.005
 REDIAL_MOST_S = 2.0
+#: So much of what a process printed before it died is part of its error.
+LAST_LINES = 20
 #: What a launch says of its task for later: framework, role, needs as exact amounts, the leader's epoch.
 About = tuple[str, str, dict[str, int | str], int]
 #: What a task is likely to need; imported once, in the zygote.
@@ -95,6 +98,7 @@ class Agent(WorkerPlugin):
         self.teller = Teller(partial(self._send_to, LEADER))
         self.inputs = Inputs(worker)
         self.publisher = Publisher(worker, self.agent, self.id)
+        self.sandboxes = Sandboxes(folder.parent, self.agent, partial(self._send_to, LEADER))
         self.executors = Executors(
             folder, round(self.total.cpus), modules, self._said, self._died, isolation, self._printed, self._asked
         )
@@ -111,6 +115,7 @@ class Agent(WorkerPlugin):
             await self._peer.close()
         self.executors.close()
         self.inputs.close()
+        self.sandboxes.close()
         await self.publisher.close()
 
     async def _stay(self) -> None:
@@ -204,15 +209,24 @@ class Agent(WorkerPlugin):
         }
 
     def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About) -> None:
-        if function is not None:
-            self.executors.learn(digest, function)
         self._count += 1
         made = self.tasks[task] = self._by_number[self._count] = Task(self._count, task, digest, arguments, about)
         keys, arguments = split(arguments)
+        if not self._learn(made, function):
+            return
         if keys:
             made.waits = asyncio.ensure_future(self._launch_with(made, keys, arguments))
         else:
             self._run(made, arguments)
+
+    def _learn(self, task: Task, function: bytes | None) -> bool:
+        """Keep a function; False, and the task has failed, if there is no room for it or an earlier one was not kept."""
+        try:
+            if function is not None:
+                self.executors.learn(task.digest, function)
+        except OSError as error:
+            self._ended(task, "failed", f"{self.agent} cannot write its function down: {error}", b"")
+        return task.update is None
 
     async def _launch_with(self, task: Task, keys: list[Any], arguments: bytes) -> None:
         """Fetch what a task needs from where it is; then run it, unless it was killed meanwhile."""
@@ -260,6 +274,8 @@ class Agent(WorkerPlugin):
         """Hear from a child how a task goes on."""
         task = self._by_number.get(number)
         if task is None or task.update:
+            if kind == LARGE:
+                os.close(int(content))
             return
         if kind == STARTED:
             task.started = True
@@ -268,6 +284,7 @@ class Agent(WorkerPlugin):
             self._held.append(task)
         elif kind == FAILED:
             because = self.executors.warden.why_failed(number, pickle.loads(content)[0])
+            because += self.sandboxes.trouble(task.id)
             self._ended(task, "failed", because, content)
         elif kind == LARGE:
             task.waits = asyncio.ensure_future(self._publish(task, int(content)))
@@ -293,6 +310,9 @@ class Agent(WorkerPlugin):
             match pickle.loads(question):
                 case ("input", key):
                     return here.answered(None), self.inputs.descriptor(key)
+                case ("sandbox",):
+                    task, around = self._by_number[number].id, self.executors.warden.isolation.wrap(())
+                    return here.answered((str(self.sandboxes.make(task)), task, around)), None
                 case other:
                     raise ValueError(f"{other[0]!r} is no question")
         except Exception as error:  # noqa: BLE001
@@ -306,12 +326,19 @@ class Agent(WorkerPlugin):
         task = self._by_number.get(number)
         if task and task.update is None:
             state = "killed" if task.killing else "lost" if lost else "failed"
-            self._ended(task, state, "" if task.killing else because, b"")
+            because = "" if task.killing else because + self.sandboxes.trouble(task.id)
+            self._ended(task, state, because, self._last_words(task, because) if state == "failed" else b"")
+
+    def _last_words(self, task: Task, because: str) -> bytes:
+        """Return what a process printed before it died, as the traceback that it could not send."""
+        lines = self.teller.kept.read(task.id).lines[-LAST_LINES:]
+        return pickle.dumps((because, "\n".join(["last printed:", *lines]), b""), protocol=5) if lines else b""
 
     def _ended(self, task: Task, state: str, because: str, content: bytes) -> None:
         task.update = ("update", task.id, state, because, content)
         self.teller.last_words(task.id)
         self.inputs.over(task.number)
+        self.sandboxes.over(task.id)
         self._send_to(LEADER, task.update)
 
     def _report_running(self) -> None:

@@ -14,6 +14,7 @@ import fcntl
 import io
 import os
 import pickle
+import signal
 import socket
 import struct
 import sys
@@ -22,10 +23,11 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cloudpickle
 
+from mesonb.frameworks.command import shell
 from mesonb.live import here, parcel
 from mesonb.live.pickling import pickled, pickled_apart
 from mesonb.live.processes import weight
@@ -37,6 +39,8 @@ SAID = struct.Struct("<BQQ")
 STARTED, DONE, FAILED, WAITING = 1, 2, 3, 4
 #: Done, and the result is in a parcel, of which the number of the descriptor follows; and a question of the task's.
 LARGE, ASK = 5, 6
+#: The child becomes a command now; how that ends, its exit status says.
+BECOMES = 7
 #: Added to a kind: the child waits until its agent has read what it printed, and opened its parcel.
 HELD = 64
 #: A larger pickle goes into a parcel.
@@ -145,7 +149,10 @@ class Child:
     def _run_one(self, digest: bytes, content: bytes, in_file: bool) -> tuple[int, bytes]:
         try:
             args, kwargs = pickle.loads(self._arguments(content, in_file))
-            result = self._function(digest)(*args, **kwargs)
+            function = self._function(digest)
+            if function is shell:
+                self._become(*args)
+            result = function(*args, **kwargs)
             self._flush()
             return self._returned(result)
         except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
@@ -164,6 +171,21 @@ class Child:
             ) from error
         self._parcel = parcel.wrap(content, buffers)
         return LARGE, b"%d" % self._parcel
+
+    def _become(self, line: str, files: dict[str, bytes]) -> NoReturn:
+        """Run a command in its sandbox, in place of this process."""
+        path, task, around = here.asked("sandbox")
+        for name, content in files.items():
+            file = Path(path, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            file.chmod(0o700)
+        os.chdir(path)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores these, and commands count on them
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        self._own.sendall(SAID.pack(BECOMES, self._number, 0))
+        command = [*around, "/bin/sh", "-c", line]
+        os.execvpe(command[0], command, {**os.environ, "MESONB_TASK": task, "MESONB_SANDBOX": path})  # noqa: S606
 
     def _ask(self, question: bytes) -> None:
         self._own.sendall(SAID.pack(ASK, self._number, len(question)) + question)

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import pickle
 import shutil
 import socket
 import struct
@@ -24,11 +25,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mesonb.core.resources import NOTHING, Resources
-from mesonb.live.child import ASK, HELD, LARGE, PACKET, PACKET_MOST, SAID, STARTED, WAITING
+from mesonb.live.child import ASK, BECOMES, DONE, HELD, LARGE, PACKET, PACKET_MOST, SAID, STARTED, WAITING
 from mesonb.live.isolation import Isolation
 from mesonb.live.printing import Pipes
 from mesonb.live.processes import weight
-from mesonb.live.running import Running, end_group, how_it_ended
+from mesonb.live.running import Running, end_family, how_it_ended
 from mesonb.live.warden import Warden
 from mesonb.live.zygote import BORN, NEWS, SPARE, WARM
 
@@ -122,7 +123,7 @@ class Executors:
         if self._watching:
             self._watching.cancel()
         for child in self.children:
-            end_group(child.pid)
+            end_family(child.pid)
         for child in [*self.children, *self._unborn]:
             self._let_go(child)
         self._pipes.close()
@@ -251,11 +252,13 @@ class Executors:
         self._hear(child)  # its last words may still be in the socket
         self.children.discard(child)
         self._let_go(child)
-        because = self.warden.died(pid, child.task, how_it_ended(status))
+        because = self.warden.died(pid, child.task, how_it_ended(status, command=child.command))
         if child.task is not None:
             number, child.task = child.task, None
             del self._running[number]
-            if child.condemned in {None, number}:
+            if child.command and status == 0 and child.condemned is None:
+                self._on_said(number, DONE, pickle.dumps(0, protocol=5))
+            elif child.condemned in {None, number}:
                 self._on_died(number, because, False)
             else:
                 self._on_died(number, "its process was ended for the sake of the task before it", True)
@@ -270,7 +273,7 @@ class Executors:
         """End a child, if it runs that task."""
         if child.task == number:
             child.condemned = number
-            end_group(child.pid)
+            end_family(child.pid)
 
     def _end_pid(self, pid: int) -> None:
         for child in self._running.values():
@@ -336,6 +339,9 @@ class Executors:
         if kind == ASK:
             child.answer(*self._on_asked(number, content))
             return
+        if kind == BECOMES:
+            child.command = True
+            return
         if kind in {STARTED, WAITING}:
             if not self._begin(child, kind, number, content):
                 return
@@ -343,7 +349,7 @@ class Executors:
         elif child.task != number:
             return
         else:
-            child.task, child.last = None, number
+            child.task, child.last, child.command = None, number, False
             del self._running[number]
             self._doomed.discard(number)
         if kind == LARGE:
@@ -359,7 +365,7 @@ class Executors:
         """Note that a child has taken a packet; False if its task is not to go on."""
         if number not in self._in_pipe:  # its packet was put in again too early
             child.condemned = number
-            end_group(child.pid)
+            end_family(child.pid)
             return False
         since_s, packet = self._in_pipe.pop(number)
         self._reached_s = max(self._reached_s, since_s)

@@ -184,6 +184,9 @@ class Guests:
             case "output", (str(task),):
                 self._check(self._against_seeing(who, framework_of(task)))
                 return self._master.output(task)
+            case "sandbox", (str(task),):
+                self._check(self._against_seeing(who, framework_of(task)))
+                return self._master.sandbox(task)
             case "printed", ():
                 return [task for task in self._master.printed() if not self._against_seeing(who, framework_of(task))]
             case "steer", (calls.KillTask() | calls.Suppress() | calls.Revive() | calls.Unregister() as call,):

@@ -17,9 +17,9 @@ from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.upkeep import DRAINING
-from mesonb.errors import VersionMismatch
+from mesonb.errors import NotThere, VersionMismatch
 from mesonb.frameworks.driver import Complaint
-from mesonb.frameworks.output import Output, Outputs
+from mesonb.frameworks.output import Output, Outputs, Sandbox
 from mesonb.live.cargo import Cargo
 from mesonb.live.comms import HUB, KERNEL, Message
 from mesonb.live.farewells import Farewells
@@ -32,6 +32,8 @@ from mesonb.live.roster import Roster
 
 #: What tasks printed is kept, all together, up to so much.
 OUTPUT_BYTES = 64_000_000
+#: Of so many commands it is known where they ran.
+SANDBOXES_KNOWN = 1000
 
 
 class Hearing(Clusters):
@@ -47,6 +49,7 @@ class Hearing(Clusters):
         self.inheritance = Inheritance()
         self._roster = Roster()
         self._outputs = Outputs(OUTPUT_BYTES)
+        self._sandboxes: dict[str, Sandbox] = {}
         self._farewells = Farewells()
         self._unacknowledged: dict[str, str] = {}  #: tasks whose end was told to their framework, and their agents
         self._out: dict[str, list[Mail]] = {}
@@ -68,6 +71,12 @@ class Hearing(Clusters):
     def output(self, task: str) -> Output:
         """Return what is left of what a task printed: its last lines, and how many bytes came before them."""
         return self._outputs.read(task)
+
+    def sandbox(self, task: str) -> Sandbox:
+        """Return the folder that a command runs in, or ran in, on its agent, with its files once that has ended."""
+        if task not in self._sandboxes:
+            raise NotThere(f"{task!r} has no sandbox that is known here; commands have one: offer.shell(...)")
+        return self._sandboxes[task]
 
     def printed(self) -> list[str]:
         """Return the tasks that printed something, those that did so last at the end."""
@@ -122,6 +131,10 @@ class Hearing(Clusters):
                 self._staying(agent)
             case (_, "used", _, _):
                 pass  # it has left meanwhile
+            case (_, "sandbox", task, path, files):
+                self._sandboxes[task] = Sandbox(path, files)
+                if len(self._sandboxes) > SANDBOXES_KNOWN:
+                    del self._sandboxes[next(iter(self._sandboxes))]
             case (_, "output", printed):
                 for task, start, content in printed:
                     self._outputs.put(task, start, content)

@@ -65,6 +65,12 @@ def answered(answer: Any) -> bytes:
     return ANSWER.pack(len(content)) + content
 
 
+def asked(*question: Any) -> Any:
+    """Ask the agent of this process, which is a child, for something small."""
+    assert _asker is not None
+    return _asker.ask(*question)[0]
+
+
 class Input:
     """Stands, in the arguments of a task that another kernel launched, for a Dask future."""
 

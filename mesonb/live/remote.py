@@ -29,7 +29,7 @@ from mesonb.core.snapshot import RoleRow, Snapshot
 from mesonb.errors import BadValue, ClusterError, MesonbError, NotAllowed, NotThere, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
-from mesonb.frameworks.output import Output
+from mesonb.frameworks.output import Output, Sandbox
 from mesonb.live.cargo import Cargo, launches_of
 from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
 from mesonb.live.gate import OWN
@@ -172,6 +172,11 @@ class Remote(Clusters):
     def complaints(self) -> list[Complaint]:
         """Callbacks that raised or were slow, and what the master did not allow, oldest first."""
         return sorted([*super().complaints, *self._refusals], key=lambda c: c.at_us)
+
+    def sandbox(self, task: str) -> Sandbox:
+        """Ask the master for the folder that a command runs in, or ran in, on its agent."""
+        answer: Sandbox = self._thread.wait_for(self._ask("sandbox", task), ANSWER_S)
+        return answer
 
     def _totals(self) -> list[Resources]:
         return [row.total for row in self.snapshot().agents]

@@ -10,6 +10,7 @@ import socket
 
 from mesonb.live import parcel
 from mesonb.live.child import FAILED, GO, LARGE
+from mesonb.live.processes import family
 
 
 class Running:
@@ -23,6 +24,7 @@ class Running:
         self.condemned: int | None = None  #: the task for whose sake it is being ended
         self.heard = bytearray()
         self.printed = printed  #: the reading end of the pipe that it prints to
+        self.command = False  #: it has become a command
         self.unclaimed: list[tuple[int, bytes]] = []  #: what it printed, and nobody knows yet for which task
 
     def go(self) -> None:
@@ -44,14 +46,20 @@ class Running:
             return FAILED, pickle.dumps((because, "", b""), protocol=5)
 
 
-def end_group(pid: int) -> None:
-    """Kill a child, with the group that it leads."""
+def end_family(pid: int) -> None:
+    """Kill a child, with the group that it leads, and what it started in groups of their own."""
+    members = list(family(pid))
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+    for member in members[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
 
 
-def how_it_ended(status: int) -> str:
+def how_it_ended(status: int, *, command: bool = False) -> str:
     """Say what an exit status, as ``os.waitpid`` gives it, means."""
+    if command and os.WIFEXITED(status):
+        return f"its command ended with exit status {os.WEXITSTATUS(status)}"
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         hint = ": out of memory, or killed from outside" if name == "SIGKILL" else ""

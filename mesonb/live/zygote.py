@@ -28,13 +28,17 @@ BORN, EXITED = b"B", b"X"
 #: ever, a spare one leaves when idle.
 WARM, SPARE = b"W", b"S"
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> NoReturn:
     """Serve: ``python -c '...main()' AGENT_PID CONTROL_FD TASKS_FD FOLDER MODULE...``."""
     agent_pid, control_fd, tasks_fd, folder, *modules = sys.argv[1:]
     control, tasks = socket.socket(fileno=int(control_fd)), socket.socket(fileno=int(tasks_fd))
+    for ours in (control, tasks):
+        ours.set_inheritable(False)  # by commands that children become
     die_with_parent(int(agent_pid))
+    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in modules:
         with contextlib.suppress(Exception):  # a task that needs it will say what is wrong with it
@@ -63,6 +67,7 @@ def serve(control: socket.socket, tasks: socket.socket, folder: str) -> None:
             if not asked:
                 return
             own, prints = socket.socket(fileno=fds[0]), fds[1]
+            own.set_inheritable(False)
             pid = fork()
             if pid == 0:
                 for inherited in (control, woken, waker):
@@ -87,13 +92,16 @@ def fork() -> int:
 
 
 def bury(control: socket.socket) -> None:
-    """Report every child that has ended."""
+    """Report every child that has ended, when what it left behind in its group has ended too; orphans are only buried."""
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if dead is None:
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(dead.si_pid, signal.SIGKILL)  # nobody can have its number yet
+            pid, status = os.waitpid(dead.si_pid, 0)
         except ChildProcessError:
-            return
-        if not pid:
             return
         control.send(NEWS.pack(EXITED, pid, status))
 
@@ -106,6 +114,12 @@ def become_child(tasks: socket.socket, own: socket.socket, prints: int, folder: 
         status = 0
     finally:
         os._exit(status)
+
+
+def adopt_orphans() -> None:
+    """Ask Linux that whatever descends from this process, and loses its parent, is buried here."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent(parent_pid: int) -> None:

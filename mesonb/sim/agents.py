@@ -12,6 +12,7 @@ from mesonb.core.records import TaskState
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NoDuration
 from mesonb.frameworks.base import Outcome, TaskHandle, name_of
+from mesonb.frameworks.command import shell
 from mesonb.sim.distributions import Distribution
 from mesonb.sim.engine import Engine
 
@@ -27,26 +28,28 @@ class PretendAgents:
         self._engine = engine
         self._latency_us = latency_us
         self._report = report
-        self._durations: dict[Callable[..., Any], tuple[Duration, bool]] = {}
+        self._durations: dict[Callable[..., Any] | str, tuple[Duration, bool]] = {}
         self._dice = Random(f"{seed}/durations")
         #: What is promised or running, by agent and id: the task, how long it lasts, whether its function really runs.
         self._tasks: dict[str, dict[str, tuple[TaskHandle, int, bool]]] = {}
         self.trouble: NoDuration | None = None  #: a task was launched of which nobody said how long it lasts
         self.slow: dict[str, float] = {}  #: how many times longer tasks last on an agent, where it is not once
 
-    def runs_for(self, function: Callable[..., Any], duration: Duration, *, execute: bool) -> None:
+    def runs_for(self, function: Callable[..., Any] | str, duration: Duration, *, execute: bool) -> None:
         """Say how long tasks of a function last, and whether it really runs at its virtual end."""
-        if not callable(function):
-            raise BadValue(f"{function!r} is not a function; write sim.runs_for(function, '30s')")
+        if not callable(function) and (not isinstance(function, str) or function.isidentifier()):
+            raise BadValue(
+                f"{function!r} is not a function; write sim.runs_for(function, '30s'), and of a command of one word its path: './make'"
+            )
         if not callable(duration):
             parse_duration(duration)  # to say now what is wrong with it
         self._durations[function] = (duration, execute)
 
     def promise(self, task: TaskHandle) -> None:
         """Take in a task that is about to be launched; NoDuration if nobody said how long it lasts."""
-        said = self._durations.get(task.function)
+        said = self._durations.get(task.function) or self._said_of_command(task)
         if said is None:
-            name = name_of(task.function)
+            name = repr(task.args[0]) if task.function is shell else name_of(task.function)
             self.trouble = NoDuration(f"how long does {name} last? Say so before it runs: sim.runs_for({name}, '30s')")
             raise self.trouble
         promised = task, self._drawn_us(said[0], task), said[1]
@@ -55,6 +58,13 @@ class PretendAgents:
             self._tasks[task.agent] = {task.id: promised}
         else:
             there[task.id] = promised
+
+    def _said_of_command(self, task: TaskHandle) -> tuple[Duration, bool] | None:
+        """Return what was said of a whole command, or of all that begin with this word."""
+        if task.function is not shell:
+            return None
+        line = task.args[0]
+        return self._durations.get(line) or self._durations.get(line.split()[0])
 
     def _drawn_us(self, duration: Duration, task: TaskHandle) -> int:
         """Return how long a task will last, in microseconds."""

@@ -71,11 +71,11 @@ class Simulation(Session):
 
     # -- what a simulation has beside the verbs of any master -----------------------------------------------------
 
-    def runs_for(self, function: Callable[..., Any], duration: Duration, *, execute: bool = True) -> None:
+    def runs_for(self, function: Callable[..., Any] | str, duration: Duration, *, execute: bool = True) -> None:
         """Say how long tasks of a function last: a time, a distribution, or a function of the task's arguments.
 
-        ``sim.runs_for(train, mesonb.sim.normal("30s", "10s"))`` draws from the simulation's own seeded dice. With
-        ``execute`` the function really runs, at its virtual end, so results are real.
+        ``sim.runs_for(train, mesonb.sim.normal("30s", "10s"))`` draws from the simulation's own seeded dice. With ``execute``
+        the function really runs, at its virtual end. Commands never do; ``sim.runs_for("./train.sh", "10min")`` is for them.
         """
         self.agents.runs_for(function, duration, execute=execute)
 
