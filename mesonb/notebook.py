@@ -42,6 +42,16 @@ def install() -> None:
     Session.watch = watch  # type: ignore[attr-defined]
     Session.export = export  # type: ignore[attr-defined]
     Session.begun = staticmethod(serve)
+    Session.called = staticmethod(called)
+
+
+def called(session: Session) -> str:
+    """Return the name that the notebook's cells have for a session, or the usual one."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    names = dict(getattr(shell, "user_ns", {}))
+    usual = "sim" if session.kind == "simulation" else session.kind
+    found = [name for name, value in names.items() if value is session and not name.startswith("_")]
+    return usual if usual in found else next(iter(found), usual)
 
 
 def serve(_session: Session) -> None:

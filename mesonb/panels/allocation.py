@@ -12,7 +12,7 @@ from bokeh.models.annotations import Span
 from mesonb.core.units import show_duration
 from mesonb.panels.allocation_view import Basin, Bound, Shore, Turn, basins, because, bounds, turns, water_level
 from mesonb.panels.app import HATCH, Look, Panel, ink_on, table, write
-from mesonb.panels.why import Why
+from mesonb.panels.look import named
 from mesonb.panels.window import present_us
 from mesonb.session import Session
 
@@ -33,12 +33,11 @@ class Allocation(Panel):
         self.basins, self.shores, self.bounds = ColumnDataSource(), ColumnDataSource(), ColumnDataSource()
         self.told, self.order = look.div(), look.div()
         self.water = Span(dimension="width", location=0, line_color="#56B4E9", line_width=2, line_dash="dashed")
-        self.why = Why(look, self.ask)
         self.chart = self._chart()
 
     def parts(self) -> Sequence[Any]:
-        """The picture, what is asked of it, then the order in words."""
-        return self.told, self.chart, self.why.names, *self.why.parts, self.order
+        """The picture, then the order in words."""
+        return self.told, self.chart, self.order
 
     def draw(self, session: Session) -> None:
         """Fill the basins."""
@@ -53,8 +52,6 @@ class Allocation(Panel):
         self.chart.y_range.end = top
         ordered, name = turns(snapshot), type(session.core.allocator).__name__
         write(self.told, self._next(ordered, name, show_duration(present_us(session, 0) - session.log.began_us)))
-        self.why.offer([turn.framework for turn in ordered] + [shore.role for shore in shores])
-        self.why.draw(session)
         write(self.order, table(HEADS, self._rows(ordered), text=(1, 2, 5, 6), caption="In order of whose turn it is"))
 
     def _chart(self) -> Any:
@@ -141,7 +138,7 @@ class Allocation(Panel):
     def _rows(self, ordered: Sequence[Turn]) -> list[list[str]]:
         return [
             [
-                str(number + 1), f"{self.look.chip(turn.framework)} {escape(turn.framework)}", escape(turn.role),
+                str(number + 1), f"{self.look.chip(turn.framework)} {escape(turn.framework)}", named(turn.role),
                 f"{turn.places[-1].level:.3f}", f"{turn.places[-1].allocations:,}", "yes" if turn.asks else "no",
                 escape(because(ordered[number - 1], turn)) if number else "",
             ]

@@ -8,125 +8,38 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any, ClassVar
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.layouts import column
-from bokeh.models import InlineStyleSheet
-from bokeh.models.widgets import Div, Widget
-from bokeh.plotting import figure
 
 from mesonb.core.log import Step
 from mesonb.panels.feed import palette_of
+from mesonb.panels.look import HATCH, Look, ink_on, legend_above, table, write
 from mesonb.panels.reading import Reader
 from mesonb.panels.travel import Travel, can_travel
-from mesonb.panels.view import Mark, Palette
+from mesonb.panels.view import Palette
+from mesonb.panels.why import Why, names_of
 from mesonb.session import Session
 
+__all__ = ["HATCH", "Look", "Panel", "Shown", "application", "ink_on", "legend_above", "open_panel", "table", "write"]
 REFRESH_MS = 200
 COST = 5  #: a drawing that took n seconds is followed by n * COST seconds without one
 CLOCK_US = 500_000  #: with nothing new, a picture that shows the time is drawn so often
-#: Hatchings as Bokeh calls them, and as CSS draws them.
-HATCH = {"plain": " ", "stripes": "/", "dots": ".", "cross": "x"}
-_CSS_HATCH = {
-    "plain": "",
-    "stripes": ";background-image:repeating-linear-gradient(45deg,#0006 0 2px,#0000 2px 6px)",
-    "dots": ";background-image:radial-gradient(#0008 1px,#0000 1.5px);background-size:4px 4px",
-    "cross": ";background-image:repeating-linear-gradient(45deg,#0006 0 1px,#0000 1px 5px),"
-    "repeating-linear-gradient(-45deg,#0006 0 1px,#0000 1px 5px)",
-}
-
-#: Where the address does not say which theme, the page around decides: a JupyterLab says it on its body.
 TEMPLATE = """
 {% block preamble %}
-<script>
-if (!/[?&]theme=/.test(location.search)) {
-  try {
-    if (parent.document.body.dataset.jpThemeLight === 'false') location.replace(location.href + '&theme=dark');
-  } catch { /* a page of another origin around it: light */ }
-}
-</script>
-<script>
-// In a cell, be as high as what is drawn; in a tab (fill=1) the tab says how high.
-if (window.frameElement && !/[?&]fill=1/.test(location.search)) setInterval(() => {
-  const drawn = document.querySelector('[data-root-id] > *');
-  const height = `${Math.min(Math.ceil(drawn?.getBoundingClientRect().bottom ?? 0) + 4, 900)}px`;
-  if (drawn && frameElement.style.height !== height) frameElement.style.height = height;
-}, 500);
-</script>
+<script>{% raw %}PAGE_SCRIPT{% endraw %}</script>
 <style>
   :root { color-scheme: COLOR_SCHEME; }
   html, body { margin: 0; padding: 0; overflow-x: hidden; background: BACKGROUND; color: INK; font: 13px/1.4 system-ui, sans-serif; }
 </style>
 {% endblock %}
-"""
-
-#: What an HTML part of a panel looks like; Bokeh draws each in a shadow tree of its own.
-LOOKS = """
-:host { color: inherit; font: 13px/1.4 system-ui, sans-serif; overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding: 2px 8px; }
-th { font-weight: 500; opacity: .7; vertical-align: bottom; }
-th, td { padding: 3px 8px; text-align: right; white-space: nowrap; }
-td { border-top: 1px solid #8884; }
-:is(th, td).text { text-align: left; }
-td:last-child, td .words { white-space: normal; overflow-wrap: anywhere; }
-.chip { display: inline-block; min-width: 1.5em; padding: 0 .25em; text-align: center; }
-.chip { border-radius: 3px; font-size: 11px; font-weight: 600; }
-.legend > span { margin-right: 14px; white-space: nowrap; }
-.quiet { opacity: .7; } .trouble { color: #D55E00; font-weight: 600; }
-pre { margin: 4px 0; padding: 6px; background: #8882; overflow: auto; max-height: 220px; font-size: 12px; }
-code { background: #8882; padding: 1px 4px; border-radius: 3px; }
-"""
-DARK_INPUTS = (
-    ".bk-input, .bk-btn { background: #2b2b2b !important; color: #ddd !important; border-color: #555 !important; }"
-    " .bk-btn.bk-active { background: #555 !important; }"
-    " select.bk-input { appearance: auto !important; background-image: none !important; }"
-)
-
-
-class Look:
-    """How a page looks: its theme, and the marks of the session's frameworks."""
-
-    def __init__(self, palette: Palette, *, dark: bool = False, fill: bool = False) -> None:
-        self.palette, self.dark, self.fill = palette, dark, fill
-        self.ink, self.background = ("#dddddd", "#111111") if dark else ("#222222", "#ffffff")
-
-    def figure(self, **options: Any) -> Any:
-        """An empty chart that is as wide as there is room, on the page's background."""
-        chart = figure(sizing_mode="stretch_width", background_fill_color=None, border_fill_color=None, **options)
-        chart.toolbar.logo = None
-        for axis in chart.axis:
-            axis.update(
-                axis_label_text_font_size="11px", axis_label_text_font_style="normal", major_label_text_font_size="12px"
-            )
-        chart.toolbar.autohide = True
-        return chart
-
-    def div(self, html: str = "", scroll_px: int = 0) -> Div:
-        """A piece of HTML; ``scroll_px`` is how high it gets before it scrolls."""
-        looks = LOOKS + (f":host {{ max-height: {scroll_px}px; overflow-y: auto; }}" if scroll_px else "")
-        return Div(text=html, sizing_mode="stretch_width", stylesheets=[InlineStyleSheet(css=looks)])
-
-    def widgets(self, *widgets: Widget) -> None:
-        """Dress widgets for the theme."""
-        for widget in widgets if self.dark else ():
-            widget.stylesheets = [*widget.stylesheets, InlineStyleSheet(css=DARK_INPUTS)]
-
-    def chip(self, framework: str) -> str:
-        """A framework's mark as HTML: its letters on its colour and hatching."""
-        mark = self.palette[framework]
-        style = f"background-color:{mark.colour};color:{ink_on(mark)}{_CSS_HATCH[mark.hatch]}"
-        return f'<span class="chip" style="{style}">{escape(mark.letters)}</span>'
-
-    def legend(self, frameworks: Iterable[str], extra: str = "") -> str:
-        """Which mark is whose."""
-        marks = "".join(f"<span>{self.chip(name)} {escape(name)}</span>" for name in frameworks)
-        return f'<div class="legend">{marks}{extra}</div>'
+""".replace("PAGE_SCRIPT", (Path(__file__).parent / "static" / "page.js").read_text(encoding="utf-8"))
 
 
 class Panel:
@@ -136,6 +49,7 @@ class Panel:
 
     def __init__(self, look: Look) -> None:
         self.look = look
+        self.why = Why(look, self.ask)
         self.stale = False  #: a control was used: draw though nothing happened
         self.session: Callable[[], Session | None] = lambda: None  #: whom its controls steer, while somebody holds it
 
@@ -151,6 +65,10 @@ class Panel:
 
     def draw(self, session: Session) -> None:
         """Bring the picture up to date."""
+
+    def story(self, session: Session, name: str) -> str:
+        """Tell what this panel itself knows of something that was asked about, which the master may have forgotten."""
+        return ""
 
     def ask(self) -> None:
         """Have the next refresh draw, though nothing happened."""
@@ -170,7 +88,7 @@ class Shown:
         self._reader = Reader()
         self._seen: tuple[int, int] = (-1, -1)
         self._rest_until_s = 0.0
-        self.root = column(self.note, *panel.parts(), *self._controls(), sizing_mode="stretch_width")
+        self.root = column(self.note, *panel.parts(), *panel.why.parts, *self._controls(), sizing_mode="stretch_width")
         self.refresh()
 
     def _controls(self) -> Sequence[Any]:
@@ -201,6 +119,9 @@ class Shown:
             self.panel.begin(fresh.skipped)
         self.panel.read(fresh.steps)
         self.panel.draw(session)
+        why = self.panel.why
+        why.offer(names_of(session))
+        why.draw(session, self.panel.story(session, why.chosen) if why.chosen else "")
         self._seen, self.panel.stale = seen, False
         self.say("")
 
@@ -242,41 +163,3 @@ def _filled(template: str, values: Mapping[str, str]) -> Any:
     for name, value in values.items():
         template = template.replace(name, value)
     return template
-
-
-# -- small things that panels share -----------------------------------------------------------------------------------
-
-
-def ink_on(mark: Mark) -> str:
-    """Black or white, whichever is easier to read on a framework's colour."""
-    from mesonb.panels.still import light
-
-    return "#000" if light(mark.colour) else "#fff"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: Iterable[int] = (0,), caption: str = "") -> str:
-    """An HTML table of cells that are HTML already; the columns in ``text`` are words, the others figures."""
-    words = frozenset(text)
-    kind = [' class="text"' if number in words else "" for number in range(len(heads))]
-    head = "".join(f'<th scope="col"{kind[number]}>{name}</th>' for number, name in enumerate(heads))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind[number]}>{cell}</td>" for number, cell in enumerate(row)) + "</tr>" for row in rows
-    )
-    named = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{named}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def write(div: Div, html: str) -> None:
-    """Change a text only where it is another: what stays the same is not sent, and keeps what is unfolded in it."""
-    if div.text != html:
-        div.text = html
-
-
-def legend_above(chart: Any) -> None:
-    """Put a chart's legend in one line above it."""
-    legend = chart.legend[0]
-    chart.add_layout(legend, "above")
-    legend.update(
-        orientation="horizontal", padding=0, margin=0, spacing=12, border_line_color=None, background_fill_color=None,
-        label_text_font_size="11px", glyph_height=12, glyph_width=16,
-    )  # fmt: skip

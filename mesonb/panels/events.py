@@ -13,6 +13,7 @@ from bokeh.models.widgets import CheckboxGroup, TextInput
 from mesonb.core.log import Step
 from mesonb.panels.app import Look, Panel, table, write
 from mesonb.panels.events_view import LOOKED_AT, US, Row, kinds, rows
+from mesonb.panels.look import linked
 from mesonb.session import Session
 
 HEADS = ("call", "at", "what was said", "what followed")
@@ -76,5 +77,5 @@ class Events(Panel):
 
 def cells(row: Row, origin_us: int) -> list[str]:
     """One row of the table."""
-    words, followed = f'<span class="words">{escape(row.call)}</span>', "<br>".join(map(escape, row.followed))
+    words, followed = f'<span class="words">{linked(row.call)}</span>', "<br>".join(map(linked, row.followed))
     return [f"{row.number:,}", f"{(row.at_us - origin_us) / US:,.3f} s", words, followed]

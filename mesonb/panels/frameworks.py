@@ -11,7 +11,7 @@ from mesonb.core.units import show_duration
 from mesonb.panels.app import Look, Panel, table, write
 from mesonb.panels.feed import complaints_of
 from mesonb.panels.frameworks_view import ENDINGS, LastHeld, Row, rows
-from mesonb.panels.why import Why
+from mesonb.panels.look import named
 from mesonb.panels.window import present_us
 from mesonb.session import Session
 
@@ -30,11 +30,10 @@ class Frameworks(Panel):
         super().__init__(look)
         self.held = LastHeld()
         self.table, self.complaints = look.div(), look.div()
-        self.why = Why(look, self.ask)
 
     def parts(self) -> Sequence[Any]:
-        """The table, below it what went wrong, and why one gets no more."""
-        return self.table, self.complaints, self.why.names, *self.why.parts
+        """The table, and below it what went wrong."""
+        return self.table, self.complaints
 
     def begin(self, skipped: int) -> None:
         """Begin with nobody."""
@@ -48,13 +47,11 @@ class Frameworks(Panel):
         """Fill the table."""
         found = rows(session.snapshot(), self.held, queued(session), present_us(session, 0))
         write(self.table, table(HEADS, [self._told(row) for row in found], text=TEXT))
-        self.why.offer([row.framework for row in found] + [row.role for row in found])
-        self.why.draw(session)
         write(self.complaints, self._complained(complaints_of(session)))
 
     def _told(self, row: Row) -> list[str]:
         return [
-            f"{self.look.chip(row.framework)} {escape(row.framework)}", escape(row.role), f"{row.weight:g}",
+            f"{self.look.chip(row.framework)} {escape(row.framework)}", named(row.role), f"{row.weight:g}",
             self._bar(row), f"{row.offered:.2f}", f"{row.running:,}", "–" if row.queued is None else f"{row.queued:,}",
             *(f"{n:,}" if n else "–" for n in row.ended.values()), f"{row.offers_made:,}", state(row),
         ]  # fmt: skip

@@ -77,6 +77,16 @@ class OffersPanel(Panel):
         write(self.legend, self.look.legend([row.framework for row in found], SIGNS + note))
         write(self.table, table(HEADS, [self._told(row) for row in found]))
 
+    def story(self, session: Session, name: str) -> str:
+        """Tell of an offer that was answered, which the master has forgotten."""
+        found = next((flight for flight in reversed(self.offers.ended) if flight.offer == name), None)
+        if found is None:
+            return ""
+        at = show_duration(found.made_us - session.log.began_us)
+        return (
+            f"{found.agent} was offered to {found.framework} at {at}, {found.how} after {show_duration(found.took_us)}"
+        )
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _figure(self, label: str, height: int, **options: Any) -> Any:
@@ -106,11 +116,12 @@ class OffersPanel(Panel):
 
     def _answers(self) -> Any:
         chart = self._figure("answered after (ms)", 170, y_axis_type="log")
-        chart.scatter(
+        dots = chart.scatter(
             "at_s", "took_ms", source=self.flights, marker="marker", size=7, color="colour", fill_alpha=0.35, line_width=1.5,
         )  # fmt: skip
         told = [("offer", "@offer"), ("", "@how by @framework after @took_ms{0.00} ms"), ("agent", "@agent")]
         chart.add_tools(HoverTool(tooltips=told))
+        self.why.answers_clicks(chart, dots, "offer")
         return chart
 
     def _outstanding(self) -> Any:

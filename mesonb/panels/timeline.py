@@ -17,7 +17,6 @@ from mesonb.core.log import Step
 from mesonb.core.units import show_duration
 from mesonb.panels.app import HATCH, Look, Panel, ink_on, write
 from mesonb.panels.timeline_view import BARS_DRAWN, Bar, Drawing, Gantt, Piece, drawing
-from mesonb.panels.why import Why
 from mesonb.panels.window import Window, present_us
 from mesonb.session import Session
 
@@ -41,13 +40,12 @@ class Timeline(Panel):
         self.window = Window(look, self.ask)
         self.only = TextInput(placeholder="only agents, frameworks, tasks named …", width=300)
         look.widgets(self.only)
-        self.why = Why(look, self.ask)
         self.chart = self._chart()
         self.only.on_change("value", lambda _name, _old, _new: self.ask())
 
     def parts(self) -> Sequence[Any]:
         """Controls, legend, chart, and the story of the bar that was clicked."""
-        return row(self.window.buttons, self.only), self.legend, self.chart, *self.why.parts
+        return row(self.window.buttons, self.only), self.legend, self.chart
 
     def begin(self, skipped: int) -> None:
         """Begin with no bars; where there is a past that will not be read, with those that it left running."""
@@ -67,8 +65,11 @@ class Timeline(Panel):
         shown = drawing(self.gantt, from_us, until_us, self.only.value.strip(), session.log.began_us)
         self.bars.data, self.marks.data = self._columns(shown.pieces), mark_columns(shown.marks)
         self._label(shown)
-        self.why.draw(session, story(self.gantt.find(self.why.chosen), session.log.began_us))
         write(self.legend, self.look.legend(_frameworks(session), SIGNS + _said(shown, self.gantt)))
+
+    def story(self, session: Session, name: str) -> str:
+        """Tell a task's life, which the master forgets when it has ended."""
+        return story(self.gantt.find(name), session.log.began_us)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -13,12 +13,15 @@ from bokeh.models import ColumnDataSource, CustomJS, TapTool
 from bokeh.models.widgets import Select, TextInput
 
 from mesonb.errors import MesonbError
-from mesonb.panels.app import Look, write
+from mesonb.panels.look import Look, linked, write
+from mesonb.panels.remedies import code_of
 from mesonb.session import Session
 
 NOBODY = "explain …"
 #: Names to choose from, at most.
 NAMES = 100
+#: Agents among them, and tasks, at most.
+SOME = 30
 #: Writes the name of what was clicked; the browser does it, because it knows which bars it shows at that moment.
 PICK = """
 const index = source.selected.indices[0];
@@ -36,16 +39,17 @@ class Why:
         self.chosen = ""
         self.answer = look.div(scroll_px=180)
         self.names = Select(options=_options([]), value=NOBODY, width=220, title="")
+        self.answer.name = "answer"
         self._changed = changed
-        self._picked = TextInput(visible=False)
+        self._picked = TextInput(visible=False, name="picked")
         self._picked.on_change("value", lambda _name, _old, new: self.choose(new))
         self.names.on_change("value", lambda _name, _old, new: self.choose("" if new == NOBODY else new))
         look.widgets(self.names)
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """What is on the page, beside the box of names."""
-        return self.answer, self._picked
+        """What is on the page: the box of names, the answer, and what a click writes into."""
+        return self.names, self.answer, self._picked
 
     def answers_clicks(self, chart: Any, bars: Any, column: str) -> None:
         """Explain whatever bar is clicked; ``column`` of its source holds the name."""
@@ -78,15 +82,30 @@ def _options(names: Iterable[str]) -> list[Any]:
     return [NOBODY, *list(dict.fromkeys(names))[:NAMES]]
 
 
+def names_of(session: Session) -> list[str]:
+    """Return names that may be asked about: frameworks, roles, the first agents, the newest tasks."""
+    core = session.core
+    with session.lock:
+        agents = [name for name, _ in zip(core.agents, range(SOME), strict=False)]
+        tasks = [name for name, _ in zip(reversed(core.tasks), range(SOME), strict=False)]
+        return [*core.frameworks, *core.roles, *agents, *tasks]
+
+
 def told(session: Session, name: str, story: str = "") -> str:
     """Explain one thing, as HTML."""
     try:
         found = session.explain(name)
     except MesonbError as error:
         return f"<b>{escape(name)}</b>: {escape(story or str(error))}"
-    reasons = "".join(f"<li>{escape(str(reason))}{_remedy(reason.remedy)}</li>" for reason in found.reasons)
-    return f"{escape(found.sentence)}{'. ' + escape(story) if story else ''}<ul style='margin: 2px 0'>{reasons}</ul>"
+    reasons = "".join(f"<li>{linked(str(reason))}{_remedy(session, reason)}</li>" for reason in found.reasons)
+    return f"{linked(found.sentence)}{'. ' + escape(story) if story else ''}<ul style='margin: 2px 0'>{reasons}</ul>"
 
 
-def _remedy(remedy: str) -> str:
-    return f' <span class="quiet">→</span> <code>{escape(remedy)}</code>' if remedy else ""
+def _remedy(session: Session, reason: Any) -> str:
+    """Write what removes a reason, with a button that puts it into a cell where it is code."""
+    if not reason.remedy:
+        return ""
+    words, code = f' <span class="quiet">→</span> <code>{escape(reason.remedy)}</code>', code_of(session, reason)
+    label = f"put into a cell: {code}"
+    button = f' <button type="button" class="cell" data-cell="{escape(code)}" aria-label="{escape(label)}">into a cell</button>'
+    return words + (button if code else "")

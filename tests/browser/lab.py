@@ -88,6 +88,17 @@ class Lab:
         self._output.close()
 
 
+class ExtendedLab(Lab):
+    """A JupyterLab that has the extension, as built and committed."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        shutil.copytree(ROOT / "mesonb" / "labextension", self.home / "data" / "labextensions" / "mesonb")
+
+    def _environment(self) -> dict[str, str]:
+        return {**super()._environment(), "JUPYTER_PREFER_ENV_PATH": "no"}  # this tree's, whichever is installed
+
+
 class Notebook:
     """One notebook in one page."""
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.browser.lab import Lab, Notebook, browser_page
+from tests.browser.lab import ExtendedLab, Notebook, browser_page
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.browser
@@ -39,14 +39,6 @@ while time.monotonic() < end:
     sim.run("100ms")
 """
 CLOSE = "master.close()"
-
-
-class ExtendedLab(Lab):
-    """A JupyterLab that has the extension, as built and committed."""
-
-    def _prepare(self) -> None:
-        super()._prepare()
-        shutil.copytree(ROOT / "mesonb" / "labextension", self.home / "data" / "labextensions" / "mesonb")
 
 
 class BareLab(ExtendedLab):

@@ -1,13 +1,14 @@
 // The extension: puts the sidebar, the status bar's item, the tabs and the commands into JupyterLab or Jupyter Notebook.
 //
 // There is no scheduling here: what is shown comes from the kernel's panel server, relayed by the Jupyter server's extension.
-// Read listing.ts, watch.ts, views.ts, sidebar.ts, tabs.ts, commands.ts, in this order.
+// Read listing.ts, watch.ts, views.ts, sidebar.ts, tabs.ts, commands.ts, cells.ts, in this order.
 
 import { ILabShell, ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, IThemeManager, WidgetTracker } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IStatusBar } from '@jupyterlab/statusbar';
 
+import { listen, putIntoCell } from './cells';
 import { addCommands, OPEN, SHOW } from './commands';
 import { Sidebar } from './sidebar';
 import { Status } from './status';
@@ -38,10 +39,11 @@ function activate(
     watch,
     {
       open: (panel, { id }) => void app.commands.execute(OPEN, { panel, session: id }),
-      insert: code => void app.commands.execute('notebook:insert-cell-below').then(() => insert(notebooks, code))
+      insert: code => void putIntoCell(app, notebooks, code)
     },
     settings
   );
+  listen(app, notebooks);
   app.shell.add(sidebar, 'right', { rank: 400 });
   addCommands({ app, watch, tabs, sidebar, settings, palette, wide: labShell !== null, themes });
   bar?.registerStatusItem('mesonb:status', {
@@ -52,11 +54,6 @@ function activate(
   themes?.themeChanged.connect(() => tabs.forEach(tab => tab.content.view.redraw()));
   restorer?.add(sidebar, sidebar.id);
   void restorer?.restore(tabs, { command: OPEN, args: tab => ({ ...tab.content.args }), name: tab => nameOf(tab.content.args) });
-}
-
-/** Write code into the active cell, which was just inserted. */
-function insert(notebooks: INotebookTracker | null, code: string): void {
-  notebooks?.activeCell?.model.sharedModel.setSource(code);
 }
 
 export default plugin;

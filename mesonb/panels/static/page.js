@@ -1,0 +1,66 @@
+// What runs on a chart's page beside Bokeh: its theme and height, names that are clicked, and code that goes into a cell.
+// Inlined by mesonb/panels/app.py; nothing is fetched.
+
+// Where the address does not say which theme, the page around decides: a JupyterLab says it on its body.
+if (!/[?&]theme=/.test(location.search)) {
+  try {
+    if (parent.document.body.dataset.jpThemeLight === "false") location.replace(location.href + "&theme=dark");
+  } catch { /* a page of another origin around it: light */ }
+}
+
+// In a cell, be as high as what is drawn; in a tab (fill=1) the tab says how high.
+if (window.frameElement && !/[?&]fill=1/.test(location.search)) setInterval(() => {
+  const drawn = document.querySelector("[data-root-id] > *");
+  const height = `${Math.min(Math.ceil(drawn?.getBoundingClientRect().bottom ?? 0) + 4, 900)}px`;
+  if (drawn && frameElement.style.height !== height) frameElement.style.height = height;
+}, 500);
+
+const FILL_WITHIN_MS = 500;
+
+/** Put code into a cell of the notebook around, if anything there answers; else onto the clipboard. Resolves to what was done. */
+async function putIntoCell(code) {
+  if (window.parent !== window && await answered(code)) return "it stands in a new cell";
+  return (await copied(code)) ? "copied: paste it into a cell" : "select it, and copy it into a cell";
+}
+
+function answered(code) {
+  return new Promise((resolve) => {
+    const id = `${Date.now()}-${Math.random()}`;
+    const hear = ({ source, data }) => { if (source === window.parent && data?.mesonb === "filled" && data.id === id) settle(true); };
+    const settle = (done) => { window.removeEventListener("message", hear); resolve(done); };
+    window.addEventListener("message", hear);
+    window.parent.postMessage({ mesonb: "fill", id, code }, location.origin);
+    setTimeout(settle, FILL_WITHIN_MS, false);
+  });
+}
+
+async function copied(code) {
+  try {
+    await navigator.clipboard.writeText(code);
+    return true;
+  } catch { /* no secure page, or not allowed: the old way */ }
+  const box = Object.assign(document.createElement("textarea"), { value: code });
+  document.body.append(box);
+  box.select();
+  const done = document.execCommand("copy");
+  box.remove();
+  return done;
+}
+
+// Bokeh draws each part in a shadow tree of its own, so a click is read from its path.
+document.addEventListener("click", async (event) => {
+  const button = event.composedPath().find((node) => node.dataset?.why || node.dataset?.cell);
+  if (button?.dataset.why) ask(button.dataset.why);
+  if (!button?.dataset.cell) return;
+  const said = await putIntoCell(button.dataset.cell);
+  button.textContent = said;
+  button.setAttribute("aria-label", said);
+});
+
+function ask(name) {
+  for (const model of Bokeh.documents[0]._all_models.values()) {
+    if (model.name !== "picked") continue;
+    model.value = "";
+    model.value = name;
+  }
+}

@@ -1,0 +1,74 @@
+"""Why, in a real browser: a name is clicked, its story is told, and its remedy goes into a cell, or onto the clipboard."""
+
+import pytest
+
+import mesonb as mb
+from tests.browser.lab import ExtendedLab, Notebook, browser_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+CELL = """
+import mesonb as mb
+pretend = mb.Simulation(agents=3, seed=1)
+pretend.register(mb.Queue(), name="etl", role="ops")
+pretend.register(mb.Queue(), name="sweep", role="research")
+pretend.run("1s")
+pretend.suppress("etl")
+pretend.watch("frameworks")
+"""
+
+
+def test_a_remedy_goes_into_a_new_cell_below(chromium_path, tmp_path):
+    lab = ExtendedLab(tmp_path / "lab")
+    try:
+        with browser_page(chromium_path) as page:
+            notebook = Notebook(page, lab, "why", [CELL, "print('untouched')"])
+            notebook.run_to_end(0)
+            frame = page.frame_locator("iframe[title^='Frameworks of']")
+            frame.locator("button.chip[title='explain etl']").first.click()
+            frame.get_by_text("etl has 0 tasks").wait_for(timeout=15_000)
+            button = frame.get_by_role("button", name="put into a cell: pretend.revive('etl')")
+            button.focus()
+            page.keyboard.press("Enter")
+            frame.get_by_text("it stands in a new cell").wait_for(timeout=5_000)
+            cells = "window.jupyterapp.shell.currentWidget.model.sharedModel.cells.map(cell => cell.source)"
+            sources = page.evaluate(cells)
+            assert "pretend.revive('etl')" in sources and sources[-1] in ("print('untouched')", "pretend.revive('etl')")
+            assert len(sources) == 3, "nothing was written over"
+            notebook.run_to_end(sources.index("pretend.revive('etl')"))
+    finally:
+        lab.close()
+
+
+@pytest.fixture(scope="module")
+def run():
+    sim = mb.Simulation(agents=4, seed=1, latency="20ms")
+    sim.runs_for(max, "8s", execute=False)
+    sim.register(mb.Queue(needs=mb.Resources(cpus=1, mem="2GB")), name="etl", role="ops").map(max, range(40))
+    sim.run("12s")
+    sim.suppress("etl")
+    return sim
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_name_is_explained_and_a_remedy_is_copied_where_there_is_no_notebook(chart, run, theme, tmp_path):
+    page = chart("events", run, theme)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("button.name[data-why='agent-2']").first.click()
+    page.get_by_text("agent-2 runs").wait_for(timeout=15_000)
+    page.locator("select").select_option("etl")
+    page.get_by_role("button", name="put into a cell: sim.revive('etl')").click()
+    page.get_by_text("copied: paste it into a cell").wait_for(timeout=5_000)
+    assert page.evaluate("navigator.clipboard.readText()") == "sim.revive('etl')"
+    assert page.screenshot(path=tmp_path / f"why-{theme}.png")
+
+
+def test_a_bar_is_clicked(chart, run):
+    page = chart("timeline", run)
+    canvas = page.locator(".bk-Figure").bounding_box()
+    for part in (0.3, 0.5, 0.7):  # somewhere there is a bar
+        page.mouse.click(canvas["x"] + canvas["width"] * part, canvas["y"] + canvas["height"] * 0.4)
+        page.wait_for_timeout(400)
+        if page.get_by_text("launched at").count():
+            break
+    page.get_by_text("launched at").first.wait_for(timeout=5_000)
