@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import count
@@ -63,6 +64,7 @@ class Session(Steering):
         self.id = f"{self.kind}-{next(Session._numbers)}"
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
+        self.looking: deque[None] = deque()  #: one for each thread that waits for the lock to take a picture
         self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
         self.stream = Stream(self, log) if log else None  #: the log on disk, as it grows
         self.history = History()
@@ -143,10 +145,14 @@ class Session(Steering):
                 self.core.handed[name] = allocator
         return name
 
-    def snapshot(self) -> Snapshot:
-        """Picture the cluster as it is now; callable from any thread."""
-        with self.lock:
-            return take(self.core)
+    def snapshot(self, before: Snapshot | None = None, *, spots: bool = False) -> Snapshot:
+        """Picture the cluster as it is now; callable from any thread. ``before``, ``spots``: as ``core.snapshot.take`` has them."""
+        self.looking.append(None)
+        try:
+            with self.lock:
+                return take(self.core, before=before, spots=spots)
+        finally:
+            self.looking.pop()
 
     def explain(self, name: str, agent: str = "") -> Explanation:
         """Say what stands in the way of a framework (on one agent), a role, a task, an offer or an agent, and what to do."""

@@ -67,9 +67,7 @@ class Books(Parts):
         self.dying: dict[str, None] = {}  #: tasks that agents were told to kill
         self.kills_due: list[tuple[int, str, str, str]] = []  #: heap of (due, task, for which role, why)
         self.batches = 0  #: how many batches have run
-        self.after_batch: list[
-            tuple[int, str, str]
-        ] = []  #: filters that end with the next one: until, framework, agent
+        self.after_batch: list[tuple[int, str, str]] = []  #: filters that end with the next: until, framework, agent
         self.next_batch_us = settings.allocation_interval_us
         self._agents_joined = 0
         self._offers_made = 0
@@ -88,7 +86,7 @@ class Books(Parts):
     def add_agent(self, agent: Agent) -> None:
         """Enter an agent; all of it is free."""
         self._agents_joined += 1
-        agent.number = self._agents_joined
+        agent.number, agent.moved = self._agents_joined, self.steps
         self.agents[agent.name] = agent
         for role, part in agent.reserved.items():
             self.role(role)
@@ -167,6 +165,7 @@ class Books(Parts):
         name, ends_us = f"{self._offer_prefix}{number}", now_us + self._offers_last_us
         offer = Offer(name, framework.name, agent.name, resources, now_us, ends_us)
         self.offers[name] = agent.offers[name] = framework.offers[name] = offer
+        agent.moved = self.steps
         if self.optimistic:
             agent.offered |= bit
             offer.changes = agent.changes
@@ -200,6 +199,7 @@ class Books(Parts):
         del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
         if self.optimistic:
             agent.offered &= ~framework.client.bits
+            agent.moved = self.steps
             self.dirty[agent.name] = agent
         else:
             self._give_back(agent, framework, offer.resources, offer.reserved, offer.short)
@@ -292,6 +292,7 @@ class Books(Parts):
         task = Task(name, framework.name, agent.name, needs, TaskState.STAGING, self.now_us)
         self.tasks[name] = agent.tasks[name] = framework.tasks[name] = task
         agent.changes += 1
+        agent.moved = self.steps
         if not paid:
             agent.free -= needs
             task.reserved = self.use_reserved(agent, framework, needs)
@@ -328,6 +329,7 @@ class Books(Parts):
     ) -> None:  # fmt: skip
         free = agent.free
         agent.free = free + resources if free._amounts else resources
+        agent.moved = self.steps
         self.order.uncharge(framework.client, resources)
         if reserved:
             self.give_back_reserved(agent, reserved)

@@ -116,6 +116,7 @@ class Agent:
     tried: int = 0  #: frameworks offered this agent in that instant, one bit each
     offered: int = 0  #: optimistic: frameworks that hold an offer of it, one bit each
     changes: int = 0  #: how many tasks have started or ended here
+    moved: int = 0  #: the last step in which something of what it holds moved: what a picture must draw anew
     filtered: int = 0  #: frameworks with a filter on this agent, one bit each
     blocked: int = 0  #: those of them known to refuse ``blocked_of``
     blocked_of: Resources | None = None  #: what was free when ``blocked`` was begun

@@ -209,6 +209,7 @@ class Recovery(Roles):
 
     def _enter_state(self, task: Task, state: TaskState, because: str) -> Event:
         task.state, task.since_us = state, self.now_us
+        self.agents[task.agent].moved = self.steps
         return events.Updated(task.framework, task.id, state, because)
 
     def _kill(self, task: Task) -> Event:

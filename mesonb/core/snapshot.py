@@ -1,14 +1,17 @@
 """The small frozen picture that panels and tests read: exact integers, bounded at any cluster size.
 
-A panel reads nothing but snapshots, so it shows a live cluster, a simulation and a recording alike.
+A panel reads nothing but snapshots, so it shows a live cluster, a simulation and a recording alike. Rule: rows are never
+changed, and what has not moved keeps its row: whoever draws can tell by identity what to draw anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from mesonb.core.records import Agent, Framework, Role
 from mesonb.core.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
@@ -52,6 +55,20 @@ class AgentRow:
     free: Resources
     offers: tuple[OfferRow, ...]
     tasks: tuple[TaskRow, ...]  #: the first TASKS_SHOWN
+    task_count: int
+
+
+class Spot(NamedTuple):
+    """One agent of a cluster too large to name every task: how full it is, and who holds most of it.
+
+    ``filled`` and ``offered`` are parts (0..1) of the resource that is fullest; what is filled is not offered.
+    """
+
+    agent: str
+    total: Resources
+    filled: float
+    offered: float
+    framework: str  #: "" where nobody holds anything
     task_count: int
 
 
@@ -113,6 +130,11 @@ class Snapshot:
     frameworks: tuple[FrameworkRow, ...]  #: in order of registration
     roles: tuple[RoleRow, ...]  #: by name
     maintenance: tuple[MaintenanceRow, ...] = ()  #: in the order in which it was planned
+    agents_joined: int = 0  #: how many ever have; with ``agent_count`` it tells whether they are the same agents
+    spots: tuple[Spot, ...] = ()  #: all agents instead of the first, where that was asked for and there are more
+
+
+Row = TypeVar("Row", AgentRow, Spot)
 
 
 def dominant_share(held: Resources, total: Resources) -> float:
@@ -121,48 +143,106 @@ def dominant_share(held: Resources, total: Resources) -> float:
     return max((n / have[name] for name, n in held.amounts.items() if have.get(name)), default=0.0)
 
 
-def take(core: MasterCore, agents_shown: int = AGENTS_SHOWN) -> Snapshot:
-    """Picture the core as it is now, naming at most so many agents."""
-    agents: list[AgentRow] = []
+def take(
+    core: MasterCore, agents_shown: int = AGENTS_SHOWN, before: Snapshot | None = None, *, spots: bool = False
+) -> Snapshot:
+    """Picture the core as it is now, naming at most so many agents; with ``spots``, more than these are all shown in brief.
+
+    ``before`` is an earlier picture of the same core: what has not moved since is not pictured again but taken from
+    there, the very same rows, so that a picture costs what has changed.
+    """
+    if before is not None and before.steps > core.steps:
+        before = None  # it has gone back in time: what was true later says nothing
+    brief = spots and len(core.agents) > agents_shown
     shared = core.order.shared
-    for agent in core.agents.values():
-        if len(agents) == agents_shown:
-            break
-        offers = tuple(
-            OfferRow(o.id, o.framework, o.agent, o.resources, o.made_us, o.expires_us) for o in agent.offers.values()
-        )
-        tasks = tuple(
-            TaskRow(t.id, t.framework, t.needs, t.state.value, t.since_us)
-            for t, _ in zip(agent.tasks.values(), range(TASKS_SHOWN), strict=False)
-        )
-        agents.append(AgentRow(agent.name, agent.total, agent.free, offers, tasks, len(agent.tasks)))
-    frameworks = []
-    for framework in core.frameworks.values():
-        frameworks.append(
-            FrameworkRow(
-                framework.name, framework.role, framework.suppressed, framework.leaving, framework.allocated,
-                framework.allocated - framework.in_tasks,
-                dominant_share(framework.allocated, shared),
-                dominant_share(framework.in_tasks, shared), framework.held_us(core.now_us),
-                dict(framework.counts),
-            )
-        )  # fmt: skip
-    roles = tuple(
-        RoleRow(
-            role.name,
-            role.weight_milli,
-            dominant_share(role.allocated, shared),
-            tuple(role.frameworks),
-            role.guarantee,
-            role.limit,
-            role.priority,
-        )
-        for _, role in sorted(core.roles.items())
-    )
     return Snapshot(
         core.now_us, core.steps, core.paused, core.total, shared, core.free, len(core.agents), len(core.tasks), len(core.offers),
-        tuple(agents), tuple(frameworks), roles, tuple(map(maintained, core.windows.values())),
+        () if brief else _pictured(core, agents_shown, before, before.agents if before else (), _agent_row),
+        tuple(_framework_row(core, framework) for framework in core.frameworks.values()),
+        tuple(_role_row(role, shared) for _, role in sorted(core.roles.items())),
+        tuple(map(maintained, core.windows.values())), core._agents_joined,
+        _pictured(core, len(core.agents), before, before.spots if before else (), _spot) if brief else (),
     )  # fmt: skip
+
+
+def _pictured(
+    core: MasterCore, shown: int, before: Snapshot | None, rows: tuple[Row, ...], picture: Callable[[Agent], Row]
+) -> tuple[Row, ...]:
+    """Picture the first so many agents; those that have not moved since ``before`` keep their rows."""
+    agents = core.agents.values()
+    if before is None or not rows:
+        return tuple([picture(agent) for agent in islice(agents, shown)])
+    since = before.steps
+    if len(rows) == min(shown, len(agents)) and same_agents(core, before):
+        pairs = zip(agents, rows, strict=False)
+        return tuple([row if agent.moved <= since else picture(agent) for agent, row in pairs])
+    known = {row.agent: row for row in rows}
+    return tuple(
+        [
+            known[agent.name] if agent.moved <= since and agent.name in known else picture(agent)
+            for agent in islice(agents, shown)
+        ]
+    )
+
+
+def same_agents(core: MasterCore, before: Snapshot) -> bool:
+    """Whether nobody has joined or left since an earlier picture of the same core."""
+    return before.agents_joined == core._agents_joined and before.agent_count == len(core.agents)
+
+
+def _agent_row(agent: Agent) -> AgentRow:
+    offers = tuple(
+        OfferRow(o.id, o.framework, o.agent, o.resources, o.made_us, o.expires_us) for o in agent.offers.values()
+    )
+    tasks = tuple(
+        TaskRow(t.id, t.framework, t.needs, t.state._value_, t.since_us)
+        for t in islice(agent.tasks.values(), TASKS_SHOWN)
+    )
+    return AgentRow(agent.name, agent.total, agent.free, offers, tasks, len(agent.tasks))
+
+
+def _role_row(role: Role, shared: Resources) -> RoleRow:
+    return RoleRow(
+        role.name, role.weight_milli, dominant_share(role.allocated, shared), tuple(role.frameworks), role.guarantee,
+        role.limit, role.priority,
+    )  # fmt: skip
+
+
+def _framework_row(core: MasterCore, framework: Framework) -> FrameworkRow:
+    shared = core.order.shared
+    return FrameworkRow(
+        framework.name, framework.role, framework.suppressed, framework.leaving, framework.allocated,
+        framework.allocated - framework.in_tasks,
+        dominant_share(framework.allocated, shared),
+        dominant_share(framework.in_tasks, shared), framework.held_us(core.now_us),
+        dict(framework.counts),
+    )  # fmt: skip
+
+
+def _spot(agent: Agent) -> Spot:
+    tasks, offers = agent.tasks, agent.offers
+    if not tasks and not offers:
+        return Spot(agent.name, agent.total, 0.0, 0.0, "", 0)
+    resource, taken = _fullest(agent)
+    held: dict[str, int] = {}
+    for task in tasks.values():
+        held[task.framework] = held.get(task.framework, 0) + task.needs._amounts.get(resource, 0)
+    have = agent.total._amounts[resource]
+    filled = sum(held.values()) / have
+    for offer in offers.values():
+        held[offer.framework] = held.get(offer.framework, 0) + offer.resources._amounts.get(resource, 0)
+    most = next(iter(held)) if len(held) == 1 else max(held, key=held.__getitem__)
+    return Spot(agent.name, agent.total, filled, max(taken - filled, 0.0), most, len(tasks))
+
+
+def _fullest(agent: Agent) -> tuple[str, float]:
+    """Return the resource of which most is taken, and how much of it."""
+    free, most, fullest = agent.free._amounts, -1.0, ""
+    for name, have in agent.total._amounts.items():
+        taken = 1 - free.get(name, 0) / have
+        if taken > most:
+            most, fullest = taken, name
+    return fullest, most
 
 
 def maintained(window: Window) -> MaintenanceRow:

@@ -125,8 +125,8 @@ class Remote(Clusters):
         if not self.closed:
             self._say(("let go", mark.agent, [mark.key]))
 
-    def snapshot(self) -> Snapshot:
-        """Ask the master for a picture of the cluster; one that is fresh is not asked for again."""
+    def snapshot(self, before: Snapshot | None = None, *, spots: bool = False) -> Snapshot:
+        """Ask the master for a picture of the cluster, its first agents named; one that is fresh is not asked for again."""
         if self._picture is None or time.monotonic() - self._pictured_s > FRESH_S:
             picture = self._picture = self._thread.wait_for(self._ask("snapshot"), ANSWER_S)
             self._pictured_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""The board in a cell: a widget whose view is ``static/board.js``, and the comm as second choice of transport.
+"""The board in a cell: a widget whose view is ``board_module()``, and the comm as second choice of transport.
 
 The view opens a WebSocket through the relay where there is one; else it says hello on the comm, again every two seconds,
 and is sent frames there. Rule: on the comm nothing is sent unless a hello came in the last five seconds, because the
@@ -8,27 +8,28 @@ Jupyter server keeps whatever a closed browser does not fetch.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
-from mesonb.panels.commands import obey
+from mesonb.panels.asked import respond
 from mesonb.panels.feed import palette_of, picture, shares_so_far
+from mesonb.panels.module import board_module
 from mesonb.panels.server import PanelServer
 from mesonb.panels.view import Frame
 from mesonb.panels.wire import Encoder
 from mesonb.session import Session
 
-STATIC = Path(__file__).parent / "static"
 HELLO_WITHIN_S = 5.0
+#: Frames that may be on their way by comm: it holds nothing back by itself, so a slow browser would have them queued.
+AHEAD = 60
 
 
 class Board(anywidget.AnyWidget):
     """A live board of one session."""
 
-    _esm = STATIC / "board.js"
+    _esm = board_module()
     session_id = traitlets.Unicode().tag(sync=True)
     path = traitlets.Unicode().tag(sync=True)  #: of the WebSocket, after the server's base URL
     first_head = traitlets.Dict().tag(sync=True)  #: the picture before any transport works
@@ -36,7 +37,7 @@ class Board(anywidget.AnyWidget):
 
     def __init__(self, session: Session, server: PanelServer) -> None:
         frame = picture(session)
-        head = {**Encoder().head(frame), "curve": shares_so_far(session)}
+        head = {**Encoder().encode(frame)[0], "curve": shares_so_far(session)}
         path = f"mesonb/{server.id}/session/{session.id}/ws"
         super().__init__(session_id=session.id, path=path, first_head=head, first_rows=frame.data)
         self._server = server
@@ -52,43 +53,59 @@ class Board(anywidget.AnyWidget):
         session = Session.known.get(self.session_id)
         if session is None:
             self.send({"kind": "gone"})
-        elif content == {"kind": "hello"}:
-            self._hello(session)
+        elif isinstance(content, dict) and content.get("kind") == "hello":
+            self._hello(session, content)
         else:
-            self.send(obey(session, content))
+            self.send(respond(session, content))
 
-    def _hello(self, session: Session) -> None:
+    def _hello(self, session: Session, said: dict[str, Any]) -> None:
+        feed = self._server.feed(session)
         if self._line is None or self._line.silent:
             self._line = CommLine(self)
-            self._server.feed(session).add(self._line)
-        self._line.heard_s = time.monotonic()
+            feed.add(self._line)
+        self._line.hear(said)
+        if said.get("lost"):
+            self._line.forget()
+            feed.show_all(self._line)
 
 
 class CommLine:
-    """Shows frames over the comm while somebody says hello."""
+    """Shows frames over the comm while somebody says hello, and never AHEAD of what was seen by more than so many."""
 
     def __init__(self, board: Board) -> None:
-        self.heard_s = time.monotonic()
         self._board = board
         self._encoder = Encoder()
+        self._heard_s = time.monotonic()
+        self._seen = 0
+
+    def hear(self, hello: dict[str, Any]) -> None:
+        """Take note that somebody is there, and of the last frame that was seen."""
+        self._heard_s = time.monotonic()
+        seen = hello.get("seen")
+        self._seen = max(self._seen, seen) if isinstance(seen, int) and seen <= self._encoder.count else self._seen
 
     @property
     def silent(self) -> bool:
         """Whether nobody has said hello for too long."""
-        return time.monotonic() - self.heard_s > HELLO_WITHIN_S
+        return time.monotonic() - self._heard_s > HELLO_WITHIN_S
+
+    def forget(self) -> None:
+        """Send the next frame whole: a view came late, or missed one."""
+        self._encoder.forget()
 
     def show(self, frame: Frame) -> None:
-        """Send a frame."""
-        self._send(self._encoder.head(frame), [frame.data])
+        """Send a frame, unless many wait to be seen: a slow browser misses some."""
+        if self.silent or self._encoder.count - self._seen < AHEAD:
+            self._send(*self._encoder.encode(frame))
 
     def say(self, message: dict[str, Any]) -> None:
         """Send a small message."""
         self._send(message)
 
-    def _send(self, head: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+    def _send(self, head: dict[str, Any], data: bytes | None = None) -> None:
         if self.silent:
             raise ConnectionError("no browser has said hello; the feed lets this line go")
-        self._board.send(head, buffers)
+        self._board.send(head, None if data is None else [data])
 
 
 def answer_anywhere(widget: anywidget.AnyWidget) -> None:

@@ -14,10 +14,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from mesonb.panels.view import Frame, Palette, curve, frame_of
+from mesonb.panels.frames import frame_of
+from mesonb.panels.view import Frame, Palette, curve
 from mesonb.session import Session
 
 FRAME_S = 0.05  #: at most 20 frames a second
+LEAST_S = 0.005  #: between two frames, however late the first was
 BEAT_S = 0.5  #: how long nothing may be said; a board calls itself stale after 2 s
 BEAT = {"kind": "beat"}
 COST = 6  #: a frame that took n seconds is followed by n * COST seconds without one
@@ -42,9 +44,10 @@ def palette_of(session: Session) -> Palette:
     return _palettes.setdefault(session, Palette())
 
 
-def picture(session: Session) -> Frame:
-    """Picture a session as it is now; callable from any thread."""
-    return frame_of(session.snapshot(), palette_of(session), complaints_of(session))
+def picture(session: Session, before: Frame | None = None) -> Frame:
+    """Picture a session as it is now; callable from any thread. ``before``, an earlier one of the same core, saves work."""
+    snapshot = session.snapshot(before.snapshot if before else None, spots=True)
+    return frame_of(snapshot, palette_of(session), complaints_of(session), before)
 
 
 def complaints_of(session: Session) -> dict[str, Any]:
@@ -78,6 +81,8 @@ class Feed:
     def __init__(self, session: Session) -> None:
         self._session = weakref.ref(session)
         self._watchers: list[Watcher] = []
+        self._frame: Frame | None = None
+        self._core: Callable[[], object] = lambda: None  #: whose frame that is: a recording that seeks has others
         self._seen_steps = -1
         self._said_s = 0.0
         self._beat = BEAT
@@ -85,14 +90,17 @@ class Feed:
 
     def add(self, watcher: Watcher) -> None:
         """Show frames to a watcher from now on, the present one first."""
-        if session := self._session():
-            frame = picture(session)
-            watcher.show(frame)
-            if not self._watchers:
-                self._seen_steps = frame.head["steps"]
+        self.show_all(watcher)
+        if self._frame and not self._watchers:
+            self._seen_steps = self._frame.snapshot.steps
         self._watchers.append(watcher)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def show_all(self, watcher: Watcher) -> None:
+        """Show a watcher the present frame, whatever it has seen."""
+        if session := self._session():
+            watcher.show(self._pictured(session))
 
     def remove(self, watcher: Watcher) -> None:
         """Show a watcher no more."""
@@ -101,11 +109,15 @@ class Feed:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
+        due_s = loop.time()
         while self._watchers:
             began_s = time.thread_time()  # cpu, not the clock: a laden machine should not slow the board down further
             self._turn(loop.time())
             spent_s = time.thread_time() - began_s
-            await asyncio.sleep(max(FRAME_S - spent_s, spent_s * COST, 0.001))
+            every_s = max(FRAME_S, self._frame.every_s if self._frame else 0)
+            now_s = loop.time()
+            due_s = max(due_s + every_s, now_s + spent_s * COST, now_s + LEAST_S)  # woken late, it does not fall behind
+            await asyncio.sleep(due_s - now_s)
 
     def _turn(self, now_s: float) -> None:
         session = self._session()
@@ -119,12 +131,21 @@ class Feed:
     def _show(self, session: Session, now_s: float) -> None:
         self._seen_steps = session.core.steps
         try:
-            frame = picture(session)
+            frame = self._pictured(session)
         except Exception as error:  # noqa: BLE001 - said in the panel; nothing else stops
             self._beat = {"kind": "trouble", "because": f"{type(error).__name__}: {error}"}
             return
         self._beat, self._said_s = BEAT, now_s
         self._each(lambda watcher: watcher.show(frame))
+
+    def _pictured(self, session: Session) -> Frame:
+        """Picture the session as it is now, from the frame before where that was of the same core."""
+        core = session.core
+        before = self._frame if self._core() is core else None
+        if before is None or before.snapshot.steps != core.steps:
+            before = picture(session, before)
+        self._frame, self._core = before, weakref.ref(core)
+        return before
 
     def _say(self, message: dict[str, Any], now_s: float) -> None:
         if now_s - self._said_s >= BEAT_S:

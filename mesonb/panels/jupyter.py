@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from jupyter_server.auth.decorator import authorized, ws_authenticated
-from jupyter_server.base.handlers import AuthenticatedFileHandler, JupyterHandler
+from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from jupyter_server.utils import url_path_join
 from tornado import web
@@ -23,6 +22,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler, websocket_connect
 
 from mesonb.panels.connection import Connection, everyone, find
+from mesonb.panels.module import board_module
 
 #: The only paths that are relayed, after ``/mesonb/<server>``. None can hold a percent sign, so nothing hides in them.
 CHART = r"/[a-z]{1,30}"
@@ -52,11 +52,7 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
         ".*$",
         [
             (rf"{at}/mesonb/?", Masters),
-            (
-                rf"{at}/mesonb/static/(board\.js)",
-                AuthenticatedFileHandler,
-                {"path": str(Path(__file__).parent / "static")},
-            ),
+            (rf"{at}/mesonb/static/board\.js", BoardModule),
             (rf"{at}{SERVER}({SOCKETS})", SocketRelay),
             (rf"{at}{SERVER}({PAGES})", PageRelay),
         ],
@@ -80,6 +76,16 @@ class _OwnKernels(JupyterHandler):
         if self.request.path != f"{connection.prefix}{path}":
             raise web.HTTPError(404)  # the path as it came, not as it was decoded, is what is passed on
         return connection
+
+
+class BoardModule(JupyterHandler):
+    """Serves the JavaScript that draws boards in JupyterLab's sidebar and tabs."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer with the module."""
+        self.set_header("Content-Type", "text/javascript; charset=utf-8")
+        self.finish(board_module())
 
 
 class Masters(_OwnKernels):

@@ -26,7 +26,7 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from mesonb.panels.apps import APPS, applications
-from mesonb.panels.commands import obey
+from mesonb.panels.asked import respond
 from mesonb.panels.connection import Connection, this_process_began
 from mesonb.panels.feed import Feed, shares_so_far
 from mesonb.panels.view import Frame
@@ -211,7 +211,7 @@ class BoardSocket(WebSocketHandler):
             command = json.loads(message)
         except ValueError:
             command = None
-        self.say(obey(self.session, command))
+        self.say(respond(self.session, command))
 
     # -- Watcher ------------------------------------------------------------------------------------------------------
 

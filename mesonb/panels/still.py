@@ -1,15 +1,27 @@
-"""Still pictures of a frame, for where nothing runs: HTML with an SVG and no script, and one line of text."""
+"""Still pictures of a frame, for where nothing runs: HTML with an SVG and no script, and one line of text.
+
+A heat map is an image of one pixel an agent within the SVG, so that fifty thousand agents take a few kilobytes.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
+import math
 from html import escape
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from mesonb.core.snapshot import Snapshot
-from mesonb.panels.view import OFFERED, STAGING, Frame
+from mesonb.panels.heat import Heat
+from mesonb.panels.tiles import OFFERED, STAGING, Tiles
+from mesonb.panels.view import Frame
 
 WIDTH = 720
 TILE_W, TILE_H, GAP = 232, 66, 12
+MAP_H = 320
 #: More agents than these are counted, not drawn: a saved notebook should stay small.
 AGENTS_DRAWN = 24
 GREY = "#8c8c8c"
@@ -45,7 +57,10 @@ def html(title: str, frame: Frame) -> str:
 
 
 def svg(frame: Frame) -> str:
-    """Draw the first agents as tiles."""
+    """Draw the first agents as tiles, or all of them as a heat map."""
+    if isinstance(frame, Heat):
+        return _map(frame)
+    assert isinstance(frame, Tiles)
     agents = frame.names["agents"][:AGENTS_DRAWN]
     across = WIDTH // (TILE_W + GAP)
     height = -(-max(len(agents), 1) // across) * (TILE_H + GAP)
@@ -60,7 +75,7 @@ def svg(frame: Frame) -> str:
     )
 
 
-def _tile(frame: Frame, number: int, name: str, size: str, x: int, y: int) -> str:
+def _tile(frame: Tiles, number: int, name: str, size: str, x: int, y: int) -> str:
     resources = frame.head["resources"]
     bar_h = min(14, 36 / max(len(resources), 1) - 3)
     bars = "".join(
@@ -74,7 +89,7 @@ def _tile(frame: Frame, number: int, name: str, size: str, x: int, y: int) -> st
     )
 
 
-def _bar(frame: Frame, number: int, order: int, resource: str, x: float, y: float, height: float) -> str:
+def _bar(frame: Tiles, number: int, order: int, resource: str, x: float, y: float, height: float) -> str:
     width, label = TILE_W - 56, 36
     parts = [
         (
@@ -90,9 +105,38 @@ def _bar(frame: Frame, number: int, order: int, resource: str, x: float, y: floa
     return "".join(parts)
 
 
-def _rows_of(frame: Frame, number: int) -> list[list[float]]:
-    columns, rows = frame.head["columns"], frame.rows
-    return [list(rows[at : at + columns]) for at in range(0, len(rows), columns) if rows[at] == number]
+def _rows_of(frame: Tiles, number: int) -> list[list[float]]:
+    columns, rows = frame.head["columns"], frame.parts[number]
+    return [list(rows[at : at + columns]) for at in range(0, len(rows), columns)]
+
+
+def _map(frame: Heat) -> str:
+    """Draw each agent as a pixel: the colour of who holds most of it, as strong as it is full."""
+    count, across = len(frame.cells), math.ceil(math.sqrt(len(frame.cells) * WIDTH / MAP_H))
+    down = -(-count // across)
+    shades = np.zeros((down * across, 4), np.uint8)
+    shades[:count] = _shades(frame)
+    stream = io.BytesIO()
+    Image.fromarray(shades.reshape(down, across, 4), "RGBA").quantize(255).save(stream, "PNG", optimize=True)
+    image = base64.b64encode(stream.getvalue()).decode()
+    height = round(WIDTH * down / across)
+    label = (
+        f"{count:,} agents, each a point: the colour of the framework that holds most of it, as strong as it is full"
+    )
+    return (
+        f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'style="max-width: 100%"><rect width="{WIDTH}" height="{height}" fill="{GREY}" fill-opacity="0.15"/><image width="{WIDTH}" '
+        f'height="{height}" style="image-rendering: pixelated" href="data:image/png;base64,{image}"/></svg>'
+    )
+
+
+def _shades(frame: Heat) -> Any:
+    colours = [row["colour"] for row in frame.head["frameworks"]]
+    table = np.full((256, 3), 140, np.uint8)
+    table[: len(colours)] = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours] or table[:0]
+    holder, filled, offered = (frame.cells >> shift & 255 for shift in (0, 8, 16))
+    strength = np.where(filled + offered > 0, 40 + np.minimum(215, filled + offered // 3), 0)
+    return np.column_stack((table[holder], (strength // 16 * 17).clip(0, 255))).astype(np.uint8)
 
 
 def _piece(frame: Frame, row: list[float], x: float, y: float, width: float, height: float) -> str:

@@ -251,7 +251,7 @@ class Simulation(Session):
 
     def _look(self, progress: Progress) -> None:
         self._take_outside()
-        progress.look(self.engine.now_us)
+        progress.look(self.engine.now_us, wanted=bool(self.looking))
         self._raise_trouble()
 
     def _raise_trouble(self) -> None:

@@ -160,7 +160,7 @@ def test_a_picture_that_fails_is_said_in_the_panel_and_the_next_one_comes(panels
     async def look():
         socket = await board(panels, cluster)
         await next_of(socket, "frame")
-        monkeypatch.setattr(feed, "picture", lambda _session: 1 / 0)
+        monkeypatch.setattr(feed, "picture", lambda *_: 1 / 0)
         cluster.run("1min")
         trouble, _ = await next_of(socket, "trouble")
         monkeypatch.undo()

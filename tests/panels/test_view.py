@@ -6,9 +6,11 @@ import pytest
 
 import mesonb as mb
 from mesonb.core.snapshot import AGENTS_SHOWN, AgentRow, OfferRow, TaskRow
-from mesonb.panels import still, view, wire
+from mesonb.panels import still, tiles, wire
 from mesonb.panels.feed import picture
-from mesonb.panels.view import OFFERED, RUNNING, STAGING, Palette, curve, frame_of
+from mesonb.panels.frames import frame_of
+from mesonb.panels.tiles import OFFERED, RUNNING, STAGING
+from mesonb.panels.view import Palette, curve
 
 
 def rows_of(frame):
@@ -42,7 +44,7 @@ def test_an_offer_is_told_apart_from_a_task_and_from_one_that_is_staging(cluster
     before = cluster.snapshot()
     task = TaskRow("t", "sweep", mb.Resources(cpus=1), "staging", 0)
     agent = AgentRow("a", mb.Resources(cpus=2), mb.Resources(cpus=1), (), (task,), 1)
-    assert [piece.kind for piece in view._pieces(agent, {"sweep": 0}, detailed=True)] == [STAGING]
+    assert [piece.kind for piece in tiles._pieces(agent, {"sweep": 0}, detailed=True)] == [STAGING]
     assert cluster.snapshot() == before
 
 
@@ -60,7 +62,7 @@ def test_many_tasks_of_one_framework_become_one_row_where_agents_are_many():
     offer = OfferRow("o", "etl", "a", needs, 0, 1)
     agent = AgentRow("a", needs * 8, needs, (offer,), tasks, 6)
     index = {"sweep": 0, "etl": 1}
-    merged = view._pieces(agent, index, detailed=False)
+    merged = tiles._pieces(agent, index, detailed=False)
     assert [(piece.framework, piece.kind, piece.count) for piece in merged] == [
         (0, RUNNING, 3),
         (2, RUNNING, 3),
@@ -99,10 +101,12 @@ def test_a_frame_of_no_cluster_is_a_frame():
     assert "<svg" in still.html("simulation", frame)
 
 
-def test_a_large_cluster_is_drawn_in_part_and_counted_in_full():
+def test_a_cluster_too_large_for_tiles_is_drawn_whole_as_a_heat_map():
     sim = mb.Simulation(agents=AGENTS_SHOWN + 500)
     frame = picture(sim)
-    assert frame.head["counts"] == {"agents": 1500, "tasks": 0, "offers": 0, "drawn": 1000}
+    assert frame.head["counts"] == {"agents": 1500, "tasks": 0, "offers": 0, "drawn": 1500}
+    assert frame.head["layout"] == "heat" and len(frame.data) == 4 * 1500
+    assert "data:image/png" in still.html("simulation", frame)
     assert len(still.html("simulation", frame)) < 30_000
 
 
@@ -147,10 +151,10 @@ def test_a_message_holds_what_was_put_in(cluster):
 
 def test_names_are_sent_once_and_again_when_they_change(cluster):
     encoder = wire.Encoder()
-    assert "names" in encoder.head(picture(cluster))
-    assert "names" not in encoder.head(picture(cluster))
+    assert "names" in encoder.encode(picture(cluster))[0]
+    assert "names" not in encoder.encode(picture(cluster))[0]
     cluster.lose_agent("agent-2")
-    changed = encoder.head(picture(cluster))
+    changed, _ = encoder.encode(picture(cluster))
     assert [name for name, _ in changed["names"]["agents"]] == ["agent-1", "agent-3"]
     assert changed["frame"] == 3
 

@@ -1,12 +1,13 @@
-// The board: agents as tiles with their tasks, coloured by framework; shares; offers in flight; pause and weights.
+// The board: agents with their tasks, coloured by framework; shares; offers in flight; pause and weights.
 //
-// One module without a framework. `render` is the view of a notebook widget (anywidget's contract); `mount` draws the
-// same board into any element. A frame is a JSON head and a Float32Array: a row for each piece of an agent that is taken
-// (agent, framework, kind, how many, then the fraction of each resource); mesonb/panels/view.py says what is in it.
+// One module without a framework; tiles.js and heat.js, which draw the agents, are joined to it (mesonb/panels/module.py).
+// `render` is the view of a notebook widget (anywidget's contract); `mount` draws the same board into any element.
+// A frame is a JSON head and a buffer with the agents; mesonb/panels/wire.py says how it travels: whole, or what changed
+// `since` the frame before. Rule: what has not changed is neither drawn nor written again.
 // Transports, best first: a WebSocket through the Jupyter server, the widget's comm, the still picture it came with.
 
-const [RUNNING, STAGING, UNREACHABLE, OFFERED] = [0, 1, 2, 3];
-const STALE_MS = 2000, HELLO_MS = 2000, COMM_SILENT_MS = 6000, RETRY_MS = 1000, RETRY_MOST_MS = 15000, CURVE_POINTS = 240;
+const WORDS_MS = 200; // figures that change faster than this cannot be read
+const STALE_MS = 2000, HELLO_MS = 2000, HELLO_FRAMES = 20, COMM_SILENT_MS = 6000, RETRY_MS = 1000, RETRY_MOST_MS = 15000, CURVE_POINTS = 240;
 const GREY = "#8c8c8c";
 const DASHES = { plain: [], stripes: [7, 4], dots: [2, 3], cross: [8, 3, 2, 3] };
 
@@ -28,25 +29,29 @@ export default {
 /** Draw a board into `el`; returns what takes it away again. `comm` and `first` may be missing. */
 export function mount(el, { title, path, comm, first }) {
   const parts = build(el, title);
-  const state = { head: null, rows: new Float32Array(), names: { agents: [], complaints: {} }, curve: [], frames: 0, focus: -1 };
+  const state = { head: null, names: { agents: [], complaints: {} }, curve: [], curved: true, have: 0, frames: 0 };
   const view = new View(parts, state);
-  const line = new Line(path, comm, (message, rows) => take(message, rows), () => view.status(line));
+  const line = new Line(path, comm, (message, buffer) => take(message, buffer), () => view.status(line));
   const steer = (command) => line.ask(command).then((ack) => view.acknowledged(ack, parts.root), (why) => view.say(String(why)));
 
-  function take(message, rows) {
+  function take(message, buffer) {
     if (message.kind === "frame") {
-      if (message.names) state.names = message.names;
-      if (message.curve) state.curve = message.curve.slice();
-      Object.assign(state, { head: message, rows, frames: state.frames + 1 });
+      const { names, curve, frame, since, ...head } = message;
+      if (since !== undefined && since !== state.have) return line.lost(); // what it builds on never came
+      if (names) state.names = names;
+      if (curve) Object.assign(state, { curve: curve.slice(), curved: true });
+      Object.assign(state, { head: since === undefined ? head : merged(state.head, head), have: frame, frames: state.frames + 1 });
+      line.seen = frame;
       noteShares(state);
-      view.changed();
+      view.take(buffer, since === undefined);
     } else if (message.kind === "trouble") view.say(`no picture: ${message.because}`);
   }
 
   parts.pause.addEventListener("click", () => steer({ do: state.head?.paused ? "resume" : "pause" }));
   view.onWeight = (role, weight) => steer({ do: "weight", role, weight });
-  if (first?.[0]?.kind) take(first[0], floats(first[1]));
-  state.frames = 0;
+  view.onStory = (name) => line.ask({ ask: "story", name }).then((ack) => view.tell(name, ack), (why) => view.say(String(why)));
+  if (first?.[0]?.kind) take(first[0], bytes(first[1]));
+  Object.assign(state, { frames: 0, have: -1 }); // a comm's frames may not build on this one
   line.open();
   return () => { line.shut(); view.shut(); };
 }
@@ -56,25 +61,36 @@ function noteShares(state) {
   const last = state.curve.at(-1), at = state.head.at_us, span = last ? at - state.curve[0][0] : 0;
   if (last ? at - last[0] < span / CURVE_POINTS : !state.head.frameworks.length) return;
   state.curve.push([at, shares]);
+  state.curved = true;
   if (state.curve.length > 2 * CURVE_POINTS) state.curve = state.curve.filter((_, i, all) => i % 2 || i === all.length - 1);
 }
 
-function floats(bytes) {
-  if (!bytes) return new Float32Array();
-  const { buffer, byteOffset, byteLength } = bytes.buffer ? bytes : new Uint8Array(bytes);
-  return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+/** Bring a head up to date: a JSON merge patch, in which a list of records is patched by position. */
+function merged(old, patch) {
+  const made = Array.isArray(old) ? old.slice() : { ...old };
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete made[name];
+    else made[name] = value?.constructor === Object && made[name] && typeof made[name] === "object" ? merged(made[name], value) : value;
+  }
+  return made;
+}
+
+function bytes(view) {
+  if (!view) return new ArrayBuffer(0);
+  const { buffer, byteOffset, byteLength } = view.buffer ? view : new Uint8Array(view);
+  return buffer.slice(byteOffset, byteOffset + byteLength);
 }
 
 // --- the line to the kernel ------------------------------------------------------------------------------------------
 
 class Line {
   constructor(path, comm, take, changed) {
-    Object.assign(this, { path, comm, take, changed, using: "still", heardAt: 0, asked: 0, pending: new Map(), retryMs: RETRY_MS });
+    Object.assign(this, { path, comm, take, changed, using: "still", heardAt: 0, asked: 0, seen: 0, helloSeen: 0, pending: new Map(), retryMs: RETRY_MS });
     this.gone = false;
   }
 
   open() {
-    this.unlisten = this.comm?.listen((message, buffer) => this.using !== "ws" && this.hear(message, floats(buffer), "comm"));
+    this.unlisten = this.comm?.listen((message, buffer) => this.using !== "ws" && this.hear(message, bytes(buffer), "comm"));
     this.timer = setInterval(() => this.tick(), 500);
     this.socket() || this.hello();
   }
@@ -105,16 +121,26 @@ class Line {
     return true;
   }
 
-  hello() {
-    if (this.comm && this.using !== "ws") { this.helloAt = performance.now(); this.comm.send({ kind: "hello" }); }
+  hello(more) {
+    if (!this.comm || this.using === "ws") return;
+    Object.assign(this, { helloAt: performance.now(), helloSeen: this.seen });
+    this.comm.send({ kind: "hello", seen: this.seen, ...more });
   }
 
-  hear(message, rows, by) {
+  /** Ask for a whole frame, on the comm that several views share; a socket has its own and loses nothing. */
+  lost() {
+    if (performance.now() - (this.lostAt ?? -HELLO_MS) < HELLO_MS / 4) return;
+    this.lostAt = performance.now();
+    this.hello({ lost: true });
+  }
+
+  hear(message, buffer, by) {
     this.using = by;
     this.heardAt = performance.now();
     if (message.kind === "ack") this.settle(message);
     else if (message.kind === "gone") { this.shut(); this.using = "still"; }
-    else this.take(message, rows);
+    else this.take(message, buffer);
+    if (by === "comm" && this.seen >= this.helloSeen + HELLO_FRAMES) this.hello();
     this.changed();
   }
 
@@ -151,7 +177,7 @@ function socketUrl(path) {
 
 function unpack(message) {
   const length = new DataView(message).getUint32(0, true);
-  return [JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, length))), new Float32Array(message.slice(4 + length))];
+  return [JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, length))), message.slice(4 + length)];
 }
 
 // --- the parts of the page -------------------------------------------------------------------------------------------
@@ -174,19 +200,19 @@ const STYLE = `
 .mesonb button:hover { border-color: var(--accent); } .mesonb button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: #fff; }
 .mesonb :is(button, input, canvas):focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 .mesonb .totals { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 7px 0 9px; font-size: 12px; color: var(--soft); font-variant-numeric: tabular-nums; }
-.mesonb .totals span { display: flex; align-items: center; gap: 7px; } .mesonb .totals b { color: var(--ink); font-weight: 600; }
+.mesonb .totals > span { display: flex; align-items: center; gap: 7px; } .mesonb .totals b { color: var(--ink); font-weight: 600; }
 .mesonb .meter { display: inline-flex; width: 110px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
 .mesonb .meter i { display: block; height: 100%; background: var(--soft); } .mesonb .meter i + i { background: repeating-linear-gradient(135deg, var(--soft) 0 2px, transparent 2px 5px); }
 .mesonb .body { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px 18px; }
-@container (min-width: 640px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(330px, 36%); } }
+@container (min-width: 640px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(340px, 38%); } }
 .mesonb canvas { display: block; width: 100%; } .mesonb .agents { border-radius: 4px; }
 .mesonb .scroll { max-height: 480px; overflow: auto; }
 .mesonb table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; }
-.mesonb th { font-weight: 500; color: var(--soft); text-align: right; padding: 0 0 3px 8px; } .mesonb th:first-child, .mesonb td:first-child { text-align: left; padding-left: 0; }
-.mesonb td { text-align: right; padding: 3px 0 3px 8px; border-top: 1px solid var(--edge); white-space: nowrap; }
-.mesonb .who { display: flex; align-items: center; gap: 6px; max-width: 120px; } .mesonb .who > span:nth-child(2) { overflow: hidden; text-overflow: ellipsis; }
+.mesonb th { font-weight: 500; color: var(--soft); text-align: right; padding: 0 0 3px 7px; } .mesonb th:first-child, .mesonb td:first-child { text-align: left; padding-left: 0; }
+.mesonb td { text-align: right; padding: 3px 0 3px 7px; border-top: 1px solid var(--edge); white-space: nowrap; }
+.mesonb .who { display: flex; align-items: center; gap: 6px; max-width: 110px; } .mesonb .who > span:nth-child(2) { overflow: hidden; text-overflow: ellipsis; }
 .mesonb .mark { flex: none; width: 22px; height: 16px; border-radius: 3px; font: 600 10px/16px var(--jp-ui-font-family, sans-serif); text-align: center; }
-.mesonb .share { display: inline-flex; align-items: center; gap: 6px; } .mesonb .track { width: 44px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
+.mesonb .share { display: inline-flex; align-items: center; gap: 6px; } .mesonb .track { width: 36px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
 .mesonb .track i { display: block; height: 100%; } .mesonb abbr { text-decoration: none; }
 .mesonb .roles { display: grid; gap: 3px; } .mesonb .role { font-size: 12px; font-variant-numeric: tabular-nums; } .mesonb .heads { margin-top: 10px; }
 .mesonb .role { display: grid; grid-template-columns: minmax(50px, 1fr) 34px minmax(70px, 1.4fr) 62px; gap: 8px; align-items: center; }
@@ -195,13 +221,19 @@ const STYLE = `
 .mesonb input[type=range] { width: 100%; accent-color: var(--accent); margin: 0; }
 .mesonb input[type=number] { width: 62px; font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--edge); border-radius: 4px; padding: 1px 4px; }
 @container (max-width: 300px) { .mesonb table :is(th, td):nth-child(n + 4) { display: none; } .mesonb .role { grid-template-columns: minmax(40px, 1fr) 30px minmax(50px, 1fr) 50px; gap: 6px; }
-  .mesonb input[type=number] { width: 50px; } .mesonb .totals span { flex: 1 0 100%; flex-wrap: wrap; gap: 0 7px; } .mesonb .meter { flex: 1 0 60px; } } /* JupyterLab's sidebar: what offers came to is told in the wider board */
+  .mesonb input[type=number] { width: 50px; } .mesonb .totals > span { flex: 1 0 100%; flex-wrap: wrap; gap: 0 7px; } .mesonb .meter { flex: 1 0 60px; } } /* JupyterLab's sidebar: what offers came to is told in the wider board */
 .mesonb figure { margin: 10px 0 0; } .mesonb figcaption { font-size: 11px; color: var(--soft); margin-bottom: 2px; }
 .mesonb footer { display: flex; flex-wrap: wrap; gap: 2px 14px; margin-top: 8px; font-size: 11px; color: var(--soft); align-items: center; }
 .mesonb .key::before { content: ""; display: inline-block; width: 16px; height: 9px; margin-right: 5px; border: 1px solid var(--soft); border-radius: 2px; }
 .mesonb .key[data-is=running]::before { background: var(--soft); } .mesonb .key[data-is=staging]::before { background: color-mix(in srgb, var(--soft) 45%, transparent); }
 .mesonb .key[data-is=offered]::before { background: repeating-linear-gradient(135deg, var(--soft) 0 1.5px, transparent 1.5px 4.5px); border-style: dashed; }
 .mesonb .told { min-height: 1.4em; flex: 1 1 100%; color: var(--ink); }
+.mesonb [hidden] { display: none !important; }
+.mesonb .tools { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; margin-top: 6px; font-size: 11px; color: var(--soft); } .mesonb .tools button { padding: 0 9px; min-width: 28px; }
+.mesonb .tools .ramp { width: 90px; height: 9px; border-radius: 2px; border: 1px solid var(--edge); margin: 0 4px; display: inline-block; background: linear-gradient(90deg, var(--well), var(--soft)); }
+.mesonb .story { position: relative; margin-top: 8px; padding: 8px 30px 8px 10px; background: var(--well); border-radius: 5px; font-size: 12px; max-height: 190px; overflow: auto; }
+.mesonb .story ul { margin: 4px 0; padding-left: 18px; } .mesonb .story td { text-align: left; padding: 2px 10px 2px 0; border: 0; } .mesonb .story .mark { display: inline-block; } .mesonb .soft { color: var(--soft); }
+.mesonb .story .shut { position: absolute; top: 4px; right: 4px; border: 0; background: none; padding: 2px 8px; } .mesonb code { font-size: 11px; }
 .mesonb .warn { border: 0; background: none; color: var(--warn); padding: 0 2px; } .mesonb pre { font-size: 11px; white-space: pre-wrap; max-height: 180px; overflow: auto; margin: 4px 0; padding: 6px; background: var(--well); color: var(--ink); }
 `;
 
@@ -218,7 +250,8 @@ function build(el, title) {
     transport: make("span", { class: "counts push", title: "how frames come here: ws, comm, or a still picture" }),
     warn: make("button", { type: "button", class: "warn", "aria-label": "what went wrong in the master" }, "⚠"),
     pause: make("button", { type: "button", class: "pause", "aria-pressed": "false" }, "Pause"),
-    totals: make("div", { class: "totals" }), agents: make("canvas", { class: "agents", role: "img", tabindex: "0" }),
+    totals: make("div", { class: "totals" }), agents: make("canvas", { class: "agents", role: "img", tabindex: "0", "data-lm-suppress-shortcuts": "true" }),
+    tools: make("div", { class: "tools", hidden: "" }), story: make("div", { class: "story", role: "status", hidden: "" }),
     head: make("thead"), rows: make("tbody"), roles: make("div", { class: "roles" }), trouble: make("div"),
     curve: make("canvas", { role: "img", style: "height: 84px", "aria-label": "Shares of the frameworks over time" }),
     told: make("span", { class: "told", "aria-live": "polite" }),
@@ -231,7 +264,7 @@ function build(el, title) {
   const keys = ["running", "staging", "offered", "free"].map((kind) => make("span", { class: "key", "data-is": kind }, kind));
   p.root = make("section", { class: "mesonb", "aria-label": `Board of ${title}` }, make("style", {}, STYLE),
     make("header", {}, p.title, p.badge, p.warn, p.counts, p.transport, p.pause), p.totals,
-    make("div", { class: "body" }, make("div", { class: "scroll" }, p.agents), side), make("footer", {}, ...keys, p.told));
+    make("div", { class: "body" }, make("div", {}, make("div", { class: "scroll" }, p.agents), p.tools, p.story), side), make("footer", {}, ...keys, p.told));
   el.append(p.root);
   return p;
 }
@@ -240,22 +273,52 @@ function build(el, title) {
 
 class View {
   constructor(parts, state) {
-    Object.assign(this, { p: parts, state, patterns: new Map(), rowsOf: new Map(), rolesOf: new Map(), drawing: 0, slowAt: 0 });
+    Object.assign(this, { p: parts, state, patterns: new Map(), drawing: 0, wordsAt: -WORDS_MS, fresh: false });
     this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.watchSize = new ResizeObserver(() => this.changed());
-    this.watchSize.observe(parts.root);
-    this.watchTheme = new MutationObserver(() => { this.ink = null; this.patterns.clear(); this.changed(); });
+    this.tiles = new Tiles(this);
+    this.heat = new Heat(this);
+    this.watchSize = new ResizeObserver(() => { // a scroll bar that comes makes less room as well
+      const wide = `${parts.root.clientWidth} ${parts.agents.parentElement.clientWidth}`;
+      if (wide !== this.wide) { this.wide = wide; this.anew(); }
+    });
+    for (const element of [parts.root, parts.agents.parentElement]) this.watchSize.observe(element);
+    this.watchTheme = new MutationObserver(() => { this.ink = null; this.patterns.clear(); this.anew(); });
     for (const element of [document.body, document.documentElement])
       this.watchTheme.observe(element, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class", "style"] });
     parts.warn.addEventListener("click", () => this.explainTrouble(""));
-    parts.agents.addEventListener("pointermove", (event) => this.point(this.tileAt(event)));
-    parts.agents.addEventListener("pointerleave", () => this.point(-1));
-    parts.agents.addEventListener("keydown", (event) => this.walk(event));
+    const { agents } = parts, here = (event) => [event.offsetX, event.offsetY];
+    agents.addEventListener("pointermove", (event) => this.agents.drag?.(event) || this.point(this.agents.at(...here(event))));
+    agents.addEventListener("pointerleave", () => this.point(-1));
+    agents.addEventListener("pointerdown", (event) => this.agents.press?.(event));
+    agents.addEventListener("pointerup", (event) => this.agents.release?.(event));
+    agents.addEventListener("click", (event) => this.agents.dragged || this.ask(this.agents.at(...here(event))));
+    agents.addEventListener("dblclick", (event) => this.agents.zoomBy?.(2, ...here(event)));
+    agents.addEventListener("wheel", (event) => this.agents.wheel?.(event), { passive: false });
+    agents.addEventListener("keydown", (event) => this.key(event));
   }
 
-  shut() { cancelAnimationFrame(this.drawing); this.watchSize.disconnect(); this.watchTheme.disconnect(); this.p.root.remove(); }
+  /** What draws the agents: tiles, or a heat map. */
+  get agents() { return this.state.head?.layout === "heat" ? this.heat : this.tiles; }
+
+  take(buffer, whole) {
+    this.agents.take(buffer, whole);
+    this.fresh = true;
+    this.changed();
+  }
+
+  /** Draw everything again: the size, or the theme, is another. */
+  anew() {
+    this.tiles.dirty = this.heat.dirty = null;
+    Object.assign(this, { fresh: true, wordsAt: -WORDS_MS });
+    this.state.curved = true;
+    this.changed();
+  }
+
+  shut() { cancelAnimationFrame(this.drawing); clearTimeout(this.later); this.watchSize.disconnect(); this.watchTheme.disconnect(); this.p.root.remove(); }
 
   changed() { if (!this.drawing) this.drawing = requestAnimationFrame((at) => { this.drawing = 0; this.draw(at); }); }
+
+  changedIn(ms) { this.later ??= setTimeout(() => { this.later = undefined; this.changed(); }, ms); }
 
   say(text) { this.p.told.textContent = text; }
 
@@ -264,7 +327,11 @@ class View {
     root.dataset.acks = String(Number(root.dataset.acks ?? 0) + 1);
     const { do: done, role, weight } = ack.command;
     const what = done === "weight" ? `weight of ${role} is ${weight}` : done === "pause" ? "no more offers; tasks run on" : "offers are made again";
-    if (ack.ok && done !== "weight") { this.state.head.paused = done === "pause"; this.changed(); } // the next frame says so too
+    if (ack.ok && done !== "weight") { // the next frame says so too
+      this.state.head.paused = done === "pause";
+      Object.assign(this, { fresh: true, wordsAt: -WORDS_MS });
+      this.changed();
+    }
     this.say(ack.ok ? `${what} (answered in ${ack.ms.toFixed(0)} ms)` : ack.because);
   }
 
@@ -275,7 +342,7 @@ class View {
       badge.dataset.is = badge.textContent = is;
       badge.title = { stale: "nothing has come for 2 s: the kernel is held up, or gone", still: "a picture of one moment: no kernel answers", gone: "what this showed is gone; run its cell again" }[is] ?? "";
     }
-    transport.textContent = line.using;
+    write(transport, line.using);
     for (const control of line.gone ? root.querySelectorAll("button.pause, input") : []) control.disabled = true;
     Object.assign(root.dataset, { transport: line.using, state: is, frames: this.state.frames });
   }
@@ -284,12 +351,62 @@ class View {
     const { state, p } = this;
     if (!state.head || !p.root.isConnected) return;
     this.ink ??= this.readInk();
+    if (this.fresh) {
+      const waits = this.wordsAt + WORDS_MS - at;
+      if (waits > 0) this.changedIn(waits);
+      else this.write(at);
+    }
+    this.agents.draw(at);
+    if (state.curved) this.drawCurve();
+  }
+
+  write(at) {
+    Object.assign(this, { wordsAt: at, fresh: false });
     this.words();
     this.table();
     this.weights();
-    this.drawAgents(at);
-    this.drawCurve();
-    if (state.head.counts.offers && !this.still) this.changed(); // offers in flight move
+    const { head } = this.state;
+    const label = `${this.agents.label()}: ${head.frameworks.map((f) => `${f.name} runs ${f.running}, share ${percent(f.share)}`).join("; ")}. ${this.agents.keys}`;
+    if (at - (this.labelAt ?? -2000) >= 2000) { this.labelAt = at; this.p.agents.setAttribute("aria-label", label); }
+    this.p.tools.hidden = this.agents !== this.heat;
+  }
+
+  font() { return (this.fontFamily ??= getComputedStyle(this.p.root).fontFamily); }
+
+  // --- one agent -----------------------------------------------------------------------------------------------------
+
+  key(event) {
+    if (!this.agents.key(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** Say of one agent what it holds. */
+  point(i) {
+    if (i === this.agents.focus) return;
+    this.agents.mark(i);
+    this.changed();
+    this.say(i < 0 ? "" : this.agents.told(i));
+  }
+
+  ask(i) { if (i >= 0) this.onStory(this.agents.name(i)); }
+
+  /** Show the story of an agent: why it is as it is, what could be done, what runs there. */
+  tell(name, { ok, because, story }) {
+    const { story: box } = this.p, shut = make("button", { type: "button", class: "shut", "aria-label": "close" }, "×");
+    shut.addEventListener("click", () => { box.hidden = true; });
+    box.hidden = false;
+    if (!ok) return box.replaceChildren(shut, because);
+    const reasons = story.reasons.map(({ text, remedy }) => make("li", {}, text, ...(remedy ? [" → ", make("code", {}, remedy)] : [])));
+    const tasks = story.tasks.map(({ task, framework, state, since, needs }) => {
+      const f = this.state.head.frameworks.find((each) => each.name === framework), mark = make("span", { class: "mark" });
+      if (f) paintMark(mark, f);
+      return make("tr", {}, make("td", {}, mark, ` ${task}`), make("td", {}, `${state} since ${since}`), make("td", {}, needs));
+    });
+    box.replaceChildren(shut, make("div", {}, story.sentence),
+      ...(tasks.length ? [make("table", { "aria-label": `Tasks of ${name}` }, make("tbody", {}, ...tasks))] : []),
+      ...(story.more ? [make("div", { class: "soft" }, `and ${many(story.more, "more task")}`)] : []),
+      ...(reasons.length ? [make("ul", { "aria-label": "Why no more is offered there" }, ...reasons)] : []));
   }
 
   readInk() {
@@ -302,17 +419,17 @@ class View {
     this.p.warn.hidden = !trouble;
     if (trouble) this.p.warn.title = `${trouble.callback}: ${trouble.error}`;
     const drawn = counts.drawn < counts.agents ? ` (${counts.drawn} drawn)` : "";
-    this.p.counts.textContent = `${many(counts.agents, "agent")}${drawn} · ${many(counts.tasks, "task")} · ${many(counts.offers, "offer")} · ${clock(head.at_us)}`;
+    write(this.p.counts, `${many(counts.agents, "agent")}${drawn} · ${many(counts.tasks, "task")} · ${many(counts.offers, "offer")} · ${clock(head.at_us)}`);
     const pause = this.p.pause;
-    pause.textContent = head.paused ? "Resume" : "Pause";
+    write(pause, head.paused ? "Resume" : "Pause");
     pause.setAttribute("aria-pressed", head.paused);
     this.p.root.dataset.paused = head.paused;
     sync(this.p.totals, head.resources, () => make("span", {}, make("b"), make("span", { class: "meter" }, make("i"), make("i")), make("span")), (item, name, i) => {
       const [allocated, offered, free] = head.used[i];
-      item.children[0].textContent = name;
-      item.children[1].children[0].style.width = `${100 * allocated}%`;
-      item.children[1].children[1].style.width = `${100 * offered}%`;
-      item.children[2].textContent = `${percent(allocated)} allocated · ${percent(offered)} offered · ${percent(free)} free`;
+      write(item.children[0], name);
+      widen(item.children[1].children[0], allocated);
+      widen(item.children[1].children[1], offered);
+      write(item.children[2], `${percent(allocated)} allocated · ${percent(offered)} offered · ${percent(free)} free`);
     });
   }
 
@@ -320,18 +437,19 @@ class View {
     const { head, names } = this.state;
     sync(this.p.rows, head.frameworks, () => this.tableRow(), (row, f) => {
       const [who, running, share, ...offers] = row.children, [mark, name, warn] = who.firstChild.children;
-      paintMark(mark, f);
-      name.textContent = f.name;
+      if (mark.dataset.of !== `${f.colour} ${f.hatch} ${f.letters}`) { paintMark(mark, f); mark.dataset.of = `${f.colour} ${f.hatch} ${f.letters}`; }
+      write(name, f.name);
       name.title = `${f.name}, role ${f.role}${f.state ? `, ${f.state}` : ""}`;
       const complaint = names.complaints[f.name];
       warn.hidden = !complaint;
       if (complaint) warn.title = `${complaint.callback}: ${complaint.error}`;
       row.dataset.framework = f.name;
-      running.textContent = f.running;
+      write(running, short(f.running));
       const [track, number] = share.firstChild.children;
-      Object.assign(track.firstChild.style, { width: `${100 * Math.min(f.share, 1)}%`, background: f.colour });
-      number.textContent = f.share.toFixed(2);
-      [f.offers_made, f.accepted, f.declined].forEach((n, i) => { offers[i].textContent = n.toLocaleString("en"); });
+      widen(track.firstChild, Math.min(f.share, 1));
+      track.firstChild.style.background = f.colour;
+      write(number, f.share.toFixed(2));
+      [f.offers_made, f.accepted, f.declined].forEach((n, i) => write(offers[i], short(n)));
       row.style.opacity = f.state ? 0.6 : 1;
     });
   }
@@ -355,8 +473,8 @@ class View {
     sync(this.p.roles, this.state.head.roles, () => this.roleRow(), (row, r) => {
       const [label, share, slide, number] = row.children;
       Object.assign(row.dataset, { role: r.role, weight: r.weight });
-      label.textContent = r.role === "*" ? "* (none)" : r.role;
-      share.textContent = r.share.toFixed(2);
+      write(label, r.role === "*" ? "* (none)" : r.role);
+      write(share, r.share.toFixed(2));
       slide.setAttribute("aria-label", `Weight of role ${r.role}, as a slider`);
       number.setAttribute("aria-label", `Weight of role ${r.role}`);
       if (row.contains(document.activeElement) && performance.now() - (row.steeredAt ?? 0) < 1500) return;
@@ -383,127 +501,10 @@ class View {
     return row;
   }
 
-  // --- the agents ----------------------------------------------------------------------------------------------------
-
-  drawAgents(at) {
-    const { state } = this, { head } = state, agents = state.names.agents;
-    const grid = (this.grid = arrange(agents.length, this.p.agents.parentElement.clientWidth, head.resources.length));
-    const g = canvasOf(this.p.agents, grid.width, grid.height);
-    const shift = this.still ? 0 : (at / 90) % 8;
-    for (let i = 0; i < agents.length; i++) this.drawTile(g, grid, i, agents[i]);
-    const filled = new Float32Array(agents.length * head.resources.length);
-    for (let r = 0; r < state.rows.length; r += head.columns) this.drawPiece(g, grid, r, filled, shift);
-    if (at - this.slowAt > 2000) {
-      this.slowAt = at;
-      this.p.agents.setAttribute("aria-label", `${agents.length} agents: ${head.frameworks.map((f) => `${f.name} runs ${f.running}, share ${percent(f.share)}`).join("; ")}. Arrow keys walk through the agents.`);
-    }
-  }
-
-  drawTile(g, grid, i, [name, size]) {
-    const [x, y] = grid.at(i);
-    g.strokeStyle = i === this.state.focus ? this.ink.ink : this.ink.edge;
-    g.lineWidth = 1;
-    if (grid.bars) { g.beginPath(); g.roundRect(x + 0.5, y + 0.5, grid.tileW - 1, grid.tileH - 1, 5); g.stroke(); }
-    if (grid.named) {
-      g.font = `600 11px ${this.font()}`; g.fillStyle = this.ink.ink; g.textBaseline = "middle"; g.textAlign = "left";
-      const wide = grid.tileW - 16, label = fit(g, name, wide);
-      g.fillText(label, x + 8, y + 13);
-      const used = g.measureText(label).width + 8;
-      g.font = `11px ${this.font()}`; g.fillStyle = this.ink.soft;
-      if (g.measureText(size).width < wide - used) g.fillText(size, x + 8 + used, y + 13);
-    }
-    for (let b = 0; b < grid.bars || b < 1; b++) {
-      const [bx, by, bw, bh] = grid.bar(i, b);
-      g.fillStyle = this.ink.well;
-      g.fillRect(bx, by, bw, bh);
-      if (grid.labelled) { g.font = `10px ${this.font()}`; g.fillStyle = this.ink.soft; g.textAlign = "left"; g.fillText(fit(g, this.state.head.resources[b], 28), x + 8, by + bh / 2); }
-      if (!grid.bars && i === this.state.focus) g.strokeRect(x - 0.5, y - 0.5, grid.tileW + 1, grid.tileH + 1);
-    }
-  }
-
-  drawPiece(g, grid, r, filled, shift) {
-    const { rows, head } = this.state, R = head.resources.length, i = rows[r], kind = rows[r + 2];
-    const f = head.frameworks[rows[r + 1]] ?? { colour: GREY, hatch: "plain", letters: "…" };
-    for (let b = 0; b < grid.bars; b++) {
-      const [bx, by, bw, bh] = grid.bar(i, b), wide = rows[r + 4 + b] * bw, x = bx + filled[i * R + b] * bw;
-      filled[i * R + b] += rows[r + 4 + b];
-      if (wide > 0) this.fillPiece(g, f, kind, x, by, wide, bh, shift, rows[r + 3]);
-    }
-    if (!grid.bars) { // a tile too small for bars: it fills from below by its fullest resource
-      const [x, y, w, h] = grid.bar(i, 0);
-      let most = 0;
-      for (let b = 0; b < R; b++) most = Math.max(most, rows[r + 4 + b]);
-      const high = most * h, below = filled[i * R] * h;
-      filled[i * R] = Math.min(1, filled[i * R] + most);
-      this.fillPiece(g, f, kind, x, y + Math.max(0, h - below - high), w, Math.min(high, h - below), shift, 1);
-    }
-  }
-
-  fillPiece(g, f, kind, x, y, w, h, shift, count) {
-    const inner = Math.max(w - (w > 5 ? 1 : 0), 0.5);
-    if (kind === OFFERED) {
-      g.fillStyle = this.pattern(g, f.colour, "offered", shift);
-      g.fillRect(x, y, inner, h);
-      if (w > 5) { g.setLineDash([3, 2]); g.strokeStyle = f.colour; g.strokeRect(x + 0.5, y + 0.5, inner - 1, h - 1); g.setLineDash([]); }
-    } else {
-      g.globalAlpha = kind === STAGING ? 0.5 : 1;
-      g.fillStyle = kind === UNREACHABLE ? this.pattern(g, f.colour, "cross", 0, this.ink.ground) : this.pattern(g, f.colour, f.hatch, 0);
-      g.fillRect(x, y, inner, h);
-      g.globalAlpha = 1;
-    }
-    if (w > 18 && h > 10) {
-      g.font = `600 10px ${this.font()}`; g.textAlign = "center"; g.textBaseline = "middle";
-      g.fillStyle = kind === OFFERED || kind === STAGING ? this.ink.ink : light(f.colour) ? "#000" : "#fff";
-      g.fillText(count > 1 && w > 40 ? `${f.letters} ×${count}` : f.letters, x + w / 2, y + h / 2 + 0.5);
-    }
-  }
-
-  /** A fill: plain colour, or a hatching of it; an offer's stripes move by `shift`. */
-  pattern(g, colour, hatch, shift, over) {
-    if (hatch === "plain") return colour;
-    const key = `${colour} ${hatch}`;
-    if (!this.patterns.has(key)) this.patterns.set(key, g.createPattern(hatching(colour, hatch, over), "repeat"));
-    const pattern = this.patterns.get(key);
-    pattern.setTransform(new DOMMatrix([1, 0, 0, 1, shift, 0]));
-    return pattern;
-  }
-
-  font() { return (this.fontFamily ??= getComputedStyle(this.p.root).fontFamily); }
-
-  tileAt({ offsetX, offsetY }) {
-    const { grid } = this;
-    if (!grid) return -1;
-    const column = Math.floor(offsetX / (grid.tileW + grid.gap)), row = Math.floor(offsetY / (grid.tileH + grid.gap));
-    const i = row * grid.across + column;
-    return column < grid.across && i < this.state.names.agents.length ? i : -1;
-  }
-
-  walk(event) {
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.grid?.across, ArrowUp: -this.grid?.across }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.point(Math.min(Math.max(this.state.focus + step, 0), this.state.names.agents.length - 1));
-  }
-
-  /** Say of one agent what it holds. */
-  point(i) {
-    if (i === this.state.focus) return;
-    this.state.focus = i;
-    this.changed();
-    if (i < 0) return this.say("");
-    const { rows, head, names } = this.state, kinds = ["running", "staging", "unreachable", "offered"], held = new Map();
-    for (let r = 0; r < rows.length; r += head.columns) {
-      if (rows[r] !== i) continue;
-      const key = `${head.frameworks[rows[r + 1]]?.name ?? "others"} ${kinds[rows[r + 2]]}`;
-      held.set(key, (held.get(key) ?? 0) + rows[r + 3]);
-    }
-    this.say(`${names.agents[i].join(": ")} · ${[...held].map(([what, n]) => `${n} × ${what}`).join(", ") || "free"}`);
-  }
-
   // --- shares so far -------------------------------------------------------------------------------------------------
 
   drawCurve() {
+    this.state.curved = false;
     const { curve, head } = this.state, canvas = this.p.curve, W = canvas.parentElement.clientWidth, H = 84, top = 6, low = H - 14;
     const g = canvasOf(canvas, W, H), from = curve[0]?.[0] ?? 0, span = Math.max((curve.at(-1)?.[0] ?? 0) - from, 1);
     const x = (at) => 20 + ((at - from) / span) * (W - 26), y = (share) => low - share * (low - top);
@@ -528,24 +529,14 @@ class View {
 
 // --- small things ----------------------------------------------------------------------------------------------------
 
-/** Where tiles stand, and how much fits on one: bars with names and labels, bars alone, or one filling square. */
-function arrange(count, width, resources) {
-  const [least, most] = count <= 12 ? [185, 320] : count <= 30 ? [140, 240] : count <= 64 ? [96, 180] : count <= 250 ? [40, 80] : [13, 22];
-  const gap = count <= 64 ? 8 : count <= 250 ? 5 : 2, across = Math.max(1, Math.floor((width + gap) / (least + gap)));
-  const tileW = Math.min(most, Math.floor((width + gap) / across) - gap), labelled = least >= 140, named = least >= 96, bars = least > 20 ? resources : 0;
-  const barH = count <= 4 ? 26 : least >= 185 ? 18 : least >= 96 ? 13 : 7, head = named ? 23 : 4, pad = named ? 8 : 3, left = labelled ? 38 : pad;
-  const tileH = bars ? head + bars * (barH + 4) + (named ? 4 : 0) : tileW;
-  const at = (i) => [(i % across) * (tileW + gap), Math.floor(i / across) * (tileH + gap)];
-  const bar = (i, b) => { const [x, y] = at(i); return bars ? [x + left, y + head + b * (barH + 4), tileW - left - pad, barH] : [x, y, tileW, tileH]; };
-  return { across, gap, tileW, tileH, bars, named, labelled, at, bar, width, height: Math.max(1, Math.ceil(count / across)) * (tileH + gap) };
-}
-
-function canvasOf(canvas, width, height) {
+/** Return a canvas's context, in the page's pixels; emptied, unless only some of it is drawn anew. */
+function canvasOf(canvas, width, height, keep = false) {
   const scale = devicePixelRatio || 1, [w, h] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
-  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; canvas.style.height = `${height}px`; }
+  const fits = canvas.width === w && canvas.height === h;
+  if (!fits) { canvas.width = w; canvas.height = h; canvas.style.height = `${height}px`; }
   const g = canvas.getContext("2d");
   g.setTransform(scale, 0, 0, scale, 0, 0);
-  g.clearRect(0, 0, width, height);
+  if (fits && !keep) g.clearRect(0, 0, width, height);
   return g;
 }
 
@@ -567,6 +558,11 @@ function paintMark(mark, f) {
   Object.assign(mark.style, { background: f.colour, color: light(f.colour) ? "#000" : "#fff" });
   Object.assign(mark.style, { backgroundImage: images[f.hatch], backgroundSize: f.hatch === "dots" ? "5px 5px" : "auto" });
 }
+
+/** Write a text where it is another: the same text, written again, has the page laid out again. */
+function write(element, text) { if (element.textContent !== text) element.textContent = text; }
+
+function widen(element, part) { const width = `${(100 * part).toFixed(1)}%`; if (element.style.width !== width) element.style.width = width; }
 
 /** Keep as many children as there are items, and bring each up to date. */
 function sync(parent, items, create, update) {
@@ -593,4 +589,5 @@ function clock(us) {
 }
 
 const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+const short = (n) => (n < 10_000 ? n.toLocaleString("en") : n.toLocaleString("en", { notation: "compact", maximumFractionDigits: n < 100_000 ? 1 : 0 }));
 const percent = (part) => `${Math.round(100 * part)} %`;
