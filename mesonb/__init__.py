@@ -23,6 +23,7 @@ from mesonb.sim.sweep import sweep
 from mesonb.sim.what_if import what_if
 
 if TYPE_CHECKING:
+    from mesonb.live.local import local
     from mesonb.live.master import Master
     from mesonb.live.remote import connect
     from mesonb.panels.metrics import serve_metrics
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "DRF", "FIFO", "Allocator", "Framework", "Hand", "Log", "Lottery", "Master", "MesonbError", "Near", "Queue", "Resources", "RoundRobin",
-    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "replay", "serve_metrics", "sweep",
+    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "local", "replay", "serve_metrics", "sweep",
     "what_if",
 ]  # fmt: skip
 
@@ -39,6 +40,7 @@ notebook.install()  # how a session looks as the last line of a cell
 _ON_DEMAND = {
     "Master": "mesonb.live.master",
     "connect": "mesonb.live.remote",
+    "local": "mesonb.live.local",
     "serve_metrics": "mesonb.panels.metrics",
 }
 

@@ -26,16 +26,14 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
-from mesonb.live import here
 from mesonb.live.child import FAILED, LARGE, STARTED
 from mesonb.live.comms import HUB, KERNEL, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
-from mesonb.live.inputs import Inputs, Lost, split
+from mesonb.live.holdings import Holdings
+from mesonb.live.inputs import Lost, split
 from mesonb.live.isolation import DEFAULT, choose
 from mesonb.live.leaving import Departure
 from mesonb.live.printing import Teller
-from mesonb.live.publishing import Publisher
-from mesonb.live.sandbox import Sandboxes
 from mesonb.live.usage import EVERY_S, Usage
 from mesonb.live.versions import ours
 
@@ -87,7 +85,7 @@ class Agent(WorkerPlugin):
         self.id = uuid.uuid4().hex  #: tells this agent from the next of its name
         self.leader_id = ""
         self.tasks: dict[str, Task] = {}
-        self._by_number: dict[int, Task] = {}
+        self.by_number: dict[int, Task] = {}
         self._count = 0
         self._held: list[Task] = []  #: running, not reported yet
         self._loop = asyncio.get_running_loop()
@@ -96,11 +94,16 @@ class Agent(WorkerPlugin):
         folder = Path(worker.local_directory) / "mesonb"  # Dask removes it when this worker is dead
         isolation = choose(dask.config.get("mesonb.isolation", DEFAULT))  # before the first process starts
         self.teller = Teller(partial(self._send_to, LEADER))
-        self.inputs = Inputs(worker)
-        self.publisher = Publisher(worker, self.agent, self.id)
-        self.sandboxes = Sandboxes(folder.parent, self.agent, partial(self._send_to, LEADER))
+        self.holdings = Holdings(self, folder.parent)
         self.executors = Executors(
-            folder, round(self.total.cpus), modules, self._said, self._died, isolation, self._printed, self._asked
+            folder,
+            round(self.total.cpus),
+            modules,
+            self._said,
+            self._died,
+            isolation,
+            self._printed,
+            self.holdings.asked,
         )
         self._departure = Departure(worker, self.tasks, partial(self._send_to, LEADER))
         self._usage = Usage()
@@ -114,9 +117,7 @@ class Agent(WorkerPlugin):
         if self._peer:
             await self._peer.close()
         self.executors.close()
-        self.inputs.close()
-        self.sandboxes.close()
-        await self.publisher.close()
+        await self.holdings.close()
 
     async def _stay(self) -> None:
         """Be attached to the hub for as long as this worker lives."""
@@ -141,7 +142,7 @@ class Agent(WorkerPlugin):
             running = {
                 task.id: pid
                 for number, pid in self.executors.warden.running.items()
-                if (task := self._by_number.get(number))
+                if (task := self.by_number.get(number))
             }
             used = await self._loop.run_in_executor(None, self._usage.look, running)
             amounts = {task: one.amounts for task, one in used.items()}
@@ -171,10 +172,9 @@ class Agent(WorkerPlugin):
             case ("draining",):
                 self._departure.heard()
             case ("let go", keys):
-                self.publisher.let_go(keys)
+                self.holdings.results.let_go(keys)
             case ("left", frameworks):
-                for framework in frameworks:
-                    self.publisher.left(framework)
+                self.holdings.left(frameworks)
             case _:
                 raise ValueError("no such message")
 
@@ -205,12 +205,12 @@ class Agent(WorkerPlugin):
             ],
             "versions": ours(),
             "leaving": self._departure.grace_us,
-            "holds": sorted(self.publisher.frameworks),
+            "holds": self.holdings.frameworks,
         }
 
     def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About) -> None:
         self._count += 1
-        made = self.tasks[task] = self._by_number[self._count] = Task(self._count, task, digest, arguments, about)
+        made = self.tasks[task] = self.by_number[self._count] = Task(self._count, task, digest, arguments, about)
         keys, arguments = split(arguments)
         if not self._learn(made, function):
             return
@@ -231,7 +231,7 @@ class Agent(WorkerPlugin):
     async def _launch_with(self, task: Task, keys: list[Any], arguments: bytes) -> None:
         """Fetch what a task needs from where it is; then run it, unless it was killed meanwhile."""
         try:
-            await self.inputs.fetch(task.number, keys)
+            await self.holdings.inputs.fetch(task.number, keys)
         except Exception as error:  # noqa: BLE001 - whatever it is, this task alone fails for it
             because = str(error) if isinstance(error, Lost) else f"its arguments cannot be fetched: {error!r}"
             if task.update is None:
@@ -257,9 +257,9 @@ class Agent(WorkerPlugin):
 
     def _forget(self, name: str) -> None:
         if task := self.tasks.pop(name, None):
-            self._by_number.pop(task.number, None)
+            self.by_number.pop(task.number, None)
             self.teller.forget(name)
-            self.inputs.over(task.number)
+            self.holdings.over(task)
 
     def _drop(self, names: list[str]) -> None:
         """End tasks of which nobody wants to hear any more."""
@@ -272,7 +272,7 @@ class Agent(WorkerPlugin):
 
     def _said(self, number: int, kind: int, content: bytes) -> None:
         """Hear from a child how a task goes on."""
-        task = self._by_number.get(number)
+        task = self.by_number.get(number)
         if task is None or task.update:
             if kind == LARGE:
                 os.close(int(content))
@@ -284,7 +284,7 @@ class Agent(WorkerPlugin):
             self._held.append(task)
         elif kind == FAILED:
             because = self.executors.warden.why_failed(number, pickle.loads(content)[0])
-            because += self.sandboxes.trouble(task.id)
+            because += self.holdings.sandboxes.trouble(task.id)
             self._ended(task, "failed", because, content)
         elif kind == LARGE:
             task.waits = asyncio.ensure_future(self._publish(task, int(content)))
@@ -294,7 +294,7 @@ class Agent(WorkerPlugin):
     async def _publish(self, task: Task, fd: int) -> None:
         """Report the end of a task whose result is large when that is where plain Dask finds it."""
         try:
-            mark = await self.publisher.publish(task.id, task.about[0], fd)
+            mark = await self.holdings.results.publish(task.id, task.about[0], fd)
         except Exception as error:  # noqa: BLE001 - no memory, or no Dask scheduler
             if task.update is None:
                 self._ended(task, "failed", f"its result cannot be kept on {self.agent}: {error!r}", b"")
@@ -302,31 +302,17 @@ class Agent(WorkerPlugin):
             if task.update is None:
                 self._ended(task, "finished", "", mark.packed())
             if task.id not in self.tasks:
-                self.publisher.let_go([mark.key])
-
-    def _asked(self, number: int, question: bytes) -> tuple[bytes, int | None]:
-        """Answer what a task asks; what is wrong with that is raised in the task."""
-        try:
-            match pickle.loads(question):
-                case ("input", key):
-                    return here.answered(None), self.inputs.descriptor(key)
-                case ("sandbox",):
-                    task, around = self._by_number[number].id, self.executors.warden.isolation.wrap(())
-                    return here.answered((str(self.sandboxes.make(task)), task, around)), None
-                case other:
-                    raise ValueError(f"{other[0]!r} is no question")
-        except Exception as error:  # noqa: BLE001
-            return here.answered(error), None
+                self.holdings.results.let_go([mark.key])
 
     def _printed(self, number: int, skipped: int, content: bytes) -> None:
-        if task := self._by_number.get(number):
+        if task := self.by_number.get(number):
             self.teller.add(task.id, skipped, content)
 
     def _died(self, number: int, because: str, lost: bool) -> None:
-        task = self._by_number.get(number)
+        task = self.by_number.get(number)
         if task and task.update is None:
             state = "killed" if task.killing else "lost" if lost else "failed"
-            because = "" if task.killing else because + self.sandboxes.trouble(task.id)
+            because = "" if task.killing else because + self.holdings.sandboxes.trouble(task.id)
             self._ended(task, state, because, self._last_words(task, because) if state == "failed" else b"")
 
     def _last_words(self, task: Task, because: str) -> bytes:
@@ -337,8 +323,7 @@ class Agent(WorkerPlugin):
     def _ended(self, task: Task, state: str, because: str, content: bytes) -> None:
         task.update = ("update", task.id, state, because, content)
         self.teller.last_words(task.id)
-        self.inputs.over(task.number)
-        self.sandboxes.over(task.id)
+        self.holdings.over(task)
         self._send_to(LEADER, task.update)
 
     def _report_running(self) -> None:

@@ -50,7 +50,7 @@ class Executors:
     """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE, LARGE and FAILED, ``on_died(number, because, lost)`` the rest.
 
     ``on_printed(number, skipped, content)`` hears what a task prints, and how many bytes before that were left unread;
-    ``on_asked(number, question)`` answers what a task asks, with a descriptor where the answer is large. The content of LARGE
+    ``on_asked(number, question)`` answers what a task asks, with a descriptor where the answer is large, or not yet. The content of LARGE
     is a descriptor as well, and the hearer's to close.
     """
 
@@ -58,7 +58,7 @@ class Executors:
         self, folder: Path, warm: int, modules: Sequence[str],
         on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str, bool], None],
         isolation: Isolation | None = None, on_printed: Callable[[int, int, bytes], None] = lambda *_: None,
-        on_asked: Callable[[int, bytes], tuple[bytes, int | None]] = lambda *_: (b"", None),
+        on_asked: Callable[[int, bytes], tuple[bytes, int | None] | None] = lambda *_: None,
     ) -> None:  # fmt: skip
         self.folder = folder  #: of functions, and of arguments too large for a packet
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -116,6 +116,11 @@ class Executors:
         self._queue = deque(item for item in self._queue if item[0] != number)
         self.warden.forget(number)
         return True
+
+    def answer(self, number: int, answer: bytes, fd: int | None) -> None:
+        """Answer a task that had to wait, if it still runs."""
+        if child := self._running.get(number):
+            child.answer(answer, fd)
 
     def close(self) -> None:
         """End everything, and clean up."""
@@ -337,7 +342,8 @@ class Executors:
     def _said(self, child: Running, kind: int, number: int, content: bytes) -> None:
         held, kind = kind & HELD, kind & ~HELD
         if kind == ASK:
-            child.answer(*self._on_asked(number, content))
+            if answer := self._on_asked(number, content):
+                child.answer(*answer)
             return
         if kind == BECOMES:
             child.command = True

@@ -53,7 +53,7 @@ class Sandboxes:
 
     def over(self, task: str) -> None:
         """List the sandbox of a command that has ended, and plan its end."""
-        if path := self._there.get(task):
+        if (path := self._there.get(task)) and task not in self._over:
             self._tell(("sandbox", task, str(path), dict(_listed(path))))
             self._over[task] = self._loop.call_later(self._keep_s, self.remove, task)
             if len(self._over) > KEPT_MOST:
