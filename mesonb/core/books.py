@@ -339,9 +339,8 @@ class Books(Parts):
             self.dirty[agent.name] = agent
 
     def _run(self, framework: Framework, needs: Resources, sign: int) -> None:
-        running, offset_us, signed_us = framework.running, framework.offset_us, sign * self.now_us
+        offset_us, signed_us = framework.offset_us, sign * self.now_us
         for name, n in needs._amounts.items():
-            running[name] += sign * n
             offset_us[name] += n * signed_us
 
     def _set_total(self, total: Resources) -> None:

@@ -48,10 +48,10 @@ class MasterCore(Settling):
 
     def _answer(self, call: calls.Call) -> list[Event]:
         match call:
-            case calls.Tick():
-                return self._tick()
             case calls.TaskUpdate():
                 return self._task_update(call)
+            case calls.Tick():
+                return self._tick()
             case calls.Accept():
                 return self._accept(call)
             case calls.AcceptAll():
@@ -326,24 +326,27 @@ class MasterCore(Settling):
 
     def _checked(self, call: calls.Accept) -> tuple[Framework, list[Offer], Resources, Resources]:
         framework = self._framework(call.framework)
-        offers = self._offers_of(framework, call.offers)
-        self._check_agent(offers)
-        launches = call.launches
-        held = offers[0].resources if len(offers) == 1 else add_up([offer.resources for offer in offers])
+        offers, launches = self._offers_of(framework, call.offers), call.launches
+        held = offers[0].resources
         needed = launches[0].needs if len(launches) == 1 else add_up([launch.needs for launch in launches])
+        if len(offers) > 1:
+            self._check_agent(offers)
+            held = add_up([offer.resources for offer in offers])
         self._check_tasks(launches)
         if held.itemised or self.agents[offers[0].agent].short is not None:
             with_items(call, offers, held)
-        self._check_fit(offers, held, needed)
+        if needed is not held:
+            self._check_fit(offers, held, needed)
         return framework, offers, held, needed
 
     def _offers_of(self, framework: Framework, ids: tuple[str, ...]) -> list[Offer]:
         if not ids or (len(ids) > 1 and len(set(ids)) != len(ids)):
             raise Wrong("name each offer once, and at least one")
-        for offer in ids:
-            if offer not in framework.offers:
-                raise Wrong(f"{offer} is not held by {framework.name}; it was answered, or rescinded, before")
-        return [framework.offers[offer] for offer in ids]
+        try:
+            return [framework.offers[offer] for offer in ids]
+        except KeyError as gone:
+            held = f"{gone.args[0]} is not held by {framework.name}"
+            raise Wrong(f"{held}; it was answered, or rescinded, before") from None
 
     def _check_terms(self, call: calls.Subscribe) -> None:
         for attribute, asked, value in call.constraints:
@@ -358,7 +361,7 @@ class MasterCore(Settling):
                 raise Wrong(f"{attribute} matches {value!r}: {error}") from None
 
     def _check_agent(self, offers: list[Offer]) -> None:
-        if len(offers) > 1 and len({offer.agent for offer in offers}) > 1:
+        if len({offer.agent for offer in offers}) > 1:
             raise Wrong("an accept takes offers of one agent only; answer each agent on its own")
 
     def _check_tasks(self, launches: tuple[calls.TaskInfo, ...]) -> None:
@@ -374,7 +377,7 @@ class MasterCore(Settling):
             seen.add(name)
 
     def _check_fit(self, offers: list[Offer], held: Resources, needed: Resources) -> None:
-        if needed is not held and not needed <= held:
+        if not needed <= held:
             names = ", ".join(offer.id for offer in offers)
             raise Wrong(f"{names} holds {held}, the tasks need {needed}: {held.missing_for(needed)} too much")
 

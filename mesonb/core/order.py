@@ -21,6 +21,10 @@ from mesonb.core.resources import Resources
 Key = tuple[float, int, str, "Client"]
 
 
+#: From so many stale keys on, whole lines are sorted.
+MANY = 20
+
+
 class Client:
     """One place in the order: what is held there and below, and who waits there."""
 
@@ -30,7 +34,8 @@ class Client:
         self.path = path
         self.parent = parent
         self.weight_milli = 1000
-        self.held: dict[str, int] = {}  #: exact amounts, its own and those below
+        #: Exact amounts, its own and those below. A framework alone in its place has one account with it.
+        self.held: dict[str, int] = {}
         self.scale: Mapping[str, float] = {}  #: by resource, what an amount is divided by: the total times the weight
         self.allocations = 0
         self.bits = bits  #: the frameworks at and below this place, one bit each
@@ -40,6 +45,11 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<{self.path}: share {self.key[0]:.4f}, {self.allocations} allocations>"
+
+    def own_account(self) -> None:
+        """Begin an account of its own: a framework alone in its place had one with it."""
+        if self.parent is not None and self.held is self.parent.held:
+            self.held = self.held.copy()
 
     def above(self) -> Iterator[Client]:
         """Yield this client and those above it, without the root."""
@@ -96,12 +106,16 @@ class Order:
     def attach(self, client: Client, seat: Client) -> None:
         """Let a framework, with all it holds, wait with others of its role."""
         client.parent = seat
+        for key in _line(seat):
+            key[3].own_account()
         self._scale(client)
         insort(_line(seat), client.key)
         self._neighbours_changed(seat)
         for place in seat.above():
             place.bits |= client.bits
         self._charge(client, client.held.items(), seat)
+        if len(_line(seat)) == 1:
+            client.held = seat.held
         self.stale[client] = None
 
     def detach(self, client: Client) -> None:
@@ -109,6 +123,7 @@ class Order:
         seat = client.parent
         assert seat is not None, f"{client} stands in no line"
         self._remove(client)
+        client.own_account()
         for place in seat.above():
             place.bits &= ~client.bits
         self._charge(client, [(name, -n) for name, n in client.held.items()], seat)
@@ -149,6 +164,7 @@ class Order:
         dot = self._apart(place)
         dot.line, dot.held, dot.allocations, dot.bits = waiting, dict(place.held), place.allocations, place.bits
         for key in waiting:
+            key[3].own_account()
             key[3].parent = dot
         self.stale[dot] = None
 
@@ -177,21 +193,22 @@ class Order:
         items = amounts._amounts.items()
         parent = client.parent
         while parent is not None:
-            held, key, count = client.held, client.key, client.allocations + 1
-            client.allocations = count
+            held, client.allocations = client.held, client.allocations + 1
             line: list[Key] = parent.line  # type: ignore[assignment]  # a parent has a line
             if len(line) == 1:
-                for name, n in items:
-                    held[name] += n
+                if held is not parent.held:
+                    for name, n in items:
+                        held[name] += n
             else:
-                scale, share = client.scale, key[0]
+                scale, key = client.scale, client.key
+                share = key[0]
                 for name, n in items:
                     held[name] = has = held[name] + n
                     if (part := has / scale[name]) > share:
                         share = part
                 index = 0 if line[0] is key else bisect_left(line, key)
                 del line[index]
-                client.key = key = (share, count, client.path, client)
+                client.key = key = (share, client.allocations, client.path, client)
                 insort(line, key, index)
             client, parent = parent, parent.parent
 
@@ -199,8 +216,9 @@ class Order:
         """Let a client, and all above it, hold more; ``counted`` if this is an allocation."""
         while client.parent is not None:
             held = client.held
-            for name, n in amounts._amounts.items():
-                held[name] = held.get(name, 0) + n
+            if held is not client.parent.held:
+                for name, n in amounts._amounts.items():
+                    held[name] = held.get(name, 0) + n
             client.allocations += counted
             if len(client.parent.line) > 1:  # type: ignore[arg-type]  # a parent has a line
                 self.stale[client] = None
@@ -211,8 +229,9 @@ class Order:
         items, stale, parent = amounts._amounts.items(), self.stale, client.parent
         while parent is not None:
             held = client.held
-            for name, n in items:
-                held[name] -= n
+            if held is not parent.held:
+                for name, n in items:
+                    held[name] -= n
             if len(parent.line) > 1:  # type: ignore[arg-type]  # a parent has a line
                 stale[client] = None
             client, parent = parent, parent.parent
@@ -270,6 +289,9 @@ class Order:
             self.stale.clear()
             self._sort(self.root)
             return
+        if len(self.stale) > MANY:
+            self._sort_again()
+            return
         for client in self.stale:
             key, before = (self.share(client), client.allocations, client.path, client), client.key
             if key[0] != before[0] or key[1] != before[1]:
@@ -278,6 +300,16 @@ class Order:
                 client.key = key
                 insort(line, key)
         self.stale.clear()
+
+    def _sort_again(self) -> None:
+        """Put many stale keys right: to sort a line once is cheaper than to look for so many places in it."""
+        parents = {client.parent: None for client in self.stale}
+        for client in self.stale:
+            client.key = (self.share(client), client.allocations, client.path, client)
+        self.stale.clear()
+        for parent in parents:
+            assert parent is not None, "who is stale stands in a line"
+            parent.line = sorted(key[3].key for key in _line(parent))
 
     def _sort(self, client: Client) -> None:
         if client.line is not None:

@@ -39,9 +39,8 @@ class Pacing(Limits):
         self.forget_answered()
         if self.unanswered:
             due_us = min(due_us, self.unanswered[0].expires_us)
-        for waiting in (self.unreachable, self.away, self.alarms):
-            if waiting:
-                due_us = min(due_us, *waiting.values())
+        if self.unreachable or self.away or self.alarms:
+            due_us = min(due_us, *self.unreachable.values(), *self.away.values(), *self.alarms.values())
         while self.kills_due and self.kills_due[0][1] not in self.tasks:
             heapq.heappop(self.kills_due)
         if self.kills_due:

@@ -80,7 +80,7 @@ class Offer:
     expires_us: int
     reserved: Reserved | None = None  #: which part of it comes from reservations
     short: Resources | None = None  #: which part of it is kept for short tasks
-    changes: int = 0  #: optimistic: its agent's, when it was made
+    changes: int = -1  #: optimistic: its agent's, when it was made, and then it holds nothing
 
 
 @dataclass(slots=True)
@@ -137,7 +137,6 @@ class Framework:
     terms: Subscribe | None = None  #: what it said when it registered; None: nothing but its name and role
     leaving: bool = False  #: unregistered; kept until its last task has ended
     suppressed: bool = False
-    running: defaultdict[str, int] = field(default_factory=_zeros)  #: what its tasks hold, as exact amounts
     #: By resource, the sum of amount x time of every start less that of every end, so that held_us costs nothing a task.
     offset_us: defaultdict[str, int] = field(default_factory=_zeros)
     offers: dict[str, Offer] = field(default_factory=dict)
@@ -159,8 +158,13 @@ class Framework:
 
     @property
     def in_tasks(self) -> Resources:
-        """What its tasks hold."""
-        return Resources.of(self.running)
+        """What its tasks hold: all that is on its account, less what its offers do."""
+        held = self.client.held.copy()
+        for offer in self.offers.values():
+            if offer.changes < 0:
+                for name, n in offer.resources.amounts.items():
+                    held[name] -= n
+        return Resources.of(held)
 
     @property
     def allocations(self) -> int:
@@ -169,7 +173,7 @@ class Framework:
 
     def held_us(self, now_us: int) -> dict[str, int]:
         """By resource, amount x microseconds that its tasks have held so far: the area under its allocation."""
-        live = self.running
+        live = self.in_tasks.amounts
         return {name: live.get(name, 0) * now_us - offset for name, offset in self.offset_us.items()}
 
 

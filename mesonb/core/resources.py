@@ -144,6 +144,8 @@ class Resources:
 
     def __sub__(self, other: Resources) -> Resources:
         """Take away; taking more than there is would be a broken book, so it is an assertion."""
+        if other is self:
+            return NOTHING
         out = self._amounts.copy()
         for name, n in other._amounts.items():
             left = out.get(name, 0) - n
@@ -158,6 +160,8 @@ class Resources:
 
     def __le__(self, other: Resources) -> bool:
         """Whether this fits inside the other in every resource (a partial order)."""
+        if other is self:
+            return True
         have = other._amounts
         for name, n in self._amounts.items():
             if n > have.get(name, 0):

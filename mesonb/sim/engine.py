@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 #: When something is due, its number (a tie goes to what was asked for first), and what to do.
-Due = tuple[float, int, Callable[..., object], tuple[Any, ...]]
-_NEVER: Due = (float("inf"), 0, lambda: None, ())
+Due = tuple[int, int, Callable[..., object], tuple[Any, ...]]
 
 
 class Engine:
@@ -49,25 +48,21 @@ class Engine:
     @property
     def next_us(self) -> int | None:
         """When the next thing is due, or None if nothing is."""
-        return min((int(queue[0][0]) for queue in (self._at_once, self._lane, self._heap) if queue), default=None)
+        return min((queue[0][0] for queue in (self._at_once, self._lane, self._heap) if queue), default=None)
 
     def run(self, end_us: int, most: int) -> bool:
         """Do what is due until a time, and at most so many things; return whether there may be more."""
         heap, at_once, lane, pop = self._heap, self._at_once, self._lane, heapq.heappop
         for _ in range(most):
-            first = heap[0] if heap else _NEVER
-            queue = None
-            if lane and lane[0] < first:
-                first, queue = lane[0], lane
-            if at_once and at_once[0] < first:
-                first, queue = at_once[0], at_once
-            if first[0] > end_us:
-                return False
-            if queue is None:
-                pop(heap)
+            queue = at_once if at_once and (not lane or at_once[0] < lane[0]) else lane
+            if queue and (not heap or queue[0] < heap[0]):
+                if queue[0][0] > end_us:
+                    return False
+                self.now_us, _, do, args = queue.popleft()
+            elif heap and heap[0][0] <= end_us:
+                self.now_us, _, do, args = pop(heap)
             else:
-                queue.popleft()
-            self.now_us, _, do, args = first  # type: ignore[assignment]  # infinity is past every end
+                return False
             do(*args)
         return True
 
