@@ -184,6 +184,14 @@ class AcceptAll:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Say that the framework knows how these tasks ended: it need not be told again, and their agents may forget."""
+
+    framework: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptInverse:
     """Promise to have left agents by the time that their maintenance begins. A hint: nothing is enforced before."""
 
@@ -344,5 +352,5 @@ OperatorCall = (
 Call = (
     AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
     | Subscribe | Unregister | Disconnect | Accept | AcceptAll | Decline | Suppress | Revive | KillTask | Reconcile
-    | AcceptInverse | DeclineInverse | OperatorCall | Tick
+    | Acknowledge | AcceptInverse | DeclineInverse | OperatorCall | Tick
 )  # fmt: skip

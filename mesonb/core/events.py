@@ -24,6 +24,7 @@ class Subscribed:
     incarnation: int
     tasks: tuple[str, ...] = ()
     epoch: int = 1  #: which leader of this cluster this is; with the incarnation, part of every task's id
+    acknowledge: bool = False  #: how a task ended is said again until the framework acknowledges it
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -129,6 +130,15 @@ class Kill:
     task: str
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Its framework knows how this task ended: the agent may forget it."""
+
+    to: ClassVar = "agent"
+    agent: str
+    task: str
+
+
 # -- to the caller ------------------------------------------------------------------------------------------------
 
 
@@ -152,5 +162,6 @@ Event = (
     | AgentGone
     | Launch
     | Kill
+    | Acknowledged
     | Rejected
 )

@@ -1,5 +1,6 @@
 """``check(core)``: the books balance. Run after every step in tests; a failure is a defect of mesonb, never of a caller."""
 
+from mesonb.core.acknowledging import Acknowledging
 from mesonb.core.books import Books, add_up, each, outermost
 from mesonb.core.maintenance import Maintenance
 from mesonb.core.order import Client
@@ -32,6 +33,7 @@ def check(core: Books) -> None:
     _check_filters(core)
     _check_order(core)
     _check_maintenance(core)
+    _check_unacknowledged(core)
     _check_reservations(core)
     _check_short(core)
 
@@ -96,6 +98,15 @@ def _check_maintenance(core: Books) -> None:
             assert not window.begun or (agent.closed and not agent.offers)
             staying = {task.framework for task in agent.tasks.values()}
             assert window.begun or staying <= window.inverses.keys()
+
+
+def _check_unacknowledged(core: Books) -> None:
+    """Only of what has ended an acknowledgement is awaited, and the alarm is set to the first to be said again."""
+    if not isinstance(core, Acknowledging):
+        return
+    dues = [one.again_us for one in core.unacknowledged.values()]
+    assert dues == sorted(dues) and core.alarms.get("acknowledgement") == (dues[0] if dues else None)
+    assert not core.unacknowledged.keys() & core.tasks.keys()
 
 
 def _check_order(core: Books) -> None:

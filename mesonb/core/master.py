@@ -80,6 +80,8 @@ class MasterCore(Settling):
                 return self.agent_unreachable(self._agent(call.agent), call.because)
             case calls.AgentBack():
                 return self.agent_back(self._agent(call.agent), call.tasks)
+            case calls.Acknowledge():
+                return self.acknowledge(call)
             case calls.AcceptInverse() | calls.DeclineInverse():
                 return self.answer_inverse(call)
             case _:
@@ -197,8 +199,9 @@ class MasterCore(Settling):
         self.activate(framework, wants=True)
         self.all_changed()
         incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
-        out.append(events.Subscribed(framework.name, incarnation, tuple(framework.tasks), self.settings.epoch))
-        return out + self.ask_anew(framework) if self.windows else out
+        epoch, retry = self.settings.epoch, bool(self.settings.update_retry_us)
+        out.append(events.Subscribed(framework.name, incarnation, tuple(framework.tasks), epoch, retry))
+        return [*out, *self.say_again(framework), *self.ask_anew(framework)]
 
     def check_subscribe(self, call: calls.Subscribe) -> None:
         """Raise Wrong if no framework could register so; a shell asks before it replaces what is registered."""

@@ -137,13 +137,12 @@ class Recovery(Roles):
     def _adopt(self, agent: Agent, found: calls.RunningTask) -> list[Event]:
         """Believe an agent that it runs a task which a master before this one launched; have any other killed."""
         if found.task in self.ended and found.state.terminal:
-            return []
+            return self.found_ended(agent, found, None)
         if found.task in self.tasks or found.task in self.ended or found.epoch == self.settings.epoch:
             return [events.Kill(agent.name, found.task)]
         framework = self.frameworks.get(found.framework) or self._remember(found)
         if found.state.terminal:
-            self.end_unseen(found.task, found.state)
-            return []
+            return self.found_ended(agent, found, framework)
         if not found.needs <= agent.free:
             return [events.Kill(agent.name, found.task)]
         self.start_task(agent, framework, calls.TaskInfo(found.task, agent.free.pick(found.needs)))
@@ -152,6 +151,12 @@ class Recovery(Roles):
         if framework.leaving:
             return [self._kill(task)]
         return [] if framework.name in self.away else [events.Updated(framework.name, task.id, task.state)]
+
+    def found_ended(self, agent: Agent, found: calls.RunningTask, framework: Framework | None) -> list[Event]:
+        """Believe an agent how a task ended; with no framework that is no news. (Updates that are acknowledged: more.)"""
+        if framework is not None:
+            self.end_unseen(found.task, found.state)
+        return []
 
     def _remember(self, found: calls.RunningTask) -> Framework:
         """Enter the framework of an adopted task; it is disconnected until it registers."""

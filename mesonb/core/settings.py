@@ -30,6 +30,7 @@ class Settings:
     agent_timeout_us: int = (
         75_000_000  #: an agent that is unreachable for so long is lost; Apache Mesos: 75 s to notice
     )
+    update_retry_us: int = 0  #: how a task ended is said so often until its framework acknowledges it; 0: once
     #: A master after the first waits so long for agents before it says of a task that nobody has named that it is lost.
     recovery_us: int = 10_000_000
     failover_timeout_us: int = 600_000_000  #: a framework that is disconnected for so long is unregistered

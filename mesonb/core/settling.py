@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mesonb.core import calls, events
+from mesonb.core.acknowledging import Acknowledging
 from mesonb.core.books import add_up, count
 from mesonb.core.events import Event
-from mesonb.core.maintenance import Maintenance
 from mesonb.core.records import Agent, Framework, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources, less
 
@@ -21,7 +21,7 @@ from mesonb.core.resources import NOTHING, Resources, less
 Part = tuple[calls.Accept, Framework, list[Offer]]
 
 
-class Settling(Maintenance):
+class Settling(Acknowledging):
     """The books, and what becomes of offers that were made to several."""
 
     def settle(self, parts: Sequence[Part], *, gang: bool) -> list[Event]:

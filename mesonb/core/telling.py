@@ -24,6 +24,8 @@ def told(event: events.Event) -> str:
             return f"launch  {event.task} on {event.agent}"
         case events.Kill():
             return f"kill    {event.task} on {event.agent}"
+        case events.Acknowledged():
+            return f"known   {event.task} by its framework, {event.agent} may forget it"
         case events.Updated():
             return f"update  {event.task} {event.state.value}" + _because(event.because)
         case events.Rescinded():

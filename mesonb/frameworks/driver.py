@@ -96,6 +96,7 @@ class Driver:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._prefix = name  #: of the ids of its tasks: its name, and which registration this is
         self._launched = 0
+        self._acknowledges = False  #: how a task ended is said to it until it acknowledges that
         self._later: list[tuple[int, int, Callable[[], Any]]] = []
         self._later_count = 0
 
@@ -144,6 +145,7 @@ class Driver:
 
     def _subscribed(self, event: events.Subscribed) -> None:
         self._prefix = _prefix(self.name, event.epoch, event.incarnation)
+        self._acknowledges = event.acknowledge
         for task in event.tasks:
             handle = self.tasks.get(task) or self.inherited.get(task) or self.recall(task)
             if handle and task not in self._ended:
@@ -157,8 +159,13 @@ class Driver:
     def _updated(self, event: events.Updated, outcome: Outcome | None) -> None:
         name, state = event.task, event.state
         task = self.tasks.get(name) or self.recall(name)
-        if task is None or name in self._ended:
-            return
+        if task is not None and name not in self._ended:
+            self._changed(task, event, outcome)
+        if self._acknowledges and state in TERMINAL and not self.superseded:
+            self.shell.post([calls.Acknowledge(self.name, (name,))])
+
+    def _changed(self, task: TaskHandle, event: events.Updated, outcome: Outcome | None) -> None:
+        name, state = event.task, event.state
         task.registration = self
         task.state, task.because, task.outcome = state, event.because, outcome
         if state in TERMINAL:

@@ -263,6 +263,8 @@ class Master(Leading):
                 self._launch(event)
             case events.Kill():
                 self._link.send(event.agent, ("kill", event.task))
+            case events.Acknowledged():
+                self._link.send(event.agent, ("ack", [event.task]))
             case events.Rejected():
                 self._rejected(event)
             case events.Subscribed():

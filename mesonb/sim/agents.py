@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
 from mesonb.core import calls, events
 from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NoDuration
 from mesonb.frameworks.base import Outcome, TaskHandle, name_of
@@ -19,6 +20,10 @@ from mesonb.sim.engine import Engine
 #: How long something lasts: "30s", seconds, a distribution, or a function of the task's arguments that returns one of these.
 Duration = float | str | Distribution | Callable[..., float | str | Distribution]
 Report = Callable[[calls.TaskUpdate, Outcome | None], object]
+
+
+#: What a pretend agent has, unless it is said.
+AGENT = Resources(cpus=4, mem="16GB")
 
 
 class PretendAgents:
@@ -127,3 +132,13 @@ def run(task: TaskHandle) -> Outcome:
         return Outcome(value=task.function(*task.args, **task.kwargs))
     except Exception as error:  # noqa: BLE001 - what a task raises is its outcome
         return Outcome(error=error, traceback=traceback.format_exc())
+
+
+def totals(agents: int | Iterable[Resources] | Mapping[Resources, int]) -> list[Resources]:
+    """Return the resources of each agent."""
+    mix = {AGENT: agents} if isinstance(agents, int) else agents
+    if not isinstance(mix, Mapping):
+        return list(mix)
+    if bad := [number for number in mix.values() if not isinstance(number, int) or number < 0]:
+        raise BadValue(f"{bad[0]!r} is not a number of agents; write agents=4, or agents={{mb.Resources(cpus=4): 900}}")
+    return [total for total, number in mix.items() for _ in range(number)]

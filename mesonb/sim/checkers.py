@@ -48,6 +48,8 @@ class Checkers:
         for event in followed:
             if isinstance(call, calls.Reconcile) or (isinstance(call, calls.Tick) and self._answers(event)):
                 self._agree(event)
+            elif self._repeats(core, event):
+                self.counts["repeated"] += 1
             else:
                 self._follow(event)
         if isinstance(call, calls.AgentJoined | calls.AgentBack):
@@ -118,6 +120,11 @@ class Checkers:
             elif found.state.terminal and core.ended.get(found.task) is found.state:
                 self.states.setdefault(found.task, found.state)
 
+    def _repeats(self, core: MasterCore, event: events.Event) -> bool:
+        """Whether this was said before, and has not been acknowledged."""
+        said = isinstance(event, events.Updated) and event.task not in self.live and event.task in core.unacknowledged
+        return said and self.states.get(event.task) is event.state  # type: ignore[union-attr]  # it is an update
+
     def _answers(self, event: events.Event) -> bool:
         """Whether this is the late answer to a question, rather than news."""
         return isinstance(event, events.Updated) and event.task not in self.live and event.task in self._asked
@@ -132,6 +139,8 @@ class Checkers:
     def _adopt(self, core: MasterCore, call: calls.AgentJoined | calls.AgentBack) -> None:
         """Enter the tasks that an agent said it runs and the master believes; one that had ended must not live again."""
         for found in call.tasks:
+            if found.state.terminal and core.ended.get(found.task) is found.state:
+                self.states.setdefault(found.task, found.state)
             if found.task in core.tasks and found.task not in self.live:
                 assert found.task not in self.states, (
                     f"{found.task} was {self.states[found.task].value}, and lives again"

@@ -1,9 +1,9 @@
 """A simulation on rough links: messages are lost, late and doubled; agents fall silent; schedulers die.
 
-Rule: a link does what a real one does, and no worse. Between a framework and the master there is one ordered link: what
+Rule: a link does what a real one does, and no worse. From a framework to the master there is one ordered link: what
 is late holds up what is behind it, what is lost is sent again. Offers and rescinds may vanish, since a scheduler can die
-with them in hand. Launches, kills and updates are sent until they arrive, in any order and perhaps twice, and an agent
-ignores what it was told before.
+with them in hand; so may how a task ended, where the core says that again until it is acknowledged. Launches, kills and
+updates are sent until they arrive, in any order and perhaps twice, and an agent ignores what it was told before.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class RoughSimulation(Simulation):
         self._connections: dict[str, int] = {}  #: how often an agent has connected to a master
         self._launches: dict[str, tuple[events.Launch, int]] = {}  #: what an agent was told to run, in which epoch
         self._unheard: dict[str, calls.TaskUpdate] = {}  #: the last word of a task that no master has heard yet
+        self._outcomes: dict[str, Outcome] = {}  #: of tasks whose end nobody has acknowledged
         self._link_us: dict[str, int] = {}  #: when the last message on a framework's link to the master arrives
         super().__init__(**settings)
         self.core.settings = self.log.settings = replace(self.core.settings, **timing)
@@ -115,8 +116,11 @@ class RoughSimulation(Simulation):
     # -- master to framework --------------------------------------------------------------------------------------------
 
     def _mail_to(self, name: str, event: events.Event, outcome: Outcome | None = None) -> None:
-        if isinstance(event, MAY_VANISH) and self.chance.strikes("lost"):
+        is_end = isinstance(event, events.Updated) and event.task in self.core.unacknowledged
+        if (is_end or isinstance(event, MAY_VANISH)) and self.chance.strikes("lost"):
             return
+        if is_end and isinstance(event, events.Updated):
+            outcome = outcome or self._outcomes.get(event.task)
         super()._mail_to(name, event, outcome)
         if isinstance(event, events.Updated | events.Rescinded) and self.chance.strikes("twice"):
             self.engine.after(self.chance.while_us(LATE_S), partial(super()._mail_to, name, event, outcome))
@@ -184,6 +188,8 @@ class RoughSimulation(Simulation):
         if update.agent in self.down:
             return
         self._unheard[update.task] = update
+        if outcome and self.core.settings.update_retry_us:
+            self._outcomes[update.task] = outcome
         self._try_master(update, outcome, self._deaths.get(update.agent, 0))
 
     def _try_master(self, update: calls.TaskUpdate, outcome: Outcome | None, death: int) -> None:
@@ -196,8 +202,18 @@ class RoughSimulation(Simulation):
             self.engine.after(AGAIN_US, again)
         elif self._gets_through(update.agent, again):
             super()._report(update, outcome)
-            if self._unheard.get(update.task) is update:
+            if self._unheard.get(update.task) is update and not self._is_kept(update):
                 del self._unheard[update.task]
+
+    def _is_kept(self, update: calls.TaskUpdate) -> bool:
+        """Whether the agent keeps an update until it is acknowledged, for this master or the next."""
+        return bool(self.core.settings.update_retry_us) and update.state.terminal
+
+    def acknowledged(self, event: events.Acknowledged) -> None:
+        """Let an agent forget how a task ended; if that is lost, it says so again to the next master."""
+        if not self.chance.strikes("lost"):
+            self._unheard.pop(event.task, None)
+        self._outcomes.pop(event.task, None)
 
     def _gets_through(self, agent: str, again: Callable[[], object]) -> bool:
         """Whether a message between the master and an agent arrives now; if not, it is tried again, and perhaps if so too."""

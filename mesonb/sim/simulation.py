@@ -23,15 +23,11 @@ from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, Outcome, TaskHandle
 from mesonb.frameworks.driver import Driver
 from mesonb.session import Session, settings_from
-from mesonb.sim.agents import Duration, PretendAgents
+from mesonb.sim.agents import Duration, PretendAgents, totals
 from mesonb.sim.engine import Engine
 from mesonb.sim.pace import TURN_S, US, Pace
 from mesonb.sim.progress import Progress
 from mesonb.sim.steps import Steps
-
-#: What a pretend agent has, unless it is said.
-AGENT = Resources(cpus=4, mem="16GB")
-
 
 #: While time passes by itself, so many things happen between two looks at the real clock.
 FEW = 50
@@ -67,7 +63,7 @@ class Simulation(Session):
         self._ticks: list[int] = []  #: when ticks are planned, the next one last
         self._joined = 0
         self._chart_at = 0  #: after how many steps the charts get their next row
-        self.post([self._next_agent(total) for total in _totals(agents)])
+        self.post([self._next_agent(total) for total in totals(agents)])
 
     # -- what a simulation has beside the verbs of any master -----------------------------------------------------
 
@@ -316,10 +312,15 @@ class Simulation(Session):
                 self.engine.after(self.latency_us, self.agents.launch, event)
             case events.Kill():
                 self.engine.after(self.latency_us, self.agents.kill, event)
+            case events.Acknowledged():
+                self.acknowledged(event)
             case events.Rejected():
                 self._mail_to(getattr(event.call, "framework", ""), event)
             case _:
                 self._mail_to(event.framework, event)
+
+    def acknowledged(self, event: events.Acknowledged) -> None:
+        """Let an agent forget how a task ended; one on a link that loses nothing remembers nothing."""
 
     def _mail_to(self, name: str, event: events.Event, outcome: Outcome | None = None) -> None:
         """Put an event in a framework's mail; what is put there within one instant arrives together."""
@@ -351,16 +352,6 @@ class Simulation(Session):
                 self._deliver(event)
         if update.state in TERMINAL:  # any other makes nothing due
             self._plan_tick()
-
-
-def _totals(agents: int | Iterable[Resources] | Mapping[Resources, int]) -> list[Resources]:
-    """Return the resources of each agent."""
-    mix = {AGENT: agents} if isinstance(agents, int) else agents
-    if not isinstance(mix, Mapping):
-        return list(mix)
-    if bad := [number for number in mix.values() if not isinstance(number, int) or number < 0]:
-        raise BadValue(f"{bad[0]!r} is not a number of agents; write agents=4, or agents={{mb.Resources(cpus=4): 900}}")
-    return [total for total, number in mix.items() for _ in range(number)]
 
 
 class _SimShell:

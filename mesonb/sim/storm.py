@@ -111,6 +111,7 @@ class _Storm:
             allocator=allocator,
             offer_timeout=dice.choice(("2s", "10s", "30s")),
             offer_size=dice.choice((None, None, Resources(cpus=1, mem="2GB"))),
+            update_retry=dice.choice((0, "3s")),
         )
         self.rough.runs_for(chore, lambda _, lasts_s, __: lasts_s)
         ledgers = list(_ledgers(dice, frameworks, _chores(totals, until_us)))
@@ -184,7 +185,18 @@ class _Storm:
         }
 
 
-_COUNTED = ("rejected", "offers_made", "rescinded", "launched", "adopted", "finished", "failed", "killed", "lost")
+_COUNTED = (
+    "rejected",
+    "offers_made",
+    "rescinded",
+    "launched",
+    "adopted",
+    "finished",
+    "failed",
+    "killed",
+    "lost",
+    "repeated",
+)
 _MACHINES = (
     Resources(cpus=4, mem="16GB"),
     Resources(cpus=4, mem="16GB"),
