@@ -8,6 +8,7 @@ that is new here is handed their cargo too. Every message that it takes is liste
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
+from mesonb.live.beside import PlainTasks
 from mesonb.live.child import FAILED, LARGE, STARTED
 from mesonb.live.comms import HUB, KERNEL, LEADER, Message, Peer, dial
 from mesonb.live.executors import Executors
@@ -76,10 +78,25 @@ class Agent(WorkerPlugin):
 
     idempotent = True
     name = NAME
+    _plain: PlainTasks | None = None  #: before it is set up
 
     async def setup(self, worker: Any) -> None:
-        """Start the executors and go to the hub; a late worker is set up exactly so."""
+        """Start the executors and go to the hub; a late worker is set up exactly so, and what fails there is said here."""
         self.worker = worker
+        try:
+            self._set_up(worker)
+        except Exception as error:
+            self._staying = asyncio.ensure_future(self._say_why(f"{type(error).__name__}: {error}"))
+            raise
+
+    async def _say_why(self, because: str) -> None:
+        """Tell the leader why this worker is no agent: Dask writes it to the worker's log alone."""
+        with contextlib.suppress(MesonbError):
+            peer = await self._dial()
+            peer.send(LEADER, ("no agent", because))
+            await peer.close()
+
+    def _set_up(self, worker: Any) -> None:
         self.agent = agent_name(worker)
         self.total = declared() or whole_of(worker)
         self.id = uuid.uuid4().hex  #: tells this agent from the next of its name
@@ -105,10 +122,16 @@ class Agent(WorkerPlugin):
             self._printed,
             self.holdings.asked,
         )
+        self._plain = PlainTasks(worker, partial(self._send_to, LEADER))
         self._departure = Departure(worker, self.tasks, partial(self._send_to, LEADER))
         self._usage = Usage()
         self._staying = asyncio.ensure_future(self._stay())
         self._looking = asyncio.ensure_future(self._look())
+
+    def transition(self, key: Any, start: Any, finish: Any, **_: Any) -> None:
+        """Hear that one of Dask's own tasks goes on; called by the Dask worker."""
+        if self._plain:
+            self._plain.changed()
 
     async def teardown(self, worker: Any) -> None:
         """Leave, with everything that runs."""
@@ -124,16 +147,18 @@ class Agent(WorkerPlugin):
         wait_s = 0.05
         while True:
             try:
-                self._peer = await dial(
-                    self.worker.scheduler.address, self.worker.security.get_connection_args("worker"),
-                    {"kind": "agent", "name": self.agent, "address": self.worker.address}, self._take,
-                )  # fmt: skip
+                self._peer = await self._dial()
                 wait_s = 0.05
                 await self._peer.read()
             except MesonbError as error:
                 logger.warning("%s is not at the hub: %s", self.agent, error)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, REDIAL_MOST_S)
+
+    async def _dial(self) -> Peer:
+        introduction = {"kind": "agent", "name": agent_name(self.worker), "address": self.worker.address}
+        arguments = self.worker.security.get_connection_args("worker")
+        return await dial(self.worker.scheduler.address, arguments, introduction, self._take)
 
     async def _look(self) -> None:
         """Report once a second what tasks use, and what the agent itself costs; looked at on another thread."""
@@ -206,6 +231,7 @@ class Agent(WorkerPlugin):
             "versions": ours(),
             "leaving": self._departure.grace_us,
             "holds": self.holdings.frameworks,
+            "plain": self._plain.running if self._plain else 0,
         }
 
     def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About) -> None:

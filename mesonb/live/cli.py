@@ -35,7 +35,7 @@ from mesonb.session import settings_from
 UP_S, DOWN_S = 90, 15
 _POLL_S = 0.05
 #: What of ``up`` is handed on to the master that it starts.
-_HANDED_ON = ("scheduler", "scheduler_file", "name", "agents", "cpus", "mem")
+_HANDED_ON = "scheduler scheduler_file name agents cpus mem plain_dask_cpus principals acls".split()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "address", nargs="?", default="", help="of a Dask scheduler (default: all clusters of yours)"
         )
+        parser.add_argument("--principal", default="", metavar="NAME", help="who asks, where the master knows several")
+        parser.add_argument("--secret", type=Path, metavar="FILE", help="which proves it")
     if command == "status":
         parser.add_argument("--json", action="store_true", help="print JSON: amounts in thousandths, memory in bytes")
     if command == "top":
@@ -68,6 +70,11 @@ def _master_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agents", type=int, help="how many agents a local cluster has (default: by the cpus)")
     parser.add_argument("--cpus", type=float, help="cpus of each (default: the machine's, divided evenly)")
     parser.add_argument("--mem", help='memory of each, such as "4GB"')
+    parser.add_argument(
+        "--plain-dask-cpus", metavar="N", help='what ordinary Dask tasks keep of each agent, or "counted"'
+    )
+    parser.add_argument("--principals", metavar="FILE", help="who may join, with their secrets")
+    parser.add_argument("--acls", metavar="FILE", help="who may do what")
     parser.add_argument(
         "--set",
         action="append",
@@ -90,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 def lead(args: argparse.Namespace) -> int:
     """Lead until somebody says stop; 1 if the cluster goes away before."""
-    asked = {"name": args.name, "standby": args.standby, "election": args.election, **_sizes(args), **rules(args.set)}
+    asked = {"name": args.name, "standby": args.standby, "election": args.election, **_sizes(args), **_more(args)}
     os.environ.setdefault(MADE_BY, COMMAND)
     stop = threading.Event()
     while True:
@@ -138,6 +145,17 @@ def _sizes(args: argparse.Namespace) -> dict[str, Any]:
     if args.cpus is None or args.mem is None:
         raise BadValue("--cpus and --mem go together: mesonb up --agents 2 --cpus 4 --mem 8GB")
     return {"agents": [Resources(cpus=args.cpus, mem=args.mem)] * (args.agents or 1)}
+
+
+def _more(args: argparse.Namespace) -> dict[str, Any]:
+    """Read what else the master is to go by."""
+    more = {name: value for name in ("principals", "acls") if (value := getattr(args, name))}
+    if (kept := args.plain_dask_cpus) is not None:
+        try:
+            more["plain_dask_cpus"] = float(kept)
+        except ValueError:
+            more["plain_dask_cpus"] = kept  # "counted"; anything else is refused where it is read
+    return more | rules(args.set)
 
 
 def rules(given: list[str]) -> dict[str, Any]:
@@ -232,7 +250,7 @@ def _end(one: Known) -> int:
 def show(args: argparse.Namespace) -> int:
     """Print every cluster of this user; 1 if there is none that answers."""
     terminal = None if args.json else _terminal()
-    found = status.clusters(args.name, args.address)
+    found = status.clusters(args.name, args.address, _who(args))
     if args.address and found[0].trouble:
         raise Unreachable(found[0].trouble)
     if terminal is None:
@@ -250,13 +268,13 @@ def top(args: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadValue("top needs a terminal; `mesonb status` prints once, `mesonb status --json` for programs")
     terminal = _terminal()
-    with status.Watched(_the_one(args)) as watched:
+    with status.Watched(_the_one(args), _who(args)) as watched:
         terminal.watch(watched.look, max(0.05, every_s))
     return 0
 
 
 def _the_one(args: argparse.Namespace) -> status.Cluster:
-    found = status.clusters(args.name, args.address)
+    found = status.clusters(args.name, args.address, _who(args))
     led = [cluster for cluster in found if cluster.picture]
     if len(led) > 1:
         raise BadValue(f"several clusters are there; say which: mesonb top {' | '.join(one.address for one in led)}")
@@ -264,6 +282,10 @@ def _the_one(args: argparse.Namespace) -> status.Cluster:
         because = found[0].trouble if found else "no cluster of yours runs here"
         raise NotThere(f"{because}; `mesonb up` starts one")
     return led[0]
+
+
+def _who(args: argparse.Namespace) -> status.Who:
+    return args.principal, args.secret
 
 
 def _terminal() -> ModuleType:

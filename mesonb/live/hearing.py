@@ -20,6 +20,7 @@ from mesonb.core.upkeep import DRAINING
 from mesonb.errors import NotThere, VersionMismatch
 from mesonb.frameworks.driver import Complaint
 from mesonb.frameworks.output import Output, Outputs, Sandbox
+from mesonb.live.beside import Beside
 from mesonb.live.cargo import Cargo
 from mesonb.live.comms import HUB, KERNEL, Message
 from mesonb.live.farewells import Farewells
@@ -43,6 +44,7 @@ class Hearing(Clusters):
     cargo: dict[str, Cargo]  #: what was packed and not launched yet, by task
     _own_complaints: Any
     guests: Guests
+    _beside: Beside
 
     def _prepare_hearing(self) -> None:
         self.cargo = {}
@@ -110,6 +112,8 @@ class Hearing(Clusters):
                 self._link.send(HUB, ("pong",))
             case ("owners", owners):
                 self.guests.gate.owners |= owners
+            case ("agentless", worker, what):
+                self._complain(worker, f"the Dask worker {worker} {what}; is mesonb installed there? Its log says more")
             case ("said", because):
                 self._complain("the hub", because)
             case _:
@@ -125,10 +129,16 @@ class Hearing(Clusters):
                 self.inheritance.bring(functions, tasks)
             case (agent, "used", tasks, itself) if agent in self.core.agents:
                 self._roster.note_use(agent, tasks, itself)
+                self._reserve_beside(agent)  # once a second: what was offered then may be free now
+            case (agent, "no agent", because):
+                self._complain(agent, f"its Dask worker came, and cannot be an agent: {because}")
             case (agent, "leaving", grace_us):
                 self._leaving(agent, grace_us)
             case (agent, "staying"):
                 self._staying(agent)
+            case (agent, "plain", running):
+                self._beside.note(agent, running)
+                self._reserve_beside(agent)
             case (_, "used", _, _):
                 pass  # it has left meanwhile
             case (_, "sandbox", task, path, files):
@@ -150,6 +160,8 @@ class Hearing(Clusters):
             self.cargo.pop(task, None)
         if agent in self.core.agents and task in self.core.tasks:
             self._take(calls.TaskUpdate(agent, task, state, because), content)
+            if agent in self._beside.owed:
+                self._reserve_beside(agent)
         elif state.terminal and (framework := self.inheritance.framework_of(task)):
             self._out.setdefault(framework, []).append((events.Updated(framework, task, state, because), content))
         elif state.terminal:
@@ -183,6 +195,8 @@ class Hearing(Clusters):
                 return
             self._take(calls.AgentJoined(agent, Resources.of_plain(about["amounts"]), tasks=running))
         self._roster.enter(agent)
+        self._beside.note(agent, about.get("plain", 0))
+        self._reserve_beside(agent)
         if about.get("leaving") is not None:
             self._leaving(agent, about["leaving"])
 
@@ -196,12 +210,19 @@ class Hearing(Clusters):
         if agent in self.core.agents and self.core.agents[agent].closed == DRAINING:
             self._take(calls.Undrain(agent))
 
+    def _reserve_beside(self, agent: str) -> None:
+        """Keep on an agent what ordinary Dask tasks are to have there."""
+        if known := self.core.agents.get(agent):
+            for call in self._beside.calls(known):
+                self._take(call)
+
     def _lost_sight(self, agent: str, because: str) -> None:
         if agent in self.core.agents:
             self._take(calls.AgentUnreachable(agent, because))
 
     def _gone(self, agent: str, because: str) -> None:
         self._roster.strike(agent)
+        self._beside.forget(agent)
         if agent in self.core.agents:
             self._take(calls.AgentLost(agent, because))
 

@@ -27,6 +27,7 @@ from mesonb.core.units import parse_duration
 from mesonb.live.comms import ATTACH, HUB, KERNEL, LEADER, PROTOCOL
 from mesonb.live.leaving import Keeper
 from mesonb.live.plain import read
+from mesonb.live.versions import ours
 
 logger = logging.getLogger("mesonb")
 
@@ -41,6 +42,8 @@ PING = "1s"
 MISSED_MOST = 5
 #: A leader silent for so long may be replaced; a kernel's busiest cell holds its loop back for a second or two.
 SILENT_S = 6.0
+#: A worker that has no agent after so long will have none.
+AGENTLESS_S = 10.0
 
 
 class Line:
@@ -97,6 +100,7 @@ class Hub(SchedulerPlugin):
         self.owners: dict[str, str] = {}  #: whose each framework is, as the leaders say, for the next leader
         self._agents: dict[str, str] = {}  #: by the address of their Dask worker
         self.epoch = 0
+        self._coming: dict[str, tuple[str, float]] = {}  #: workers without an agent so far, and since when
         self.elected = (0, "")  #: term and id of the newest leader that was elected elsewhere
         self._ping_s = parse_duration(dask.config.get("mesonb.ping", PING)) / 1_000_000
         self._led_s = time.monotonic()
@@ -195,9 +199,10 @@ class Hub(SchedulerPlugin):
             self._crown_a_standby()
         elif line.kind == "agent":
             self._agents[line.about.get("address", "")] = line.name
+            self._coming.pop(line.about.get("address", ""), None)
         self._announce(line)
         agents = [other.name for other in self.lines.values() if other.kind == "agent"]
-        return {"epoch": self.epoch, "agents": agents, "workers": len(self.scheduler.workers)}
+        return {"epoch": self.epoch, "agents": agents, "workers": len(self.scheduler.workers), "versions": ours()}
 
     def _crown(self, line: Line) -> None:
         """Let a master lead from now on."""
@@ -277,8 +282,14 @@ class Hub(SchedulerPlugin):
         elif self.leader:
             self.leader.say(("cut", line.name))
 
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        """Expect an agent; called by the Dask scheduler."""
+        self._coming[worker] = str(scheduler.workers[worker].name), time.monotonic()
+
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
         """Tell the leader that an agent is gone for good; called by the Dask scheduler."""
+        if (came := self._coming.pop(worker, None)) and self.leader:
+            self.leader.say(("agentless", came[0], "went before it had an agent"))
         name = self._agents.pop(worker, "")
         line = self.lines.get(name)
         replaced = line is not None and line.about.get("address") != worker
@@ -288,6 +299,13 @@ class Hub(SchedulerPlugin):
     def valid_workers_downscaling(self, scheduler: Any, workers: list[Any]) -> list[Any]:
         """Leave out workers whose tasks Dask does not see; called by the Dask scheduler of an adaptive cluster."""
         return self._keeper.without_tasks(workers)
+
+    def _name_agentless(self, leader: Line) -> None:
+        """Tell the leader, once, of workers that have been here for a while and have no agent."""
+        for address, (name, since_s) in list(self._coming.items()):
+            if time.monotonic() - since_s > AGENTLESS_S:
+                del self._coming[address]
+                leader.say(("agentless", name, "runs no agent"))
 
     def _depose(self, line: Line) -> None:
         """Let go of a leader that does not answer, since another stands by."""
@@ -310,6 +328,7 @@ class Hub(SchedulerPlugin):
                 self._depose(self.leader)
             if self.leader:
                 self._led_s = time.monotonic()
+                self._name_agentless(self.leader)
             elif self.idle_s is not None and time.monotonic() - self._led_s > self.idle_s:
                 self._closing = asyncio.ensure_future(self.scheduler.close(reason="mesonb-idle"))
                 return

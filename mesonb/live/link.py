@@ -70,6 +70,7 @@ class Link:
                 f"{error} leads the Dask cluster at {self.address} already; mb.connect({self.address!r}) uses it from here, "
                 "mb.Master(..., standby=True) waits to follow it, mb.Master(name='mine') starts a local cluster of your own"
             ) from None
+        check_versions(f"the hub at {self.address}", self.peer.welcome["versions"])
         self.epoch = self.peer.welcome["epoch"]
 
     @property

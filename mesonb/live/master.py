@@ -22,6 +22,7 @@ from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.live.beside import Beside
 from mesonb.live.comms import Message
 from mesonb.live.gate import Gate
 from mesonb.live.guests import Guest, Guests
@@ -52,7 +53,8 @@ class Master(Leading):
     before. With ``election="zk://host:2181/path"`` a ZooKeeper says which of several masters leads, and the others stand by.
     Other kernels prove who they are where ``principals`` names them, with secrets (a mapping, or a private file), and may do
     what ``acls`` allows (rules, or a file of them; ``docs/SECURITY.md``). ``security`` is distributed's, for an address that
-    begins with tls://; a local cluster takes True too, for a certificate of its own.
+    begins with tls://; a local cluster takes True too, for a certificate of its own. Ordinary Dask tasks on the same workers keep
+    ``plain_dask_cpus`` of each agent; "counted", as many as they run; by default they are not taken account of.
     """
 
     kind = "master"
@@ -79,7 +81,7 @@ class Master(Leading):
     def __init__(
         self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
         standby: bool = False, election: str = "", allocator: Allocator | None = None, principals: Any = None, acls: Any = None,
-        security: Any = None, **rules: Any,
+        security: Any = None, plain_dask_cpus: float | str | None = None, **rules: Any,
     ) -> None:  # fmt: skip
         if hasattr(self, "core"):
             return  # the same one again
@@ -88,6 +90,7 @@ class Master(Leading):
                 "agents= declares a local cluster; a Dask cluster that you give has the sizes of its workers"
             )
         self._gate = Gate(principals, acls)
+        self._beside = Beside(plain_dask_cpus)
         self._born_us = time.monotonic_ns() // 1000
         self._inbox: deque[tuple[calls.Call | Message, bytes]] = deque()
         self._awake = True  # nothing is stepped before there is a core

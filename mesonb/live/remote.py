@@ -42,6 +42,7 @@ from mesonb.live.principals import Prover
 from mesonb.live.private import Clusters
 from mesonb.live.results import Desk, Mark
 from mesonb.live.tls import reaching
+from mesonb.live.versions import check_versions
 
 #: How long the hub may take to answer, which is less than whoever waits for it has.
 REACH_S = 4.0
@@ -223,9 +224,11 @@ class Remote(Clusters):
 
     async def _dial(self) -> Peer:
         introduction = {"kind": "kernel", "name": self._name, "who": f"process {os.getpid()} on {socket.gethostname()}"}
-        return await dial(
+        peer = await dial(
             self.address, self._security.get_connection_args("client"), introduction, self._heard, REACH_S
         )
+        check_versions(f"the hub at {self.address}", peer.welcome["versions"])
+        return peer
 
     def _start(self) -> None:
         self._reading = asyncio.ensure_future(self._stay())

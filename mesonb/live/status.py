@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 from mesonb.core.snapshot import Snapshot
-from mesonb.errors import ClusterError
+from mesonb.errors import MesonbError
 from mesonb.live.masters import Known, known, where
 from mesonb.live.remote import Remote
+
+#: Who asks: a principal, and the file of its secret; nobody where the master knows of one user only.
+Who = tuple[str, Path | None]
+NOBODY: Who = ("", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +31,37 @@ class Cluster:
     trouble: str = ""  #: why there is no picture
 
 
-def clusters(name: str = "", address: str = "") -> list[Cluster]:
+def clusters(name: str = "", address: str = "", who: Who = NOBODY) -> list[Cluster]:
     """Look at every cluster of this user (of this name), or at the one at an address."""
     masters = [one for one in known(name) if one.here and one.runs]
     found = where(name)
     if address:
         found = {address: found.get(address)}
-    return [_look(at, security, tuple(one for one in masters if one.address == at)) for at, security in found.items()]
+    return [
+        _look(at, security, who, tuple(one for one in masters if one.address == at)) for at, security in found.items()
+    ]
 
 
-def _look(address: str, security: Any, masters: tuple[Known, ...]) -> Cluster:
+def _look(address: str, security: Any, who: Who, masters: tuple[Known, ...]) -> Cluster:
     try:
-        with Remote(address, security) as remote:
+        with Remote(address, security, *who) as remote:
             return Cluster(address, masters, remote.snapshot())
-    except (ClusterError, TimeoutError) as error:
+    except (MesonbError, TimeoutError) as error:
         return Cluster(address, masters, None, str(error) or "its master does not answer")
 
 
 class Watched:
     """One cluster, looked at again and again over one link."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, who: Who = NOBODY) -> None:
         self._cluster = cluster
-        self._remote = Remote(cluster.address, where().get(cluster.address))
+        self._remote = Remote(cluster.address, where().get(cluster.address), *who)
 
     def look(self) -> Cluster:
         """Look at it now; what does not answer says so."""
         try:
             return replace(self._cluster, picture=self._remote.snapshot())
-        except (ClusterError, TimeoutError) as error:
+        except (MesonbError, TimeoutError) as error:
             return replace(self._cluster, picture=None, trouble=str(error) or "its master does not answer")
 
     def __enter__(self) -> Self:
