@@ -6,10 +6,11 @@ changed, and what has not moved keeps its row: whoever draws can tell by identit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 from mesonb.core.records import Agent, Framework, Role
 from mesonb.core.resources import NOTHING, Resources
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 #: How many agents, and how many tasks or offers of one agent, a snapshot names; the counts cover all of them.
 AGENTS_SHOWN = 1000
 TASKS_SHOWN = 64
+#: In ``Spots.holder``: no framework.
+NOBODY = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +61,18 @@ class AgentRow:
     task_count: int
 
 
-class Spot(NamedTuple):
-    """One agent of a cluster too large to name every task: how full it is, and who holds most of it.
+@dataclass(frozen=True, slots=True)
+class Spots:
+    """Every agent of a cluster too large to name every task, in columns: how full it is, and who holds most of it.
 
     ``filled`` and ``offered`` are parts (0..1) of the resource that is fullest; what is filled is not offered.
     """
 
-    agent: str
-    total: Resources
-    filled: float
-    offered: float
-    framework: str  #: "" where nobody holds anything
-    task_count: int
+    agents: tuple[str, ...]
+    totals: tuple[Resources, ...]
+    holder: array[int]  #: the framework's place in ``Snapshot.frameworks``; NOBODY where nobody holds anything
+    filled: array[float]
+    offered: array[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +134,7 @@ class Snapshot:
     roles: tuple[RoleRow, ...]  #: by name
     maintenance: tuple[MaintenanceRow, ...] = ()  #: in the order in which it was planned
     agents_joined: int = 0  #: how many ever have; with ``agent_count`` it tells whether they are the same agents
-    spots: tuple[Spot, ...] = ()  #: all agents instead of the first, where that was asked for and there are more
-
-
-Row = TypeVar("Row", AgentRow, Spot)
+    spots: Spots | None = None  #: all agents instead of the first, where that was asked for and there are more
 
 
 def dominant_share(held: Resources, total: Resources) -> float:
@@ -157,29 +157,27 @@ def take(
     shared = core.order.shared
     return Snapshot(
         core.now_us, core.steps, core.paused, core.total, shared, core.free, len(core.agents), len(core.tasks), len(core.offers),
-        () if brief else _pictured(core, agents_shown, before, before.agents if before else (), _agent_row),
+        () if brief else _rows(core, agents_shown, before),
         tuple(_framework_row(core, framework) for framework in core.frameworks.values()),
         tuple(_role_row(role, shared) for _, role in sorted(core.roles.items())),
         tuple(map(maintained, core.windows.values())), core._agents_joined,
-        _pictured(core, len(core.agents), before, before.spots if before else (), _spot) if brief else (),
+        _spots(core, before) if brief else None,
     )  # fmt: skip
 
 
-def _pictured(
-    core: MasterCore, shown: int, before: Snapshot | None, rows: tuple[Row, ...], picture: Callable[[Agent], Row]
-) -> tuple[Row, ...]:
+def _rows(core: MasterCore, shown: int, before: Snapshot | None) -> tuple[AgentRow, ...]:
     """Picture the first so many agents; those that have not moved since ``before`` keep their rows."""
     agents = core.agents.values()
-    if before is None or not rows:
-        return tuple([picture(agent) for agent in islice(agents, shown)])
-    since = before.steps
+    if before is None or not before.agents:
+        return tuple([_agent_row(agent) for agent in islice(agents, shown)])
+    since, rows = before.steps, before.agents
     if len(rows) == min(shown, len(agents)) and same_agents(core, before):
         pairs = zip(agents, rows, strict=False)
-        return tuple([row if agent.moved <= since else picture(agent) for agent, row in pairs])
+        return tuple([row if agent.moved <= since else _agent_row(agent) for agent, row in pairs])
     known = {row.agent: row for row in rows}
     return tuple(
         [
-            known[agent.name] if agent.moved <= since and agent.name in known else picture(agent)
+            known[agent.name] if agent.moved <= since and agent.name in known else _agent_row(agent)
             for agent in islice(agents, shown)
         ]
     )
@@ -219,30 +217,55 @@ def _framework_row(core: MasterCore, framework: Framework) -> FrameworkRow:
     )  # fmt: skip
 
 
-def _spot(agent: Agent) -> Spot:
+def _spots(core: MasterCore, before: Snapshot | None) -> Spots:
+    """Picture all agents in brief; those that have not moved since ``before`` are copied with the columns."""
+    places = {name: place for place, name in enumerate(core.frameworks)}
+    old = before.spots if before else None
+    if before and old and same_agents(core, before) and [row.framework for row in before.frameworks] == list(places):
+        spots = Spots(old.agents, old.totals, old.holder[:], old.filled[:], old.offered[:])
+        moved = [(number, agent) for number, agent in enumerate(core.agents.values()) if agent.moved > before.steps]
+    else:
+        agents, nothing = list(core.agents.values()), bytes(4 * len(core.agents))
+        spots = Spots(
+            tuple(agent.name for agent in agents), tuple(agent.total for agent in agents),
+            array("I", nothing), array("f", nothing), array("f", nothing),
+        )  # fmt: skip
+        moved = list(enumerate(agents))
+    holder, filled, offered = spots.holder, spots.filled, spots.offered
+    for number, agent in moved:
+        name, filled[number], offered[number] = _spot(agent, spent=not core.optimistic)
+        holder[number] = places.get(name, NOBODY)
+    return spots
+
+
+def _spot(agent: Agent, *, spent: bool) -> tuple[str, float, float]:
+    """Return who holds most of an agent, how full it is, and how much is offered; it may be asked of 50,000 at a time.
+
+    ``spent`` says that what is offered is taken from what is free.
+    """
     tasks, offers = agent.tasks, agent.offers
     if not tasks and not offers:
-        return Spot(agent.name, agent.total, 0.0, 0.0, "", 0)
-    resource, taken = _fullest(agent)
+        return "", 0.0, 0.0
+    free, least, resource, have = agent.free._amounts, 2.0, "", 1
+    for each, total in agent.total._amounts.items():
+        if (left := free.get(each, 0) / total) < least:
+            least, resource, have = left, each, total
+    if offers:
+        offered = sum(offer.resources._amounts.get(resource, 0) for offer in offers.values()) / have
+        filled = max(1 - least - offered, 0.0) if spent else 1 - least
+        return _most(agent, resource), filled, min(offered, 1 - filled)
+    names = {task.framework for task in tasks.values()}
+    return names.pop() if len(names) == 1 else _most(agent, resource), 1 - least, 0.0
+
+
+def _most(agent: Agent, resource: str) -> str:
+    """Return which framework holds most of one resource; of equals, the first to come there."""
     held: dict[str, int] = {}
-    for task in tasks.values():
+    for task in agent.tasks.values():
         held[task.framework] = held.get(task.framework, 0) + task.needs._amounts.get(resource, 0)
-    have = agent.total._amounts[resource]
-    filled = sum(held.values()) / have
-    for offer in offers.values():
+    for offer in agent.offers.values():
         held[offer.framework] = held.get(offer.framework, 0) + offer.resources._amounts.get(resource, 0)
-    most = next(iter(held)) if len(held) == 1 else max(held, key=held.__getitem__)
-    return Spot(agent.name, agent.total, filled, max(taken - filled, 0.0), most, len(tasks))
-
-
-def _fullest(agent: Agent) -> tuple[str, float]:
-    """Return the resource of which most is taken, and how much of it."""
-    free, most, fullest = agent.free._amounts, -1.0, ""
-    for name, have in agent.total._amounts.items():
-        taken = 1 - free.get(name, 0) / have
-        if taken > most:
-            most, fullest = taken, name
-    return fullest, most
+    return max(held, key=held.__getitem__)
 
 
 def maintained(window: Window) -> MaintenanceRow:

@@ -18,5 +18,6 @@ def frame_of(
 
     ``before`` is an earlier frame of the same session, and spares the work for all that is still the same.
     """
-    draw = heat_of if snapshot.spots else tiles_of
-    return draw(snapshot, palette, complaints or {}, before)
+    if snapshot.spots:
+        return heat_of(snapshot, snapshot.spots, palette, complaints or {}, before)
+    return tiles_of(snapshot, palette, complaints or {}, before)

@@ -2,25 +2,24 @@
 
 A cell is one uint32: the framework's number in the lowest byte (255: none, or one that is not shown), then how much is
 filled by tasks, then how much is offered, each in 255ths of the fullest resource. Agents stand in the order in which they
-joined. Rule: the cells are a copy of the frame before, brought up to date where a spot is another.
+joined. Rule: what is sent is what differs from the cells that the receiver has.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, groupby
-from operator import is_not
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mesonb.core.snapshot import Snapshot, Spot
+from mesonb.core.snapshot import Snapshot, Spots
 from mesonb.panels.view import Frame, Palette, head_of, index_of
 
-NOBODY = 255
+NOBODY = 255  # a head lists fewer frameworks
 FULL = 255
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,14})$")
 Cells = npt.NDArray[np.uint32]
@@ -49,64 +48,52 @@ class Heat(Frame):
         return np.column_stack((changed, self.cells[changed])).astype("<u4").tobytes()
 
 
-def heat_of(snapshot: Snapshot, palette: Palette, complaints: Mapping[str, Any], before: Frame | None = None) -> Heat:
+def heat_of(
+    snapshot: Snapshot, spots: Spots, palette: Palette, complaints: Mapping[str, Any], before: Frame | None = None
+) -> Heat:
     """Draw all agents as cells."""
-    spots, index = snapshot.spots, index_of(snapshot)
-    head = head_of(snapshot, "heat", len(spots), palette)
-    last = before if isinstance(before, Heat) and _same(snapshot, before.snapshot) else None
-    agents = last.names["agents"] if last else named(spots)
-    names = {"agents": agents, "complaints": dict(complaints)}
-    if last and last.index == index:
-        cells, old = last.cells.copy(), last.snapshot.spots
-        moved = list(compress(range(len(spots)), map(is_not, spots, old)))
-        cells[moved] = _cells((spots[number] for number in moved), index, len(moved))
-    else:
-        cells = _cells(spots, index, len(spots))
-    return Heat(head, names, snapshot, cells, index)
+    last = before if isinstance(before, Heat) else None
+    same = last is not None and last.snapshot.spots is not None and last.snapshot.spots.agents is spots.agents
+    agents = last.names["agents"] if last and same else named(spots)
+    head, index = head_of(snapshot, "heat", len(spots.agents), palette), index_of(snapshot)
+    return Heat(head, {"agents": agents, "complaints": dict(complaints)}, snapshot, _cells(spots, len(index)), index)
 
 
-def _same(snapshot: Snapshot, before: Snapshot) -> bool:
-    """Whether these are the same agents in the same order, given that both pictures are of one core."""
-    counts = snapshot.agents_joined, len(snapshot.spots), snapshot.spots[-1].agent
-    return bool(before.spots) and counts == (before.agents_joined, len(before.spots), before.spots[-1].agent)
+def _cells(spots: Spots, shown: int) -> Cells:
+    holder = np.array(spots.holder, np.uint32)
+    holder[holder >= min(shown, NOBODY)] = NOBODY
+    cells: Cells = holder | _levels(spots.filled) << np.uint32(8) | _levels(spots.offered) << np.uint32(16)
+    return cells
 
 
-def _cells(spots: Iterable[Spot], index: Mapping[str, int], count: int) -> Cells:
-    packed = (
-        index.get(framework, NOBODY) | (_level(filled) << 8) | (_level(offered) << 16)
-        for _, _, filled, offered, framework, _ in spots
-    )
-    return np.fromiter(packed, np.uint32, count)
+def _levels(parts: Sequence[float]) -> Cells:
+    """Return parts (0..1) in 255ths; only nothing is 0.
 
-
-def _level(part: float) -> int:
-    """Return a part (0..1) in 255ths; only nothing is 0.
-
-    >>> _level(0), _level(0.0001), _level(1)
-    (0, 1, 255)
+    >>> _levels([0, 0.0001, 1]).tolist()
+    [0, 1, 255]
     """
-    return min(FULL, max(1, round(FULL * part))) if part > 0 else 0
+    found = np.array(parts, np.float32)
+    return np.clip(np.rint(found * FULL), found > 0, FULL).astype(np.uint32)
 
 
-def named(spots: Sequence[Spot]) -> dict[str, Any]:
+def named(spots: Spots) -> dict[str, Any]:
     """Name all agents in few words: runs of counted names, and runs of one size.
 
+    >>> from array import array
     >>> from mesonb import Resources
-    >>> named([Spot(f"agent-{n}", Resources(cpus=4), 0, 0, "", 0) for n in (1, 2, 3, 7)])
+    >>> sizes = (Resources(cpus=4),) * 4
+    >>> named(Spots(("agent-1", "agent-2", "agent-3", "agent-7"), sizes, array("I"), array("f"), array("f")))
     {'runs': [['agent-', 1, 3], ['agent-', 7, 1]], 'sizes': ['4 cpus'], 'sized': [[0, 4]]}
     """
     runs: list[list[Any]] = []
-    for spot in spots:
-        prefix, number = counted(spot.agent)
+    for agent in spots.agents:
+        prefix, number = counted(agent)
         if runs and number is not None and runs[-1][0] == prefix and runs[-1][1] + runs[-1][2] == number:
             runs[-1][2] += 1
         else:
             runs.append([prefix, number, 1])
     words: dict[str, int] = {}
-    sized = [
-        [words.setdefault(str(total), len(words)), sum(1 for _ in same)]
-        for total, same in groupby(spots, key=lambda spot: spot.total)
-    ]
+    sized = [[words.setdefault(str(total), len(words)), sum(1 for _ in same)] for total, same in groupby(spots.totals)]
     return {"runs": runs, "sizes": list(words), "sized": sized}
 
 

@@ -7,7 +7,7 @@ import pytest
 import mesonb as mb
 from mesonb.core.books import Settings
 from mesonb.core.resources import Resources
-from mesonb.core.snapshot import take
+from mesonb.core.snapshot import NOBODY, take
 from mesonb.testing import Checked, arbitrary_call
 
 SETTINGS = [Settings(), Settings(concurrency="optimistic"), Settings(offer_size=Resources(cpus=1))]
@@ -70,8 +70,15 @@ def test_a_spot_says_how_full_an_agent_is_and_whose_most_of_it_is() -> None:
     sim.register(Hold(), name="hold")
     sim.run("10s")
     picture = take(sim.core, 1, spots=True)
-    assert picture.agents == () and picture.agent_count == 2
-    busy = max(picture.spots, key=lambda spot: spot.task_count)
-    assert (busy.framework, busy.task_count, busy.filled) == ("large", 2, 2.5 / 4)
-    assert busy.offered == pytest.approx(1.5 / 4), "what is left is held by the last"
-    assert take(sim.core, 2, spots=True).spots == (), "there is room for all in full"
+    spots = picture.spots
+    assert spots and picture.agents == () and spots.agents == ("agent-1", "agent-2")
+    busy = max((0, 1), key=spots.filled.__getitem__)
+    assert picture.frameworks[spots.holder[busy]].framework == "large"
+    assert spots.filled[busy] == pytest.approx(2.5 / 4)
+    assert spots.offered[busy] == pytest.approx(1.5 / 4), "what is left is held by the last"
+    assert take(sim.core, 2, spots=True).spots is None, "there is room for all in full"
+
+
+def test_an_agent_that_holds_nothing_is_nobodys() -> None:
+    spots = take(mb.Simulation(agents=2).core, 1, spots=True).spots
+    assert spots and set(spots.holder) == {NOBODY} and set(spots.filled) == {0.0}
