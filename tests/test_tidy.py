@@ -43,8 +43,8 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
 
 #: All that the core may import of the standard library: nothing that knows the time, chance, threads or the world.
 PURE = frozenset(
-    "__future__ abc base64 bisect collections contextlib copy dataclasses difflib enum fractions functools hashlib heapq itertools json "
-    "math numbers operator re string textwrap types typing zlib mesonb".split()
+    "__future__ abc array base64 bisect collections contextlib copy dataclasses difflib enum fractions functools hashlib heapq itertools "
+    "json math numbers operator re string textwrap types typing zlib mesonb".split()
 )
 IMPURE_CALLS = frozenset("hash id open print input exec eval".split())
 
