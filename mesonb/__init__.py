@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mesonb import notebook, parallel
 from mesonb.core.allocator import DRF, Allocator
 from mesonb.core.allocators import FIFO, Lottery, RoundRobin, StrictPriority, WeightedRandom
+from mesonb.core.declared import Agent
 from mesonb.core.log import Log
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "DRF", "FIFO", "Allocator", "Framework", "Hand", "Log", "Lottery", "Master", "MesonbError", "Near", "Queue", "Resources", "RoundRobin",
+    "DRF", "FIFO", "Agent", "Allocator",
+    "Framework", "Hand", "Log", "Lottery", "Master", "MesonbError", "Near", "Queue", "Resources", "RoundRobin",
     "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "local", "replay", "serve_metrics", "sweep",
     "what_if",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from mesonb.core import calls
 from mesonb.core.explain import Explanation
+from mesonb.core.resources import Resources
 from mesonb.core.snapshot import MaintenanceRow, Snapshot
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
@@ -73,6 +74,14 @@ class Steering(ABC):
         """Offer a draining agent again; what still runs there runs on."""
         self.post([calls.Undrain(self._agent_called(agent))])
 
+    def reserve(self, agent: str, role: str, resources: Resources, out_of: str = "") -> None:
+        """Keep some of what is free on an agent for a role; ``out_of`` a role that contains it refines its reservation."""
+        self.post([calls.Reserve(self._agent_called(agent), role, _some(resources), out_of)])
+
+    def unreserve(self, agent: str, role: str, resources: Resources, out_of: str = "") -> None:
+        """Give some of what is free of a reservation back to all, or to the role that it was taken ``out_of``."""
+        self.post([calls.Unreserve(self._agent_called(agent), role, _some(resources), out_of)])
+
     def maintain(
         self, agent: str, after: float | str = 0, lasts: float | str = 0, grace: float | str = "30s", because: str = ""
     ) -> None:
@@ -116,3 +125,9 @@ class Steering(ABC):
         if not self.explain(agent).sentence.startswith(f"{agent} runs "):
             raise BadValue(f"{agent!r} is not an agent; agents are called like 'agent-1'")
         return agent
+
+
+def _some(resources: Resources) -> Resources:
+    if not isinstance(resources, Resources):
+        raise BadValue(f"{resources!r} is no amount of resources; write mb.Resources(cpus=1)")
+    return resources

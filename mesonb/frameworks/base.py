@@ -283,12 +283,14 @@ class Framework:
     needs: Resources | None = None
     #: Its tasks are short, unless a launch says otherwise: they may take what is kept for such, where long ones are killed.
     short_tasks: bool = False
-    #: Never offer less than this of an agent.
-    min_offer: Resources | None = None
+    #: Never offer less than this of an agent; of several: than any of them.
+    min_offer: Resources | Sequence[Resources] | None = None
     #: Offer only agents of which all of these hold: (attribute, "is", "is not", "exists" or "matches", value).
     constraints: Sequence[tuple[str, str, str]] = ()
     #: Offer only these agents.
     only_agents: Sequence[str] = ()
+    #: What it can handle that others may not: "gpus", where a master asks for it (``gpus_on_request``).
+    capabilities: Sequence[str] = ()
     _driver: Registration | None = None
 
     # -- write these ----------------------------------------------------------------------------------------------
@@ -372,10 +374,14 @@ class Framework:
         """Kill one of its tasks; ``on_update`` says when it is dead."""
         self._registered().kill(task if isinstance(task, str) else task.id)
 
-    def terms(self) -> tuple[tuple[Resources, ...], tuple[str, ...], tuple[tuple[str, str, str], ...]]:
+    def terms(
+        self,
+    ) -> tuple[tuple[Resources, ...], tuple[str, ...], tuple[tuple[str, str, str], ...], tuple[str, ...]]:
         """Say what it wants to be offered, in the order of ``calls.Subscribe``."""
-        least = () if self.min_offer is None else (self.min_offer,)
-        return least, tuple(self.only_agents), tuple((a, asked, value) for a, asked, value in self.constraints)
+        least = self.min_offer or ()
+        asked = tuple((attribute, how, value) for attribute, how, value in self.constraints)
+        least = (least,) if isinstance(least, Resources) else tuple(least)
+        return least, tuple(self.only_agents), asked, tuple(self.capabilities)
 
     def _registered(self) -> Registration:
         if self._driver is None:

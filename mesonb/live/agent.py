@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import pickle
@@ -21,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import dask
-import distributed
-import psutil
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from mesonb.core.resources import Resources
@@ -30,6 +27,7 @@ from mesonb.errors import MesonbError
 from mesonb.live.beside import PlainTasks
 from mesonb.live.child import FAILED, LARGE, STARTED
 from mesonb.live.comms import HUB, KERNEL, LEADER, Message, Peer, dial
+from mesonb.live.declaring import declaration
 from mesonb.live.executors import Executors
 from mesonb.live.holdings import Holdings
 from mesonb.live.inputs import Lost, split
@@ -42,8 +40,6 @@ from mesonb.live.versions import ours
 logger = logging.getLogger("mesonb")
 
 NAME = "mesonb-agent"
-#: How a cluster of mesonb's own tells a worker its declared size.
-DECLARED = "MESONB_AGENT_AMOUNTS"
 #: ``running`` is reported so late, so that a task which ends before is reported once.
 RUNNING_HELD_S = 0.005
 REDIAL_MOST_S = 2.0
@@ -98,7 +94,7 @@ class Agent(WorkerPlugin):
 
     def _set_up(self, worker: Any) -> None:
         self.agent = agent_name(worker)
-        self.total = declared() or whole_of(worker)
+        self.joins = declaration(worker, self.agent)
         self.id = uuid.uuid4().hex  #: tells this agent from the next of its name
         self.leader_id = ""
         self.tasks: dict[str, Task] = {}
@@ -114,7 +110,7 @@ class Agent(WorkerPlugin):
         self.holdings = Holdings(self, folder.parent)
         self.executors = Executors(
             folder,
-            round(self.total.cpus),
+            round(self.joins.total.cpus),
             modules,
             self._said,
             self._died,
@@ -221,7 +217,7 @@ class Agent(WorkerPlugin):
     def _introduction(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "amounts": self.total.plain(),
+            "joins": self.joins,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "group": os.getpgrp(),
@@ -365,18 +361,6 @@ def agent_name(worker: Any) -> str:
     """Name an agent by its worker's name; Dask's own default names are numbers."""
     name = str(worker.name)
     return f"agent-{name}" if name.isdecimal() or name.startswith(KERNEL) else name
-
-
-def declared() -> Resources | None:
-    """Read the size that a cluster of mesonb's own declared for this worker."""
-    return Resources.of_plain(json.loads(os.environ[DECLARED])) if DECLARED in os.environ else None
-
-
-def whole_of(worker: Any) -> Resources:
-    """Take a worker of any other cluster as large as Dask takes it, without what the worker itself holds."""
-    threads = worker.state.nthreads
-    memory = getattr(worker.memory_manager, "memory_limit", None) or distributed.system.MEMORY_LIMIT
-    return Resources(cpus=threads, mem=max(0, int(memory) - psutil.Process().memory_info().rss))
 
 
 assert sys.platform != "win32", "executors need fork; on Windows use a Simulation, or a cluster on Linux"

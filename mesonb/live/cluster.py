@@ -30,9 +30,11 @@ from dask.system import CPU_COUNT
 from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
+from mesonb.core.declared import Agent
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError
+from mesonb.live.declaring import configured, written
 from mesonb.live.host import publish
 from mesonb.live.processes import birthmark
 from mesonb.live.tls import parts, security_from, temporary
@@ -96,7 +98,9 @@ class Local:
         return True
 
 
-def find_or_start(agents: Sequence[Resources], name: str = "", security: Security | bool | None = None) -> Local:
+def find_or_start(
+    agents: Sequence[Resources | Agent], name: str = "", security: Security | bool | None = None
+) -> Local:
     """Return the running cluster of this name and these agents, started if it was not there.
 
     With ``security`` all that it says is encrypted; True makes a certificate for it alone. ``dask.config``: mesonb.tls.
@@ -113,26 +117,28 @@ def running_clusters(name: str = "") -> list[Local]:
     return [local for file in files if len(file.stem.rpartition("-")[2]) == _DIGITS and (local := running_at(file))]
 
 
-def sizes(agents: int | Sequence[Resources] | None) -> list[Resources]:
-    """Read what ``agents=`` says; nothing is the machine divided evenly."""
+def sizes(agents: int | Sequence[Resources | Agent] | None) -> list[Resources | Agent]:
+    """Read what ``agents=`` says; nothing is the machine divided evenly, with what ``dask.config`` says of agents."""
     if agents is None or isinstance(agents, int):
         count = min(CPU_COUNT, 4) if agents is None else agents
         if not 1 <= count <= AGENTS_MOST:
             raise BadValue(f"agents={agents}: a cluster has 1 to {AGENTS_MOST} agents")
         mb = MEMORY_LIMIT // count // 1_000_000
-        return [Resources.of({"cpus": CPU_COUNT * 1000 // count, "mem": mb * 1_000_000})] * count
+        each = Resources.of({"cpus": CPU_COUNT * 1000 // count, "mem": mb * 1_000_000})
+        equal = [configured(each, part, count) for part in range(count)]
+        return [each if agent == Agent(each) else agent for agent in equal]
     listed = list(agents)
-    wrong = next((agent for agent in listed if not isinstance(agent, Resources) or not agent), None)
+    wrong = next((agent for agent in listed if not agent or not isinstance(agent, Resources | Agent)), None)
     if wrong is not None or not 1 <= len(listed) <= AGENTS_MOST:
         raise BadValue(f'agents={agents!r}: give a number, or a list such as [mb.Resources(cpus=4, mem="4GB"), ...]')
     return listed
 
 
-def _start(file: Path, agents: Sequence[Resources], security: Security | bool) -> Local:
+def _start(file: Path, agents: Sequence[Resources | Agent], security: Security | bool) -> Local:
     """Start the host in a process session of its own, and wait for its file."""
     tls = parts(temporary() if security is True else security or None, whole=True)
     idle_s = parse_duration(dask.config.get("mesonb.idle-timeout", IDLE)) / 1_000_000
-    publish(file.with_suffix(".plan"), {"agents": [agent.plain() for agent in agents], "idle_s": idle_s, "tls": tls})
+    publish(file.with_suffix(".plan"), {"agents": written(agents), "idle_s": idle_s, "tls": tls})
     with file.with_suffix(".log").open("wb") as log:
         host = subprocess.Popen(
             [sys.executable, "-m", "mesonb.live.host", str(file)],
@@ -197,9 +203,9 @@ def alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def _file_of(agents: Sequence[Resources], name: str, *, tls: bool = False) -> Path:
+def _file_of(agents: Sequence[Resources | Agent], name: str, *, tls: bool = False) -> Path:
     environment = [socket.gethostname(), sys.prefix, ours(), *(["tls"] if tls else [])]
-    plan = json.dumps([name, environment, [sorted(agent.plain().items()) for agent in agents]])
+    plan = json.dumps([name, environment, written(agents)])
     digest = hashlib.blake2b(plan.encode(), digest_size=_DIGITS // 2).hexdigest()
     return folder() / f"mesonb-{name + '-' if name else ''}{digest}.json"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mesonb.core import calls, events
@@ -193,7 +194,7 @@ class Hearing(Clusters):
             except VersionMismatch as error:
                 self._trouble(agent, error)
                 return
-            self._take(calls.AgentJoined(agent, Resources.of_plain(about["amounts"]), tasks=running))
+            self._take(replace(about["joins"], agent=agent, tasks=running))
         self._roster.enter(agent)
         self._beside.note(agent, about.get("plain", 0))
         self._reserve_beside(agent)

@@ -35,7 +35,7 @@ class Holdings:
         self.inputs = Inputs(agent.worker)
         self.results = Publisher(agent.worker, agent.agent, agent.id)
         self.sandboxes = Sandboxes(folder, agent.agent, partial(agent._send_to, LEADER))
-        self.stores = Stores(_store_bytes(agent.total), self._answer)
+        self.stores = Stores(_store_bytes(agent.joins.total), self._answer)
 
     @property
     def frameworks(self) -> list[str]:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mesonb.core.declared import Agent
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
@@ -51,7 +52,7 @@ class Leading(Hearing):
     _election: Election | None = None
 
     def _reach(
-        self, cluster: Any, agents: int | Sequence[Resources] | None, name: str, kind: str, security: Any = None
+        self, cluster: Any, agents: int | Sequence[Resources | Agent] | None, name: str, kind: str, security: Any = None
     ) -> None:
         """Attach to the cluster; a local one that ends just now is waited for, and another one started."""
         for last in (False, True):

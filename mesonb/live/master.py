@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
+from mesonb.core.declared import Agent
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
@@ -79,7 +80,7 @@ class Master(Leading):
         return open_one
 
     def __init__(
-        self, cluster: Any = None, *, agents: int | Sequence[Resources] | None = None, name: str = "",
+        self, cluster: Any = None, *, agents: int | Sequence[Resources | Agent] | None = None, name: str = "",
         standby: bool = False, election: str = "", allocator: Allocator | None = None, principals: Any = None, acls: Any = None,
         security: Any = None, plain_dask_cpus: float | str | None = None, **rules: Any,
     ) -> None:  # fmt: skip

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from mesonb.core import calls, events
+from mesonb.core.declared import Agent
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
@@ -19,6 +20,8 @@ from mesonb.sim.engine import Engine
 
 #: How long something lasts: "30s", seconds, a distribution, or a function of the task's arguments that returns one of these.
 Duration = float | str | Distribution | Callable[..., float | str | Distribution]
+#: What a pretend agent has, unless it is said.
+AGENT = Resources(cpus=4, mem="16GB")
 Report = Callable[[calls.TaskUpdate, Outcome | None], object]
 
 
@@ -134,8 +137,8 @@ def run(task: TaskHandle) -> Outcome:
         return Outcome(error=error, traceback=traceback.format_exc())
 
 
-def totals(agents: int | Iterable[Resources] | Mapping[Resources, int]) -> list[Resources]:
-    """Return the resources of each agent."""
+def totals(agents: int | Iterable[Resources | Agent] | Mapping[Resources, int]) -> list[Resources | Agent]:
+    """Return each agent, or the resources of each."""
     mix = {AGENT: agents} if isinstance(agents, int) else agents
     if not isinstance(mix, Mapping):
         return list(mix)

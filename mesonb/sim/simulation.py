@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import RLock, get_ident
 from time import monotonic
 from typing import Any
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
+from mesonb.core.declared import Agent, agent_of
 from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration, show_duration
@@ -37,7 +39,8 @@ CHART_STEPS = 20
 
 
 class Simulation(Session):
-    """A pretend cluster. ``agents`` is a number of equal ones, a list of their resources, or a mix: resources to number.
+    """A pretend cluster. ``agents`` is a number of equal ones, a list of their resources (or of ``mb.Agent``, which say more),
+    or a mix: resources to number.
 
     ``latency`` is how long a message takes, each way, between master, agents and frameworks; ``rules`` are the master's
     settings (``core.settings.Settings``) as people write them, ``offer_timeout="10s"``; and ``log=``, a file for the log as it grows.
@@ -46,7 +49,7 @@ class Simulation(Session):
     kind = "simulation"
 
     def __init__(
-        self, agents: int | Iterable[Resources] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
+        self, agents: int | Iterable[Resources | Agent] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
         allocator: Allocator | None = None, **rules: Any,
     ) -> None:  # fmt: skip
         super().__init__(log=rules.pop("log", ""), settings=settings_from({"seed": seed, **rules}), allocator=allocator)
@@ -148,8 +151,8 @@ class Simulation(Session):
         if not self._advance(condition, parse_duration(timeout)):
             raise TimeoutError(f"the condition did not come true within {timeout}")
 
-    def add_agent(self, total: Resources, name: str | None = None, **attributes: str) -> str:
-        """Let an agent join, and return its name."""
+    def add_agent(self, total: Resources | Agent, name: str | None = None, **attributes: str) -> str:
+        """Let an agent join, and return its name; ``mb.Agent`` says more of it than its resources."""
         call = self._next_agent(total, name, attributes)
         self.post([call])
         return call.agent
@@ -270,12 +273,12 @@ class Simulation(Session):
         return end_us
 
     def _next_agent(
-        self, total: Resources, name: str | None = None, attributes: Mapping[str, str] | None = None
+        self, total: Resources | Agent, name: str | None = None, attributes: Mapping[str, str] | None = None
     ) -> calls.AgentJoined:
-        if not isinstance(total, Resources) or not total:
-            raise BadValue(f"{total!r} is no agent; give its resources: mb.Resources(cpus=4, mem='16GB')")
+        agent = agent_of(total)
+        agent = replace(agent, attributes={**agent.attributes, **attributes}) if attributes else agent
         self._joined += 1
-        return calls.AgentJoined(name or f"agent-{self._joined}", total, tuple((attributes or {}).items()))
+        return agent.joined(name or f"agent-{self._joined}")
 
     def _step(self, call: calls.Call) -> list[events.Event]:
         """Step the core, and record it. Virtual time never goes back, so no clock need be compared."""

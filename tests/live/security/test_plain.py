@@ -95,6 +95,8 @@ def test_what_is_no_batch_is_said_to_be_none(content):
         (calls.Accept("lab", ("o",), (calls.TaskInfo("t", Resources(cpus=1)),)), True),
         (calls.Accept("lab", ("o",), (calls.TaskInfo(3, Resources(cpus=1)),)), False),
         (calls.Accept("lab", ("o",), ("t",)), False),
+        (calls.Accept("lab", ("o",), (calls.TaskInfo("t", Resources(ports=[31000], disks={"sda"}), short=True),)), True),
+        (calls.AgentJoined("a", Resources(cpus=1), short=Resources(cpus=1), max_task_us=1), True),
         (calls.SetLimit("lab", Resources(ports="31000-31009", named={"disks": {"sda"}})), True),
         (calls.SetLimit("lab", forged(Ranges, "bounds", (5, 1))), False),
         (calls.SetLimit("lab", forged(Ranges, "bounds", "ab")), False),
