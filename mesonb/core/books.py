@@ -178,12 +178,13 @@ class Books(Parts):
             else:
                 assert resources and resources <= free, f"{resources} granted of {free} on {agent.name}"
                 agent.free = free - resources
-            if self.bounded and agent.reserved_free:
-                offer.reserved = self.use_reserved(agent, framework, resources)
+            if self.bounded:
+                if agent.reserved_free:
+                    offer.reserved = self.use_reserved(agent, framework, resources)
+                if self.bounded_roles:
+                    self.granted.append((framework, resources))
             if agent.short is not None:
                 offer.short = use_short(agent, resources)
-        if self.bounded_roles and not self.optimistic:
-            self.granted.append((framework, resources))
         if agent.tried_us == now_us:
             agent.tried |= bit
         else:

@@ -262,14 +262,17 @@ class Order:
         """Return the framework whose turn it is among those with a bit in ``wanted``."""
         if self.stale or self.all_stale:
             self.settle()
-        client = self.root
-        while client.line is not None:
-            for key in client.line:
-                if key[3].bits & wanted:
-                    client = key[3]
-                    break
-            else:
-                return None
+        client, line = None, self.root.line
+        while line:
+            client = line[0][3]
+            if not client.bits & wanted:
+                for key in line:
+                    if key[3].bits & wanted:
+                        client = key[3]
+                        break
+                else:
+                    return None
+            line = client.line
         return client
 
     def walk(self, client: Client | None = None) -> Iterator[Client]:
