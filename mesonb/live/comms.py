@@ -78,6 +78,10 @@ class Peer:
                 batch = await self._comm.read()
             except (CommClosedError, EOFError):
                 return
+            except Exception:
+                logger.exception("what the hub sent is no frame; dialling it again")
+                self._comm.abort()
+                return
             for whom, content in batch:
                 self._open(whom, content)
 

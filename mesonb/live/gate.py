@@ -25,7 +25,7 @@ from mesonb.live.principals import MASTER, NONCE_BYTES, Principals, proof
 #: What a framework says for itself.
 OWN = (
     calls.Unregister | calls.Accept | calls.AcceptAll | calls.Decline | calls.Suppress | calls.Revive
-    | calls.KillTask | calls.Reconcile | calls.AcceptInverse | calls.DeclineInverse
+    | calls.KillTask | calls.Reconcile | calls.AcceptInverse | calls.DeclineInverse | calls.Acknowledge
 )  # fmt: skip
 #: How a refusal names the one user of a master without principals.
 USER = ""

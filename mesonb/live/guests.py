@@ -18,6 +18,7 @@ from mesonb.core.resources import NOTHING
 from mesonb.errors import BadValue, MesonbError, NotAllowed, NotThere
 from mesonb.live.cargo import Cargo, launches_of
 from mesonb.live.comms import HUB, Message
+from mesonb.live.frames import Meter
 from mesonb.live.gate import OWN, Gate, framework_of, own_tasks, veiled
 from mesonb.live.inheritance import Mail
 from mesonb.live.plain import well_formed
@@ -26,6 +27,11 @@ from mesonb.live.results import task_of
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master
+
+
+#: How much a kernel may say: a second, and at once. A question counts for many.
+SAID_S, SAID_BURST = 30_000, 300_000
+QUESTION = 200
 
 
 class Guest:
@@ -62,11 +68,14 @@ class Guests:
     def __init__(self, master: Master, gate: Gate) -> None:
         self._master = master
         self.gate = gate
+        self._meters: dict[str, Meter | None] = {}  #: None: the hub is asked to cut it off
 
     # -- what a kernel says -----------------------------------------------------------------------------------------
 
     def take(self, kernel: str, message: Message) -> None:
         """Take one message of a kernel; one that has not proven who it is may do nothing else."""
+        if not self._bears(kernel, message):
+            return
         who = self.gate.who(kernel)
         match message:
             case ("greet", principal, nonce):
@@ -87,6 +96,17 @@ class Guests:
                 self._master._link.send(agent, ("let go", own))
             case _:
                 self._refuse(kernel, f"{str(message[0])[:40]!r} is no message that a master takes from a kernel")
+
+    def _bears(self, kernel: str, message: Message) -> bool:
+        """Count what a kernel says; one that says more than can be borne is cut off by the hub, and heard no further."""
+        meter = self._meters.setdefault(kernel, Meter(SAID_S, SAID_BURST))
+        if meter is None or meter.takes(_cost(message)):
+            return meter is not None
+        self._meters[kernel] = None
+        self._master._link.send(
+            HUB, ("expel", kernel, f"it said more than the master can bear: {SAID_S:,} things a second")
+        )
+        return False
 
     def _let_in(self, kernel: str, answer: Message) -> None:
         """Tell a kernel how its proof went; who was refused is said here as well."""
@@ -245,6 +265,7 @@ class Guests:
     def gone(self, kernel: str) -> None:
         """A kernel is not to be reached any more: its frameworks are disconnected until they register again."""
         self.gate.forget(kernel)
+        self._meters.pop(kernel, None)
         for name, box in list(self._master._boxes.items()):
             if isinstance(box, Guest) and box.kernel == kernel:
                 del self._master._boxes[name]
@@ -265,3 +286,16 @@ class Guests:
         master.inheritance.expect(there)
         for agent in {agent for agent, _ in there.values()}:
             master._link.send(agent, ("hand over", [task for task, (at, _) in there.items() if at == agent]))
+
+
+def _cost(message: Message) -> int:
+    """Say how much work a message is, roughly."""
+    match message:
+        case ("post", list(sent), dict(cargo)):
+            return len(sent) + len(cargo)
+        case ("ask", *_):
+            return QUESTION
+        case ("handled", _, list(tasks)):
+            return 1 + len(tasks) // 10
+        case _:
+            return 10

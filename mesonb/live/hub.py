@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import pickle
 import time
 from typing import Any
 
@@ -24,64 +23,21 @@ from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from mesonb.core.units import parse_duration
-from mesonb.live.comms import ATTACH, HUB, KERNEL, LEADER, PROTOCOL
+from mesonb.live.comms import ATTACH, HUB, LEADER
+from mesonb.live.door import MISSED_MOST, Door
+from mesonb.live.frames import Bad
 from mesonb.live.leaving import Keeper
+from mesonb.live.line import Line
 from mesonb.live.plain import read
 from mesonb.live.versions import ours
 
 logger = logging.getLogger("mesonb")
 
 NAME = "mesonb-hub"
-#: What a peer may be.
-KINDS = ("agent", "leader", "standby", "kernel")
-#: The longest name of a peer.
-NAME_MOST = 200
 #: How often everybody is asked whether it is there. ``dask.config``: mesonb.ping.
 PING = "1s"
-#: An agent that has not answered so many pings is silent.
-MISSED_MOST = 5
-#: A leader silent for so long may be replaced; a kernel's busiest cell holds its loop back for a second or two.
-SILENT_S = 6.0
 #: A worker that has no agent after so long will have none.
 AGENTLESS_S = 10.0
-
-
-class Line:
-    """One attached peer, as the hub sees it."""
-
-    def __init__(self, name: str, kind: str, comm: Any, about: dict[str, Any]) -> None:
-        self.name, self.kind, self.about = name, kind, about
-        self.heard_s = time.monotonic()
-        self.missed = 0  #: pings since it was last heard
-        self.comm = comm
-        self._outbox: list[tuple[str, bytes]] = []
-        self._writing: asyncio.Task[None] | None = None
-
-    def forward(self, sender: str, content: bytes) -> None:
-        """Send a batch on; what gathers while a write is under way goes out together."""
-        self._outbox.append((sender, content))
-        if self._writing is None:
-            self._writing = asyncio.ensure_future(self._write())
-
-    def ping(self) -> None:
-        """Ask whether it is there; what it was sent before must have left first."""
-        self.missed += 1
-        if self._writing is None:
-            self.say(("ping",))
-
-    def say(self, *messages: tuple[Any, ...]) -> None:
-        """Send messages of the hub's own."""
-        self.forward(HUB, pickle.dumps(list(messages), protocol=5))
-
-    async def _write(self) -> None:
-        try:
-            while self._outbox:
-                batch, self._outbox = self._outbox, []
-                await self.comm.write(batch)
-        except CommClosedError:
-            self._outbox.clear()
-        finally:
-            self._writing = None
 
 
 class Hub(SchedulerPlugin):
@@ -99,11 +55,13 @@ class Hub(SchedulerPlugin):
         self.leader: Line | None = None
         self.owners: dict[str, str] = {}  #: whose each framework is, as the leaders say, for the next leader
         self._agents: dict[str, str] = {}  #: by the address of their Dask worker
+        self.door = Door(self)
         self.epoch = 0
         self._coming: dict[str, tuple[str, float]] = {}  #: workers without an agent so far, and since when
         self.elected = (0, "")  #: term and id of the newest leader that was elected elsewhere
-        self._ping_s = parse_duration(dask.config.get("mesonb.ping", PING)) / 1_000_000
-        self._led_s = time.monotonic()
+        self.ping_s = parse_duration(dask.config.get("mesonb.ping", PING)) / 1_000_000
+        self._unled_s = 0.0
+        self.rounds = 0  #: of pings
         self._closing: asyncio.Future[Any] | None = None
         scheduler.handlers[ATTACH] = self.attach
         self._keeper = Keeper(scheduler, self._agents)
@@ -111,7 +69,7 @@ class Hub(SchedulerPlugin):
 
     def end_when_idle(self, idle_s: float) -> None:
         """From now on, end the cluster when nobody has led for so long."""
-        self.idle_s, self._led_s = idle_s, time.monotonic()
+        self.idle_s, self._unled_s = idle_s, 0.0
 
     async def before_close(self) -> None:
         """Stop listening."""
@@ -123,8 +81,9 @@ class Hub(SchedulerPlugin):
 
     async def attach(self, comm: Any, introduction: dict[str, Any]) -> None:
         """Serve one peer for as long as its comm lasts; called by the Dask scheduler."""
-        if because := self._refuse(introduction):
-            await comm.write(because)
+        ending = {"refused": "Unreachable", "because": "this cluster is ending, because nobody used it; try again"}
+        if refusal := ending if self._closing else self.door.refusal(introduction):
+            await comm.write(refusal)
             return
         line = Line(introduction["name"], introduction["kind"], comm, introduction)
         self._replace(line)
@@ -134,52 +93,9 @@ class Hub(SchedulerPlugin):
         finally:
             self._leave(line)
 
-    def _refuse(self, introduction: dict[str, Any]) -> dict[str, str] | None:
-        if self._closing:
-            return {"refused": "Unreachable", "because": "this cluster is ending, because nobody used it; try again"}
-        if introduction.get("protocol") != PROTOCOL:
-            because = (
-                f"{introduction.get('name')} speaks protocol {introduction.get('protocol')}, this cluster {PROTOCOL}: "
-                "install the same mesonb everywhere, and start the cluster again"
-            )
-            return {"refused": "VersionMismatch", "because": because}
-        wanted = ("name",) if introduction.get("kind") in ("agent", "kernel") else ("name", "id", "who")
-        if introduction.get("kind") not in KINDS or not all(isinstance(introduction.get(part), str) for part in wanted):
-            return {
-                "refused": "ClusterError",
-                "because": f"an introduction names its kind ({' or '.join(KINDS)}) and {', '.join(wanted)}",
-            }
-        if introduction["kind"] == "leader" and (because := self._against_lead(introduction)):
-            return {"refused": "MasterExists", "because": because}
-        if because := self._against_name(introduction):
-            return {"refused": "ClusterError", "because": because}
-        return None
-
-    def _against_lead(self, introduction: dict[str, Any]) -> str:
-        """Say who leads, if this one may not take the lead: somebody does who is there, or was elected for a newer term."""
-        term, leader = introduction.get("term", 0), self.leader
-        if leader and all(leader.about.get(part) == introduction.get(part) for part in ("id", "key")):
-            return ""
-        if term:
-            admitted = term > self.elected[0] or (term, introduction["id"]) == self.elected
-            return "" if admitted else f"a master that was elected for term {self.elected[0]}"
-        return str(leader.about["who"]) if leader and not self._silent(leader) else ""
-
-    def _against_name(self, introduction: dict[str, Any]) -> str:
-        """Say why a peer cannot have its name: it is another kind's, or somebody has it who is there."""
-        name, kind = introduction["name"], introduction["kind"]
-        if not name.isprintable() or not 0 < len(name) <= NAME_MOST or name.startswith(LEADER[0]):
-            return f"{name!r:.300} cannot be a name: it has 1 to {NAME_MOST} printable characters, and begins with no {LEADER[0]}"
-        if name.startswith(KERNEL) != (kind == "kernel"):
-            return f"{name!r} cannot be the name of a peer of the kind {kind}: kernels' names begin with {KERNEL}, no other's"
-        held = self.lines.get(name)
-        if held and held.about.get("key") != introduction.get("key"):
-            if held.missed < MISSED_MOST and not self._silent(held):
-                return f"{name!r} is the name of a peer that is here; start the worker with another --name"
-        return ""
-
-    def _silent(self, line: Line) -> bool:
-        return bool(line.comm.closed()) or time.monotonic() - line.heard_s > SILENT_S
+    def agent_at(self, address: str) -> str:
+        """Return the name of the agent of a Dask worker; nothing where there is none."""
+        return self._agents.get(address, "")
 
     def _replace(self, line: Line) -> None:
         """Let go of whoever had this name, or the lead, before."""
@@ -238,19 +154,28 @@ class Hub(SchedulerPlugin):
     async def _listen(self, line: Line) -> None:
         while True:
             try:
-                batch = await line.comm.read()
-            except (CommClosedError, EOFError):
+                batch = await line.read()
+            except CommClosedError:
                 return
-            line.heard_s = time.monotonic()
+            except Bad as bad:
+                self.expel(line, str(bad))
+                return
             self._heard(line)
             try:
                 self._switch(line, batch)
-            except Exception:
-                logger.exception("a batch of %s was dropped", line.name)
+            except (TypeError, ValueError) as error:
+                line.say(("not allowed", f"what you sent is no batch, and was dropped: {error}"))
+
+    def expel(self, line: Line, because: str) -> None:
+        """Cut a peer off for what it sent, tell the leader, and let its process in again only after a while."""
+        self.door.keep_out(line)
+        line.cut(because)
 
     def _switch(self, line: Line, batch: Any) -> None:
         if line.kind == "leader" and line is not self.leader:
             return  # fenced: another leads since
+        if not isinstance(batch, list | tuple):
+            raise TypeError("it is no list")
         for to, content in batch:
             if not isinstance(to, str) or not isinstance(content, bytes):
                 raise TypeError("a batch is pairs of a name and bytes")
@@ -259,7 +184,7 @@ class Hub(SchedulerPlugin):
                     self._told(content)
             elif to == LEADER or line is self.leader:
                 if target := self.leader if to == LEADER else self.lines.get(to):
-                    target.forward(line.name, content)
+                    target.forward(line, content)
             else:
                 line.say(("not allowed", f"{line.name} may speak to the leader, and to nobody else"))
 
@@ -269,6 +194,8 @@ class Hub(SchedulerPlugin):
             match message:
                 case ("owners", dict(owners)):
                     self.owners = owners
+                case ("expel", str(name), str(because)) if name in self.lines:
+                    self.expel(self.lines[name], because)
                 case _:
                     pass  # a pong: that it was heard is all there is to it
 
@@ -280,6 +207,8 @@ class Hub(SchedulerPlugin):
             self.leader = None
             self._crown_a_standby()
         elif self.leader:
+            if line.cut_because:
+                self.leader.say(("said", f"{line.name} was cut off: {line.cut_because}"))
             self.leader.say(("cut", line.name))
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
@@ -315,21 +244,23 @@ class Hub(SchedulerPlugin):
     # -- time -----------------------------------------------------------------------------------------------------
 
     async def _ping(self) -> None:
+        """Ask everybody; time is counted in rounds of this, so that nobody is gone because the hub was stopped, or its clock jumped."""
         while True:
+            self.rounds += 1
             for line in list(self.lines.values()):
                 line.ping()
                 if line.missed == MISSED_MOST and self.leader and line.kind == "agent":
                     self.leader.say(("silent", line.name))
             if (
                 self.leader
-                and self._silent(self.leader)
+                and self.door.silent(self.leader)
                 and any(line.kind == "standby" for line in self.lines.values())
             ):
                 self._depose(self.leader)
+            self._unled_s = 0.0 if self.leader else self._unled_s + self.ping_s
             if self.leader:
-                self._led_s = time.monotonic()
                 self._name_agentless(self.leader)
-            elif self.idle_s is not None and time.monotonic() - self._led_s > self.idle_s:
+            elif self.idle_s is not None and self._unled_s > self.idle_s:
                 self._closing = asyncio.ensure_future(self.scheduler.close(reason="mesonb-idle"))
                 return
-            await asyncio.sleep(self._ping_s)
+            await asyncio.sleep(self.ping_s)

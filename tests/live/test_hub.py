@@ -11,7 +11,7 @@ from distributed import Scheduler
 from distributed.comm.core import connect
 
 from mesonb.errors import MasterExists, VersionMismatch
-from mesonb.live import comms, hub
+from mesonb.live import comms, door, hub
 from mesonb.live.comms import ATTACH, LEADER, PROTOCOL, dial
 from tests.helpers import wait_for_async
 
@@ -85,7 +85,7 @@ def test_one_leader_at_a_time_and_a_dead_one_is_replaced():
 
 
 def test_a_silent_leader_is_replaced_and_what_it_says_later_is_not_forwarded(monkeypatch):
-    monkeypatch.setattr(hub, "SILENT_S", -1)
+    monkeypatch.setattr(door, "SILENT_S", -1)
 
     async def story(made, attach):
         await attach("a")

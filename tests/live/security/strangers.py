@@ -9,31 +9,38 @@ import contextlib
 import socket
 import threading
 
-from mesonb.live.comms import HUB, LEADER, dial
+from mesonb.live.comms import HUB, LEADER, Peer, dial
 from tests.helpers import wait_for_async
 
 
 class Stranger:
     """A peer that is not to be trusted; ``heard`` is what it was told, without pings."""
 
-    def __init__(self, peer, heard, reading):
-        self.peer, self.heard, self.reading = peer, heard, reading
+    def __init__(self):
+        self.heard = []
 
     @classmethod
-    async def attach(cls, address, name="kernel-stranger", kind="kernel", security=None, timeout_s=10, **more):
-        heard, introduction = (
-            [],
-            {"kind": kind, "name": name, "id": name, "who": "a stranger", "key": "its own", **more},
-        )
+    async def attach(cls, at, name="kernel-stranger", kind="kernel", security=None, timeout_s=10, **more):
+        made = cls()
+        introduction = {"kind": kind, "name": name, "id": name, "who": "a stranger", "key": "its own", **more}
+        made.begin(await dial(at, security or {}, introduction, made.note, timeout_s))
+        return made
 
-        def note(whom, message):
-            if message == ("ping",):
-                peer.send(HUB, ("pong",))
-            else:
-                heard.append((whom, *message))
+    @classmethod
+    def over(cls, comm):
+        """Be the peer at one end of a comm that is attached already."""
+        made = cls()
+        made.begin(Peer(comm, made.note))
+        return made
 
-        peer = await dial(address, security or {}, introduction, note, timeout_s)
-        return cls(peer, heard, asyncio.ensure_future(peer.read()))
+    def begin(self, peer):
+        self.peer, self.reading = peer, asyncio.ensure_future(peer.read())
+
+    def note(self, whom, message):
+        if message == ("ping",):
+            self.peer.send(HUB, ("pong",))
+        else:
+            self.heard.append((whom, *message))
 
     def says(self, *messages, to=LEADER):
         self.peer.send(to, *messages)

@@ -83,6 +83,7 @@ POSTED = [
     (calls.Decline("annas", ()), "may not speak for the framework 'annas'"),
     (calls.Suppress("annas"), "may not speak for the framework 'annas'"),
     (calls.Revive("annas"), "may not speak for the framework 'annas'"),
+    (calls.Acknowledge("annas", ("annas/task-1",)), "may not speak for the framework 'annas'"),
     (calls.AcceptInverse("annas", ()), "may not speak for the framework 'annas'"),
     (calls.DeclineInverse("annas", ()), "may not speak for the framework 'annas'"),
     (calls.PlanMaintenance("agent-1"), "drain the agent 'agent-1'"),
