@@ -43,6 +43,7 @@ def install() -> None:
     Session.export = export  # type: ignore[attr-defined]
     Session.begun = staticmethod(serve)
     Session.called = staticmethod(called)
+    Session.rewound = staticmethod(rewound)
 
 
 def called(session: Session) -> str:
@@ -52,6 +53,17 @@ def called(session: Session) -> str:
     usual = "sim" if session.kind == "simulation" else session.kind
     found = [name for name, value in names.items() if value is session and not name.startswith("_")]
     return usual if usual in found else next(iter(found), usual)
+
+
+def rewound(session: Session) -> Session:
+    """Open what a session has recorded so far; one that began with an allocator of the user's own, with another of its class."""
+    from mesonb.sim.replay import Replay, known_allocator
+
+    with session.lock:
+        log, handed = session.log.copy(), {**session.core.handed}
+        handed.setdefault(type(session.core.allocator).__name__, session.core.allocator)
+    own = None if known_allocator(log.allocator) or log.allocator not in handed else type(handed[log.allocator])()
+    return Replay(log, own, [type(module)() for module in handed.values()])
 
 
 def serve(_session: Session) -> None:
@@ -125,7 +137,7 @@ class Chart:
         source = f"{panel_server(kernel_id()).prefix}/{self._panel}?{query}"
         return (
             f'<iframe src="{escape(source)}" title="{self._panel.capitalize()} of {escape(self._session.id)}" '
-            f'style="width: 100%; height: {CHARTS[self._panel]}px; border: 0; background: #fff"></iframe>'
+            f'style="width: 100%; height: {CHARTS[self._panel]}px; border: 0; background: var(--jp-layout-color0, transparent)"></iframe>'
         )
 
 

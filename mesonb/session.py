@@ -54,6 +54,8 @@ class Session(Steering):
     known: ClassVar[WeakValueDictionary[str, Session]] = WeakValueDictionary()
     #: Called with each new session: a notebook serves panels from its first session on, whether or not it is displayed.
     begun: ClassVar[Callable[[Session], None]] = staticmethod(lambda _session: None)
+    #: Makes a recording of a session's log as it is now, to look back in.
+    rewound: ClassVar[Callable[[Session], Session]]
     #: What a session is called in the cells that hold it: a notebook looks it up, for code that goes into a cell.
     called: ClassVar[Callable[[Session], str]] = staticmethod(lambda session: session.kind)
     _numbers: ClassVar[Iterator[int]] = count(1)

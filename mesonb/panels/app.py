@@ -16,13 +16,13 @@ from typing import Any, ClassVar
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
-from bokeh.layouts import column
+from bokeh.layouts import column, row
 
 from mesonb.core.log import Step
 from mesonb.panels.feed import palette_of
 from mesonb.panels.look import HATCH, Look, ink_on, legend_above, table, write
 from mesonb.panels.reading import Reader
-from mesonb.panels.travel import Travel, can_travel
+from mesonb.panels.travel import Travel, can_travel, is_recording
 from mesonb.panels.view import Palette
 from mesonb.panels.why import Why, names_of
 from mesonb.session import Session
@@ -78,17 +78,19 @@ class Panel:
 class Shown:
     """A panel on a page."""
 
-    def __init__(self, session: Session, panel: Panel) -> None:
+    def __init__(self, session: Session, panel: Panel, beside: Callable[[bool], None] | None = None) -> None:
         self._session = weakref.ref(session)
+        self._drawn = weakref.ref(session)  #: this session, or its past
         self.panel = panel
         panel.session = self._session
         self.note = panel.look.div()
         self.note.visible = False
-        self.travel = Travel(session, panel.look) if can_travel(session) else None
+        self.travel = Travel(session, panel.look, beside) if can_travel(session) else None
         self._reader = Reader()
         self._seen: tuple[int, int] = (-1, -1)
         self._rest_until_s = 0.0
-        self.root = column(self.note, *panel.parts(), *panel.why.parts, *self._controls(), sizing_mode="stretch_width")
+        parts = (self.note, *panel.parts(), *panel.why.parts, *self._controls())
+        self.root = column(*parts, sizing_mode="stretch_width", styles={"min-width": "0", "overflow-x": "auto"})
         self.refresh()
 
     def _controls(self) -> Sequence[Any]:
@@ -108,7 +110,7 @@ class Shown:
 
     def _turn(self, session: Session) -> None:
         if self.travel:
-            self.travel.go_on(session)
+            session = self._at(self.travel.shown(session))
         seen = (session.core.steps, session.now_us() // CLOCK_US)
         if seen == self._seen and not self.panel.stale:
             return
@@ -125,6 +127,13 @@ class Shown:
         self._seen, self.panel.stale = seen, False
         self.say("")
 
+    def _at(self, session: Session) -> Session:
+        """Begin anew where another session is drawn than before: its past, or the present again."""
+        if self._drawn() is not session:
+            self._drawn, self._reader, self._seen = weakref.ref(session), Reader(), (-1, -1)
+            self.panel.session = self._drawn  # the past cannot be steered, and says so
+        return session
+
     def say(self, trouble: str) -> None:
         """Say above the picture what is wrong with it; nothing: all is well."""
         if self.note.visible != bool(trouble) or trouble:
@@ -132,12 +141,40 @@ class Shown:
             self.note.visible = bool(trouble)
 
 
-def application(kind: Callable[[Look], Panel]) -> Application:
+class Page:
+    """One panel of a session, or two of them, each at a moment of its own."""
+
+    def __init__(self, session: Session, make: Callable[[], Panel]) -> None:
+        self._session, self._make = weakref.ref(session), make
+        self._own: Session | None = None  #: the second one's recording, where the first one's is shared
+        self.first, self.second = Shown(session, make(), self.beside), None
+        self.root = row(self.first.root, sizing_mode="stretch_width")
+
+    first: Shown
+    second: Shown | None
+
+    def beside(self, two: bool) -> None:
+        """Show a second moment, or one alone."""
+        session = self._session()
+        self.second, self._own = None, None
+        if two and session is not None:
+            self._own = Session.rewound(session) if is_recording(session) else None
+            self.second = Shown(self._own or session, self._make())
+        self.root.children = [self.first.root, *([self.second.root] if self.second else [])]
+
+    def refresh(self) -> None:
+        """Bring up to date what is shown."""
+        self.first.refresh()
+        if self.second:
+            self.second.refresh()
+
+
+def application(kind: type[Panel]) -> Application:
     """The Bokeh app of a panel; which session it shows stands in the address: ``/timeline?session=master-1&theme=dark``."""
     return Application(FunctionHandler(lambda document: open_panel(document, kind), trap_exceptions=True))
 
 
-def open_panel(document: Document, kind: Callable[[Look], Panel]) -> None:
+def open_panel(document: Document, kind: type[Panel]) -> None:
     """Put a panel on a page."""
     context: Any = document.session_context
     asked = {
@@ -153,10 +190,10 @@ def open_panel(document: Document, kind: Callable[[Look], Panel]) -> None:
     if session is None:
         document.add_root(look.div("What this picture showed is gone; run its cell again."))
         return
-    shown = Shown(session, kind(look))
-    document.title = f"{session.id}: {shown.panel.title}"
-    document.add_root(shown.root)
-    document.add_periodic_callback(shown.refresh, REFRESH_MS)
+    page = Page(session, lambda: kind(look))
+    document.title = f"{session.id}: {kind.title}"
+    document.add_root(page.root)
+    document.add_periodic_callback(page.refresh, REFRESH_MS)
 
 
 def _filled(template: str, values: Mapping[str, str]) -> Any:

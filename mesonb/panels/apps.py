@@ -7,7 +7,6 @@ from functools import partial
 
 from bokeh.application import Application
 
-from mesonb.panels import shares
 from mesonb.panels.allocation import Allocation
 from mesonb.panels.app import Panel, application
 from mesonb.panels.events import Events
@@ -17,12 +16,14 @@ from mesonb.panels.iterations import Iterations
 from mesonb.panels.locality import Locality
 from mesonb.panels.offers import OffersPanel
 from mesonb.panels.output import Outputs
+from mesonb.panels.shares import Shares
 from mesonb.panels.steer import Steer
 from mesonb.panels.timeline import Timeline
 from mesonb.panels.use import Use
 
 #: Panels that are drawn as ``mesonb.panels.app`` asks for.
 PANELS: dict[str, type[Panel]] = {
+    "shares": Shares,
     "timeline": Timeline,
     "offers": OffersPanel,
     "frameworks": Frameworks,
@@ -35,10 +36,7 @@ PANELS: dict[str, type[Panel]] = {
     "steer": Steer,
     "hand": HandPanel,
 }
-APPS: dict[str, Callable[[], Application]] = {
-    "shares": shares.application,
-    **{name: partial(application, kind) for name, kind in PANELS.items()},
-}
+APPS: dict[str, Callable[[], Application]] = {name: partial(application, kind) for name, kind in PANELS.items()}
 
 
 def applications() -> dict[str, Application]:

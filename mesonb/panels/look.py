@@ -52,6 +52,7 @@ code { background: #8882; padding: 1px 4px; border-radius: 3px; }
 DARK_INPUTS = (
     ".bk-input, .bk-btn { background: #2b2b2b !important; color: #ddd !important; border-color: #555 !important; }"
     " .bk-btn.bk-active { background: #555 !important; }"
+    " .noUi-target { background: #333 !important; border-color: #555 !important; }"
     " select.bk-input { appearance: auto !important; background-image: none !important; }"
 )
 

@@ -1,13 +1,16 @@
-"""Time travel: the slider and the buttons under every panel of a recording.
+"""Time travel: the slider and the buttons under every panel: live, or any moment of what was recorded so far.
 
-Rule: controls only say where to go; ``go_on``, called with each refresh, goes there. So a slider that is dragged over a
-long recording costs one seek a refresh, and all panels of the recording show the same moment.
+Rule: controls only say where to go; ``shown``, called with each refresh, goes there. So a slider that is dragged over a
+long recording costs one seek a refresh. All panels of a recording show the same moment; a panel of a session that goes on
+has a past of its own, a recording of the log as it was when somebody looked back.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -25,6 +28,10 @@ SPEEDS: list[Any] = [(speed, f"{speed} x") for speed in ("0.1", "0.25", "0.5", "
 US = 1_000_000
 #: Moments that the slider can stop at.
 STOPS = 2000
+#: A log of so many calls is opened at once; a longer one on a thread, while the panel stays live.
+AT_ONCE = 3000
+#: The slider of a session that goes on is made longer when it has grown by such a part.
+GROWN = 0.02
 
 
 class Recording(Protocol):
@@ -44,7 +51,12 @@ class Recording(Protocol):
 
 
 def can_travel(session: Session) -> bool:
-    """Whether a session can show other moments than its present one."""
+    """Whether a session has a log to look back in: one that another kernel holds has none here."""
+    return session.kind != "remote"
+
+
+def is_recording(session: Session) -> bool:
+    """Whether a session shows whatever moment it is asked for itself."""
     return hasattr(session, "seek") and hasattr(session, "step_to")
 
 
@@ -63,34 +75,42 @@ def _offers(step: Step) -> bool:
 
 
 class Travel:
-    """The controls of one page."""
+    """The controls of one page; ``beside``, where it is given, shows another moment beside this one, or no more."""
 
-    def __init__(self, session: Session, look: Look) -> None:
-        length_s = max((_recording(session).ends_us - session.log.began_us) / US, 0.001)
-        self._length_s = length_s
-        self._go: Callable[[Session], object] | None = None  #: where to go with the next refresh
-        self._moving = False  #: the slider is moved by us
+    def __init__(self, session: Session, look: Look, beside: Callable[[bool], None] | None = None) -> None:
+        self.past: Session | None = None  #: what is shown in place of a session that goes on
+        self._opening: Future[Session] | None = None
+        self._go: Callable[[Any], object] | None = None  #: where to go with the next refresh
+        self._moving = False  #: the controls are moved by us
         self._played_s = 0.0  #: when the last refresh was, while it plays
+        self._length_s = max(_length_s(session), 0.001)
         self.slider = Slider(
-            title="seconds since the start", start=0, end=length_s, value=0, step=length_s / STOPS, sizing_mode="stretch_width",
-            format="0,0.000", bar_color="#56B4E9",
+            title="seconds since the start", start=0, end=self._length_s, value=0, step=self._length_s / STOPS,
+            sizing_mode="stretch_width", format="0,0.000", bar_color="#56B4E9", name="moment",
         )  # fmt: skip
-        self.play = Toggle(label="Play", width=70)
+        self.live = Toggle(label="Live", active=True, width=60, visible=not is_recording(session))
+        self.play, self.two = (
+            Toggle(label="Play", width=70),
+            Toggle(label="Two moments", width=110, visible=bool(beside)),
+        )
         self.speed = Select(title="", value="1", options=SPEEDS, width=80)
         self.where = look.div()
-        self._listen()
-        look.widgets(self.slider, self.play, self.speed, *self._buttons)
+        self._listen(beside)
+        look.widgets(self.slider, self.live, self.play, self.two, self.speed, *self._buttons)
 
-    def _listen(self) -> None:
+    def _listen(self, beside: Callable[[bool], None] | None) -> None:
         self.slider.on_change("value", self._slid)
         self.play.on_change("active", self._pressed)
+        self.live.on_change("active", self._frozen)
+        if beside:
+            self.two.on_change("active", lambda _name, _old, on: beside(bool(on)))
         steps = {
-            "Start": lambda session: session.step_to(0),
-            "− cycle": lambda session: session.step_to(previous_cycle(session.log.steps, session.position)),
-            "− call": lambda session: session.step_to(session.position - 1),
-            "+ call": lambda session: session.step_to(session.position + 1),
-            "+ cycle": lambda session: session.step_to(next_cycle(session.log.steps, session.position)),
-            "End": lambda session: session.step_to(len(session.log.steps)),
+            "Start": lambda past: past.step_to(0),
+            "− cycle": lambda past: past.step_to(previous_cycle(past.log.steps, past.position)),
+            "− call": lambda past: past.step_to(past.position - 1),
+            "+ call": lambda past: past.step_to(past.position + 1),
+            "+ cycle": lambda past: past.step_to(next_cycle(past.log.steps, past.position)),
+            "End": lambda past: past.step_to(len(past.log.steps)),
         }
         self._buttons = [Button(label=label, width=66) for label in steps]
         for button, go in zip(self._buttons, steps.values(), strict=True):
@@ -98,52 +118,146 @@ class Travel:
 
     def parts(self) -> Sequence[Any]:
         """What is on the page."""
-        return row(*self._buttons, self.play, self.speed, self.slider, sizing_mode="stretch_width"), self.where
+        controls = (self.live, *self._buttons, self.play, self.speed, self.two)
+        wrapped = {"flex-wrap": "wrap", "row-gap": "4px"}
+        return row(*controls, sizing_mode="stretch_width", styles=wrapped), self.slider, self.where
 
-    def go_on(self, session: Session) -> None:
-        """Go where the controls say, and show on them where that is."""
-        recording = _recording(session)
+    def shown(self, session: Session) -> Session:
+        """Go where the controls say, show on them where that is, and return what is to be drawn."""
+        past = session if is_recording(session) else self._past(session)
+        if past is None:
+            self._follow(session)
+            return session
         go, self._go = self._go, None
         if go:
-            go(session)
+            go(past)
         elif self.play.active:
-            self._play_on(session)
-        at_s = (session.now_us() - session.log.began_us) / US
-        if abs(at_s - self.slider.value) > self.slider.step / 2:
-            self._moving, self.slider.value = True, min(max(at_s, 0), self._length_s)
-            self._moving = False
-        self.where.text = told(recording.position, len(session.log.steps), at_s)
+            self._play_on(past)
+        self._say_where(session, past)
+        return past
 
-    def _play_on(self, session: Session) -> None:
+    # -- a session that goes on -------------------------------------------------------------------------------------
+
+    def _past(self, session: Session) -> Session | None:
+        """Return the past that is shown, if it is not the present; open it once somebody asks to go there."""
+        if self.past is None and self._opening is None and (self._go or self.play.active):
+            self._opening = _opened(session)
+        if self._opening is not None and self._opening.done():
+            opened, self._opening = self._opening, None
+            try:
+                self.past = opened.result()
+            except Exception:
+                self._to_live()
+                raise
+        return self.past
+
+    def _follow(self, session: Session) -> None:
+        """Show the present, and how long there is to look back."""
+        length_s = max(_length_s(session), 0.001)
+        if length_s > self._length_s * (1 + GROWN):
+            self._length_s = length_s
+            self.slider.update(end=length_s, step=length_s / STOPS)
+        if self._opening is None:
+            self._move(self.slider.end)
+            self.where.text = f'<span class="quiet">live, after call {session.core.steps:,}</span>'
+        else:
+            self.where.text = '<span class="quiet">reading the recording …</span>'
+
+    def _to_live(self) -> None:
+        self.past, self._opening, self._go = None, None, None
+        self._moving, self.live.active, self.play.active = True, True, False
+        self._moving = False
+
+    # -- where it is --------------------------------------------------------------------------------------------------
+
+    def _say_where(self, session: Session, past: Session) -> None:
+        at_s = (past.now_us() - past.log.began_us) / US
+        if abs(at_s - self.slider.value) > self.slider.step / 2:
+            self._move(min(max(at_s, 0), self._length_s))
+        if self.past is not None and self.live.active:
+            self._moving, self.live.active = True, False
+            self._moving = False
+        self.where.text = told(_recording(past).position, len(past.log.steps), link(session, at_s))
+
+    def _move(self, value: Any) -> None:
+        if self.slider.value != value:
+            self._moving, self.slider.value = True, value
+            self._moving = False
+
+    def _play_on(self, past: Session) -> None:
         now_s = time.monotonic()
         passed_s, self._played_s = now_s - self._played_s, now_s
-        at_s = (session.now_us() - session.log.began_us) / US + passed_s * float(self.speed.value)
-        _recording(session).seek(min(at_s, self._length_s))
-        if at_s >= self._length_s:
+        at_s = (past.now_us() - past.log.began_us) / US + passed_s * float(self.speed.value)
+        length_s = _length_s(past)
+        _recording(past).seek(min(at_s, length_s))
+        if at_s >= length_s:
             self.play.active = False
+
+    # -- what the controls say ------------------------------------------------------------------------------------------
 
     def _slid(self, _name: str, _old: float, new: float) -> None:
         if not self._moving:
-            self._ask(lambda session: _recording(session).seek(new))
+            self._ask(lambda past: past.seek(min(new, _length_s(past))))
 
     def _pressed(self, _name: str, _old: object, active: object) -> None:
         self._played_s = time.monotonic()
         self.play.label = "Pause" if active else "Play"
         if active and self.slider.value >= self._length_s - self.slider.step:
-            self._ask(lambda session: _recording(session).step_to(0))
+            self._ask(lambda past: past.step_to(0))
 
-    def _ask(self, go: Callable[[Session], object]) -> None:
+    def _frozen(self, _name: str, _old: object, live: object) -> None:
+        if self._moving:
+            return
+        if live:
+            self._to_live()
+        else:
+            self._ask(lambda past: past.step_to(len(past.log.steps)))
+
+    def _ask(self, go: Callable[[Any], object]) -> None:
         self._go = go
 
 
-def told(position: int, calls: int, at_s: float) -> str:
-    """Say which moment this is, and what to type in a cell to be there.
+def _opened(session: Session) -> Future[Session]:
+    """Make a recording of the log as it is now: a long one on a thread of its own."""
+    future: Future[Session] = Future()
+    if len(session.log.steps) <= AT_ONCE:
+        _open(session, future)
+    else:
+        threading.Thread(target=_open, args=(session, future), name="mesonb-past", daemon=True).start()
+    return future
 
-    >>> told(3, 10, 1.5)
-    '<span class="quiet">after call 3 of 10 · in a cell: <code>replay.seek(&quot;1.500s&quot;)</code></span>'
+
+def _open(session: Session, future: Future[Session]) -> None:
+    try:
+        future.set_result(Session.rewound(session))
+    except BaseException as error:  # noqa: BLE001 - raised where the past is asked for, and said in the panel
+        future.set_exception(error)
+
+
+def link(session: Session, at_s: float) -> str:
+    """Return what to type in a cell to be at a moment."""
+    name = Session.called(session)
+    return f'{name}.seek("{at_s:.3f}s")' if is_recording(session) else f'mb.replay({name}.log).seek("{at_s:.3f}s")'
+
+
+def told(position: int, calls: int, code: str) -> str:
+    """Say which moment this is, and what to type in a cell to be there, with a button that puts it there.
+
+    >>> told(3, 10, "replay.seek(5)")[:73]
+    '<span class="quiet">after call 3 of 10 · in a cell: <code>replay.seek(5)<'
     """
-    link = escape(f'replay.seek("{at_s:.3f}s")')
-    return f'<span class="quiet">after call {position:,} of {calls:,} · in a cell: <code>{link}</code></span>'
+    said = f"after call {position:,} of {calls:,} · in a cell: <code>{escape(code)}</code>"
+    label = f"put a link to this moment into a cell: {code}"
+    button = f'<button type="button" class="cell" data-cell="{escape(code)}" aria-label="{escape(label)}">into a cell</button>'
+    return f'<span class="quiet">{said}</span> {button}'
+
+
+def _length_s(session: Session) -> float:
+    """How long there is to look back, in seconds."""
+    ends_us = getattr(session, "ends_us", None)
+    if ends_us is None:
+        ends_us = session.core.now_us
+    return float(ends_us - session.log.began_us) / US
 
 
 def _recording(session: Session) -> Recording:

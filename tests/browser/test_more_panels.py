@@ -52,6 +52,7 @@ def run():
 
 #: What is to be read on each chart.
 READ = {
+    "shares": ["live, after call", "Two moments"],
     "timeline": ["sweep", "killed", "4 lost"],
     "offers": ["sent", "accepted", "median answer"],
     "frameworks": ["research", "a mistake in a cell"],
@@ -99,7 +100,7 @@ def test_a_recording_is_travelled_by_its_buttons(chart, run):
     page.get_by_role("button", name="+ cycle").click()
     page.get_by_text("after call 1 of").wait_for(state="hidden", timeout=15_000)
     assert replay.core.offers
-    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Play", exact=True).click()
     before = replay.now_us()
     until(page, lambda: replay.now_us() > before + 1_000_000, "a second has been played")
 

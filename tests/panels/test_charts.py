@@ -4,16 +4,19 @@ import asyncio
 import gc
 
 import pytest
+from bokeh.events import ButtonClick
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 import mesonb as mb
 from mesonb import notebook
 from mesonb.core.checkpoint import Checkpoint
 from mesonb.panels import reading, travel
-from mesonb.panels.app import Look, Panel, Shown
+from mesonb.panels.app import Look, Page, Panel, Shown
 from mesonb.panels.apps import APPS, PANELS
 from mesonb.panels.reading import Reader
 from mesonb.panels.view import Palette
+from mesonb.session import Session
+from tests.helpers import wait_for
 
 
 def at_once(panel):
@@ -154,8 +157,118 @@ def test_playing_goes_on_at_the_speed_asked_for_and_stops_at_the_end(cluster, mo
     assert replay.now_us() == replay.ends_us and not shown.travel.play.active
 
 
-def test_only_recordings_have_a_slider(cluster):
-    assert Shown(cluster, PANELS["timeline"](Look(Palette()))).travel is None
+def shown_live(cluster, name="timeline"):
+    shown = Shown(cluster, PANELS[name](Look(Palette())))
+    return shown, shown.travel
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_panel_of_a_session_that_goes_on_looks_back_and_comes_back(cluster, name):
+    shown, controls = shown_live(cluster, name)
+    assert controls.live.active and "live, after call" in controls.where.text
+    controls.slider.value = controls.slider.end / 2
+    at_once(shown)
+    assert not shown.note.visible, shown.note.text
+    past = controls.past
+    assert past is not None and not controls.live.active and 0 < past.position < len(past.log.steps)
+    cluster.pause()
+    assert past.position < cluster.core.steps and not past.core.paused, "what goes on does not move the past"
+    controls.live.active = True
+    at_once(shown)
+    assert controls.past is None and "live, after call" in controls.where.text and not shown.note.visible
+
+
+def test_a_past_is_stepped_through_and_linked_to(cluster):
+    shown, controls = shown_live(cluster)
+    click(controls, "− cycle")
+    at_once(shown)
+    before = controls.past.position
+    click(controls, "+ call")
+    at_once(shown)
+    assert controls.past.position == before + 1
+    assert "mb.replay(sim.log).seek(" in controls.where.text and "data-cell=" in controls.where.text
+
+
+def click(controls, label):
+    button = next(button for button in controls._buttons if button.label == label)
+    button._trigger_event(ButtonClick(button))
+
+
+def test_live_is_left_where_it_stands(cluster):
+    shown, controls = shown_live(cluster)
+    controls.live.active = False
+    at_once(shown)
+    assert controls.past.position == cluster.core.steps
+    cluster.run("1min")
+    at_once(shown)
+    assert controls.past.position < cluster.core.steps
+
+
+def test_the_past_cannot_be_steered_and_says_so(cluster):
+    panel = PANELS["steer"](Look(Palette()))
+    shown = Shown(cluster, panel)
+    shown.travel.live.active = False
+    at_once(shown)
+    panel.send(do="pause")
+    assert "cannot be changed" in panel.told.text and not cluster.core.paused
+
+
+def test_a_long_log_is_opened_on_a_thread_while_the_panel_stays_live(cluster, monkeypatch):
+    monkeypatch.setattr(travel, "AT_ONCE", 0)
+    shown, controls = shown_live(cluster)
+    controls.slider.value = 0.05
+    at_once(shown)
+    wait_for(lambda: (at_once(shown), controls.past)[1], 10, "the past is open")
+    assert controls.past.now_us() == 50_000
+
+
+def test_an_allocator_of_ones_own_is_looked_back_at(cluster):
+    class Mine(mb.DRF):
+        pass
+
+    sim = mb.Simulation(agents=2, allocator=Mine())
+    sim.register(mb.Queue(), name="q")
+    sim.run("1s")
+    shown, controls = shown_live(sim)
+    controls.slider.value = 0.1
+    at_once(shown)
+    assert type(controls.past.core.allocator) is Mine, shown.note.text
+
+
+def test_what_cannot_be_opened_is_said_and_the_panel_stays_live(cluster, monkeypatch):
+    shown, controls = shown_live(cluster)
+    monkeypatch.setattr(Session, "rewound", staticmethod(lambda _session: 1 / 0))
+    controls.slider.value = 0.1
+    at_once(shown)
+    assert "ZeroDivisionError" in shown.note.text and controls.live.active
+    at_once(shown)
+    assert not shown.note.visible or controls.past is None
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_two_moments_side_by_side(cluster, recorded):
+    session = mb.replay(cluster.log) if recorded else cluster
+    page = Page(session, lambda: PANELS["timeline"](Look(Palette())))
+    page.first.travel.two.active = True
+    assert page.root.children == [page.first.root, page.second.root]
+    page.second.travel.slider.value = 0.05
+    at_once(page.second)
+    page.refresh()
+    assert page.second._drawn().now_us() == 50_000 and page.first._drawn().now_us() == session.now_us() > 50_000
+    page.first.travel.two.active = False
+    assert page.second is None and page.root.children == [page.first.root]
+
+
+def test_shares_of_a_moment_end_there(cluster):
+    shown, controls = shown_live(cluster, "shares")
+    ends = {name: source.data["at_s"][-1] for name, source in shown.panel._sources.items()}
+    assert set(ends) == {"sweep", "etl"}
+    controls.slider.value = 0.05
+    at_once(shown)
+    assert all(max(source.data["at_s"], default=0) <= 0.05 for source in shown.panel._sources.values())
+    controls.live.active = True
+    at_once(shown)
+    assert {name: source.data["at_s"][-1] for name, source in shown.panel._sources.items()} == ends
 
 
 # -- served -----------------------------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ import pytest
 
 import mesonb as mb
 from mesonb.panels import report
+from mesonb.panels.look import Look
 from mesonb.panels.report import mean_share, write_report
-from mesonb.panels.shares import SharesChart
+from mesonb.panels.shares import Shares
+from mesonb.panels.view import Palette
 
 
 def test_a_report_is_one_file_that_needs_nothing(cluster, tmp_path):
@@ -55,14 +57,15 @@ def test_a_mean_counts_time_not_points():
 
 
 def test_the_live_chart_takes_in_only_what_is_new(cluster):
-    chart = SharesChart(cluster)
+    chart = Shares(Look(Palette()))
+    chart.draw(cluster)
     lines = {name: len(source.data["at_s"]) for name, source in chart._sources.items()}
     assert set(lines) == {"sweep", "etl"} and all(lines.values())
-    chart.refresh()
+    chart.draw(cluster)
     assert {name: len(source.data["at_s"]) for name, source in chart._sources.items()} == lines
     cluster.run("1min")
     cluster.history.note(cluster.core)
-    chart.refresh()
+    chart.draw(cluster)
     newest_s = cluster.history.rows[-1][0] / 1_000_000
     assert {source.data["at_s"][-1] for source in chart._sources.values()} == {newest_s}
     assert all(times == sorted(set(times)) for times in (source.data["at_s"] for source in chart._sources.values()))
