@@ -108,9 +108,10 @@ class Driver:
         for event, outcome in arrived:
             if type(event) is events.OfferMade:
                 offer = OfferHandle(event.offer, event.agent, event.resources, driver=self)
-                offer.closes_s = event.closes_us / 1_000_000
-                offer.max_task_us, offer.short = event.max_task_us, event.short
-                self.offers[offer.id] = offer
+                if event.closes_us or event.max_task_us:
+                    offer.closes_s = event.closes_us / 1_000_000
+                    offer.max_task_us, offer.short = event.max_task_us, event.short
+                self.offers[event.offer] = offer
                 fresh.append(offer)
             else:
                 if fresh:

@@ -17,6 +17,7 @@ from typing import Any
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
+from mesonb.core.books import NEVER_US
 from mesonb.core.declared import Agent, agent_of
 from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
@@ -289,10 +290,11 @@ class Simulation(Session):
         return followed
 
     def _plan_tick(self) -> None:
-        if self._ticks and self._ticks[-1] <= self.engine.now_us:
+        planned_us = self._ticks[-1] if self._ticks else NEVER_US
+        if planned_us <= self.engine.now_us:
             return  # nothing can be due sooner
         due_us = self.core.next_deadline()
-        if due_us is not None and (not self._ticks or due_us < self._ticks[-1]):
+        if due_us is not None and due_us < planned_us:
             self._ticks.append(due_us)  # each is sooner than all that were planned before, so the last is the next
             self.engine.at(due_us, self._tick)
 
