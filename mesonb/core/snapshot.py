@@ -135,6 +135,8 @@ class Snapshot:
     maintenance: tuple[MaintenanceRow, ...] = ()  #: in the order in which it was planned
     agents_joined: int = 0  #: how many ever have; with ``agent_count`` it tells whether they are the same agents
     spots: Spots | None = None  #: all agents instead of the first, where that was asked for and there are more
+    #: What is really used, where that is measured: by agent, then by task; an agent's own part is under "".
+    used: Mapping[str, Mapping[str, Resources]] | None = None
 
 
 def dominant_share(held: Resources, total: Resources) -> float:

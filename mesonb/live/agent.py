@@ -34,6 +34,7 @@ from mesonb.live.inputs import Lost, split
 from mesonb.live.isolation import DEFAULT, choose
 from mesonb.live.leaving import Departure
 from mesonb.live.printing import Teller
+from mesonb.live.size import offered
 from mesonb.live.usage import EVERY_S, Usage
 from mesonb.live.versions import ours
 
@@ -94,7 +95,7 @@ class Agent(WorkerPlugin):
 
     def _set_up(self, worker: Any) -> None:
         self.agent = agent_name(worker)
-        self.joins = declaration(worker, self.agent)
+        self.joins = offered(declaration(worker, self.agent))
         self.id = uuid.uuid4().hex  #: tells this agent from the next of its name
         self.leader_id = ""
         self.tasks: dict[str, Task] = {}
@@ -167,7 +168,9 @@ class Agent(WorkerPlugin):
             }
             used = await self._loop.run_in_executor(None, self._usage.look, running)
             amounts = {task: one.amounts for task, one in used.items()}
-            self._send_to(LEADER, ("used", amounts, self._usage.overhead.amounts))
+            itself = self._usage.overhead.amounts
+            itself["mem"] += self.holdings.stores.size_bytes
+            self._send_to(LEADER, ("used", amounts, itself))
 
     # -- what it is told --------------------------------------------------------------------------------------------
 

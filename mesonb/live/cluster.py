@@ -30,13 +30,14 @@ from dask.system import CPU_COUNT
 from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
-from mesonb.core.declared import Agent
+from mesonb.core.declared import Agent, agent_of
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError
 from mesonb.live.declaring import configured, written
 from mesonb.live.host import publish
 from mesonb.live.processes import birthmark
+from mesonb.live.size import beside
 from mesonb.live.tls import parts, security_from, temporary
 from mesonb.live.versions import ours
 
@@ -138,7 +139,8 @@ def _start(file: Path, agents: Sequence[Resources | Agent], security: Security |
     """Start the host in a process session of its own, and wait for its file."""
     tls = parts(temporary() if security is True else security or None, whole=True)
     idle_s = parse_duration(dask.config.get("mesonb.idle-timeout", IDLE)) / 1_000_000
-    publish(file.with_suffix(".plan"), {"agents": written(agents), "idle_s": idle_s, "tls": tls})
+    spare = beside(agent_of(agent).resources for agent in agents)
+    publish(file.with_suffix(".plan"), {"agents": written(agents), "beside": spare, "idle_s": idle_s, "tls": tls})
     with file.with_suffix(".log").open("wb") as log:
         host = subprocess.Popen(
             [sys.executable, "-m", "mesonb.live.host", str(file)],

@@ -16,7 +16,6 @@ from typing import Any
 
 import dask
 import distributed
-import psutil
 
 from mesonb.core import codec
 from mesonb.core.calls import AgentJoined
@@ -73,10 +72,10 @@ def _part(whole: Resources, part: int, parts: int) -> Resources:
 
 
 def whole_of(worker: Any) -> Resources:
-    """Take a worker of any other cluster as large as Dask takes it, without what the worker itself holds."""
+    """Take a worker of any other cluster as large as Dask takes it."""
     threads = worker.state.nthreads
     memory = getattr(worker.memory_manager, "memory_limit", None) or distributed.system.MEMORY_LIMIT
-    return Resources(cpus=threads, mem=max(0, int(memory) - psutil.Process().memory_info().rss))
+    return Resources(cpus=threads, mem=int(memory))
 
 
 def _of_dask(worker: Any) -> Resources:

@@ -165,6 +165,10 @@ class Gate:
                 )
                 for agent in picture.agents
             ),
+            used={
+                agent: {task: amounts for task, amounts in by_task.items() if not task or framework_of(task) in names}
+                for agent, by_task in (picture.used or {}).items()
+            },
         )
 
 

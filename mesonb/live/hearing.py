@@ -17,6 +17,7 @@ from mesonb.core import calls, events
 from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
+from mesonb.core.snapshot import Snapshot
 from mesonb.core.upkeep import DRAINING
 from mesonb.errors import NotThere, VersionMismatch
 from mesonb.frameworks.driver import Complaint
@@ -65,6 +66,10 @@ class Hearing(Clusters):
     def used(self) -> dict[str, dict[str, Resources]]:
         """What is really used, at the last look: by agent, then by task; an agent's own part is under ""."""
         return dict(self._roster.used)
+
+    def _measured(self, picture: Snapshot) -> Snapshot:
+        known = self._roster.used
+        return replace(picture, used={row.agent: known[row.agent] for row in picture.agents if row.agent in known})
 
     @property
     def isolation(self) -> dict[str, list[Module]]:
@@ -131,6 +136,8 @@ class Hearing(Clusters):
             case (agent, "used", tasks, itself) if agent in self.core.agents:
                 self._roster.note_use(agent, tasks, itself)
                 self._reserve_beside(agent)  # once a second: what was offered then may be free now
+                with self.lock:
+                    self.history.note_used(self.now_us(), self.core, self._roster.used)
             case (agent, "no agent", because):
                 self._complain(agent, f"its Dask worker came, and cannot be an agent: {because}")
             case (agent, "leaving", grace_us):

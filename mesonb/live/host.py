@@ -26,6 +26,7 @@ from mesonb.live.declaring import DECLARED
 from mesonb.live.hub import NAME as HUB_NAME
 from mesonb.live.hub import Hub
 from mesonb.live.processes import birthmark
+from mesonb.live.size import BESIDE
 from mesonb.live.tls import security_from
 
 
@@ -41,7 +42,8 @@ async def main(file: Path) -> None:
         # Known before the first worker registers: registering it later would set up agents a second time.
         scheduler.worker_plugins[NAME] = dumps(Agent())  # type: ignore[no-untyped-call]
         nannies = [
-            _nanny(scheduler, number, declared, secured) for number, declared in enumerate(plan["agents"], start=1)
+            _nanny(scheduler, number, {DECLARED: declared, BESIDE: str(plan["beside"])}, secured)
+            for number, declared in enumerate(plan["agents"], start=1)
         ]
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.gather(*[stack.enter_async_context(nanny) for nanny in nannies])
@@ -53,11 +55,11 @@ async def main(file: Path) -> None:
                 _withdraw(file)
 
 
-def _nanny(scheduler: Scheduler, number: int, declared: str, secured: dict[str, Any]) -> Nanny:
+def _nanny(scheduler: Scheduler, number: int, size: dict[str, str], secured: dict[str, Any]) -> Nanny:
     """Make one agent; Dask itself sets it no memory limit: its children hold the memory, not the worker."""
     return Nanny(
         scheduler.address, name=f"agent-{number}", nthreads=1, memory_limit=0, dashboard=False,
-        silence_logs=logging.WARNING, env={DECLARED: declared}, **secured,
+        silence_logs=logging.WARNING, env=size, **secured,
     )  # fmt: skip
 
 

@@ -79,8 +79,9 @@ class Use(Panel):
 
     def draw(self, session: Session) -> None:
         """Fill it with the last measurements."""
-        used = getattr(session, "used", None)
-        found = rows(session.snapshot(), used) if used else []
+        picture = session.snapshot()
+        used = getattr(session, "used", picture.used)
+        found = rows(picture, used) if used else []
         quiet = NOT_MEASURED if used is None else NOT_YET
         heads = [*HEADS[:-1], "░ held █ used"]
         html = (
