@@ -49,6 +49,7 @@ POLL_S = 0.005
 class Session(Steering):
     """A master and those registered with it."""
 
+    has_standbys: ClassVar[bool] = False  #: whether schedulers may stand by
     kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
     #: Every session of this process that somebody still holds, by id: what panels may show.
     known: ClassVar[WeakValueDictionary[str, Session]] = WeakValueDictionary()
@@ -75,13 +76,20 @@ class Session(Steering):
         self.guarantees = Amounts(self, calls.SetGuarantee, "guarantee")
         self.limits = Amounts(self, calls.SetLimit, "limit")
         self.drivers: dict[str, Driver] = {}
+        self.schedulers: dict[tuple[str, str], Driver] = {}  #: by framework and scheduler, of those that have a name
         Session.known[self.id] = self
         Session.begun(self)
 
     # -- the verbs ------------------------------------------------------------------------------------------------
 
-    def register(self, framework: F, name: str | None = None, role: str = "*") -> F:
-        """Register a framework, and return it. A name registered before is taken over: its tasks run on."""
+    def register(
+        self, framework: F, name: str | None = None, role: str = "*", scheduler: str = "", *, standby: bool = False
+    ) -> F:
+        """Register a framework, and return it. A name registered before is taken over: its tasks run on.
+
+        A framework may have several schedulers, each under a name of its own (``scheduler="b"``): the newest is active, and
+        the calls of others are refused. With ``standby`` it becomes active only when the active one is lost (``disconnect``).
+        """
         if not isinstance(framework, Framework):
             raise BadValue(f"{framework!r} is not a framework; subclass mb.Framework, or use mb.Queue()")
         name = name or _default_name(framework)
@@ -92,19 +100,44 @@ class Session(Steering):
             raise BadValue(f"{name!r} cannot be a name: a number after a dot counts registrations; write {better!r}")
         if framework.needs is not None:
             self.check_needs(framework.needs)
-        call = calls.Subscribe(name, role, *framework.terms())
+        if (standby or scheduler) and not self.has_standbys:
+            raise BadValue(
+                "schedulers have names in a simulation only; here each kernel is one: register there, and it takes over"
+            )
+        call = calls.Subscribe(name, role, *framework.terms(), scheduler=scheduler, standby=standby)
         try:
             self.core.check_subscribe(call)
         except Wrong as wrong:
             raise BadValue(str(wrong)) from None
         driver = self._driver(framework, name, role)
-        if before := self.drivers.get(name):
-            driver.inherited = before.inherited | before.tasks
-            before.replaced_by(driver, f"another framework was registered as {name!r}")
         framework._driver = driver
-        self.drivers[name] = driver
+        if scheduler:
+            driver.scheduler, self.schedulers[name, scheduler] = scheduler, driver
+        if not standby or name not in self.drivers:
+            self._speaks(driver, f"another framework was registered as {name!r}")
         self.post([call])
         return framework
+
+    def _speaks(self, driver: Driver, because: str) -> None:
+        """Let a driver have the framework's name, and what runs under it."""
+        before = self.drivers.get(driver.name)
+        if before and before is not driver:
+            driver.inherited = before.inherited | before.tasks
+            before.replaced_by(driver, because)
+        self.drivers[driver.name] = driver
+
+    def _listener(self, event: events.Event, name: str) -> Driver | None:
+        """Return the driver that an event for a framework is for: what is for one of several schedulers names it."""
+        match event:
+            case events.Subscribed(scheduler=scheduler) if scheduler:
+                self._speaks(self.schedulers[name, scheduler], f"{scheduler} goes on with {name!r}")
+            case events.Superseded(scheduler=scheduler) | events.StandsBy(scheduler=scheduler):
+                return self.schedulers.get((name, scheduler))
+            case events.Rejected(call=calls.By(scheduler=scheduler)):
+                return self.schedulers.get((name, scheduler))
+            case _:
+                pass
+        return self.drivers.get(name)
 
     def futures(self, name: str = "futures", *, needs: Resources | None = None, role: str = "*") -> Share:
         """Return a ``concurrent.futures.Executor`` whose tasks run in a share, each holding ``needs`` (one cpu)."""

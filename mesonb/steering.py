@@ -57,6 +57,10 @@ class Steering(ABC):
         """Send a framework offers again, and forget its refusals."""
         self.post([calls.Revive(self._registered(framework))])
 
+    def disconnect(self, framework: Framework | str, scheduler: str = "") -> None:
+        """Take a framework's scheduler for lost: the next that stands by goes on, or its tasks run on until it registers again."""
+        self.post([calls.Disconnect(self._registered(framework), scheduler)])
+
     def kill(self, task: TaskHandle | str) -> None:
         """Kill a task, whoever's it is; its framework is told when it is dead."""
         name = self._live(task)

@@ -173,6 +173,8 @@ def _upkeep(core: MasterCore, dice: Random) -> calls.Call:
         calls.Revoke(dice.choice([*core.tasks, "no task"]), dice.choice((0, 5_000_000))),
         calls.PlanMaintenance(agent, _while_us(dice), _while_us(dice), _while_us(dice)), calls.EndMaintenance(agent),
         calls.AcceptInverse(*_inverses(core, dice)), calls.DeclineInverse(*_inverses(core, dice), dice.choice((0, 3_000_000))),
+        calls.Subscribe(framework, scheduler=dice.choice("ab"), standby=dice.random() < 0.5),
+        calls.Disconnect(framework, dice.choice(("a", "b", ""))), calls.By(dice.choice("ab"), calls.Suppress(framework)),
         calls.Acknowledge(framework, tuple(dice.choices([*core.unacknowledged, "no task"], k=2))),
         calls.Reconcile(framework), calls.Reconcile(framework, tuple(dice.choices([*core.tasks, *core.ended, "no task"], k=2))),
     ))  # fmt: skip

@@ -105,6 +105,8 @@ class Subscribe:
     agents: tuple[str, ...] = ()
     constraints: tuple[tuple[str, str, str], ...] = ()
     capabilities: tuple[str, ...] = ()
+    scheduler: str = ""  #: which of several schedulers of the framework this is
+    standby: bool = False  #: it takes over only when the active one is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,13 @@ class Unregister:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """A framework is not to be reached: its tasks run on until it registers again, or its failover timeout is over."""
+    """A framework is not to be reached: its tasks run on until it registers again, or its failover timeout is over.
+
+    Of a framework with several schedulers, the one named is lost; the first that stands by goes on at once.
+    """
 
     framework: str
+    scheduler: str = ""
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -345,12 +351,29 @@ class Tick:
     """A turn of the shell's loop: run the offer cycle, and whatever time has made due."""
 
 
+FrameworkCall = (
+    Unregister | Accept | AcceptAll | Decline | Suppress | Revive | KillTask | Reconcile | Acknowledge | AcceptInverse | DeclineInverse
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """A call that one of several schedulers makes for its framework: it counts only if that one is active."""
+
+    scheduler: str
+    call: FrameworkCall
+
+    @property
+    def framework(self) -> str:
+        """Whose call it is."""
+        return self.call.framework
+
+
 OperatorCall = (
     SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Revoke
     | PlanMaintenance | EndMaintenance | Pause | Resume
 )  # fmt: skip
 Call = (
     AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
-    | Subscribe | Unregister | Disconnect | Accept | AcceptAll | Decline | Suppress | Revive | KillTask | Reconcile
-    | Acknowledge | AcceptInverse | DeclineInverse | OperatorCall | Tick
+    | Subscribe | Disconnect | FrameworkCall | By | OperatorCall | Tick
 )  # fmt: skip

@@ -25,6 +25,27 @@ class Subscribed:
     tasks: tuple[str, ...] = ()
     epoch: int = 1  #: which leader of this cluster this is; with the incarnation, part of every task's id
     acknowledge: bool = False  #: how a task ended is said again until the framework acknowledges it
+    scheduler: str = ""  #: which of its schedulers is active from now on
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another scheduler speaks for the framework now, or it has left: this one is heard no more."""
+
+    to: ClassVar = "framework"
+    framework: str
+    scheduler: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandsBy:
+    """The scheduler will be told to go on (``Subscribed``) when the active one is lost."""
+
+    to: ClassVar = "framework"
+    framework: str
+    scheduler: str
+    because: str
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -153,6 +174,8 @@ class Rejected:
 
 Event = (
     Subscribed
+    | Superseded
+    | StandsBy
     | OfferMade
     | Rescinded
     | Revoked

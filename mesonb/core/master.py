@@ -9,7 +9,6 @@ offered; offered counts as allocated. Shells send a ``Tick`` once per turn of th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import assert_never
 
@@ -59,15 +58,17 @@ class MasterCore(Settling):
             case calls.Decline():
                 return self._decline(call)
             case calls.Subscribe():
-                return self._subscribe(call)
+                return self.subscribe(call)
             case calls.Unregister():
                 return self.unregister(self._framework(call.framework))
             case calls.Disconnect():
-                return self.disconnect(self._framework(call.framework))
+                return self.lose_scheduler(self._framework(call.framework), call)
+            case calls.By():
+                return self._answer(self.said_by(call))
             case calls.Suppress():
-                return self._suppress(call)
+                return self.suppress(self._framework(call.framework))
             case calls.Revive():
-                return self._revive(call)
+                return self.revive(self._framework(call.framework))
             case calls.KillTask():
                 return self._kill_task(call)
             case calls.Reconcile():
@@ -180,56 +181,6 @@ class MasterCore(Settling):
         grant.resources = agent.free.pick(grant.resources)
 
     # -- frameworks -----------------------------------------------------------------------------------------------
-
-    def _subscribe(self, call: calls.Subscribe) -> list[Event]:
-        self.check_subscribe(call)
-        self.begin()
-        framework = self.frameworks.get(call.framework)
-        out: list[Event] = []
-        if framework is None:
-            framework = self.add_framework(call.framework, call.role)
-        else:
-            out += [self._rescind(offer, "its framework registered again") for offer in list(framework.offers.values())]
-            framework.suppressed = framework.leaving = False
-            self.drop_filters(framework)
-            self.leave_role(framework)
-        self.away.pop(call.framework, None)
-        self._set_terms(framework, call)
-        self.join_role(framework, call.role)
-        self.activate(framework, wants=True)
-        self.all_changed()
-        incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
-        epoch, retry = self.settings.epoch, bool(self.settings.update_retry_us)
-        out.append(events.Subscribed(framework.name, incarnation, tuple(framework.tasks), epoch, retry))
-        return [*out, *self.say_again(framework), *self.ask_anew(framework)]
-
-    def check_subscribe(self, call: calls.Subscribe) -> None:
-        """Raise Wrong if no framework could register so; a shell asks before it replaces what is registered."""
-        if not call.framework:
-            raise Wrong("a framework needs a name")
-        self.check_role(call.role)
-        self._check_terms(call)
-
-    def _set_terms(self, framework: Framework, call: calls.Subscribe) -> None:
-        """Keep what it said of offers, if that is anything at all: whoever asks for nothing costs nothing."""
-        says = call.min_offer or call.agents or call.constraints or call.capabilities
-        framework.terms = call if says else None
-
-    def _suppress(self, call: calls.Suppress) -> list[Event]:
-        framework = self._framework(call.framework)
-        framework.suppressed = True
-        self.activate(framework, wants=False)
-        return []
-
-    def _revive(self, call: calls.Revive) -> list[Event]:
-        framework = self._framework(call.framework)
-        if framework.name in self.away:
-            raise Wrong(f"{framework.name} is disconnected; register it again")
-        framework.suppressed = False
-        self.activate(framework, wants=not framework.leaving)
-        self.drop_filters(framework)
-        self.all_changed()
-        return []
 
     def _accept(self, call: calls.Accept) -> list[Event]:
         framework, offers, held, needed = self._checked(call)
@@ -350,18 +301,6 @@ class MasterCore(Settling):
         except KeyError as gone:
             held = f"{gone.args[0]} is not held by {framework.name}"
             raise Wrong(f"{held}; it was answered, or rescinded, before") from None
-
-    def _check_terms(self, call: calls.Subscribe) -> None:
-        for attribute, asked, value in call.constraints:
-            if asked not in calls.CONSTRAINTS:
-                known = ", ".join(repr(word) for word in calls.CONSTRAINTS)
-                raise Wrong(
-                    f"{attribute} {asked!r} {value}: no agent can be asked that; a constraint says one of {known}"
-                )
-            try:
-                re.compile(value if asked == "matches" else "")
-            except re.error as error:
-                raise Wrong(f"{attribute} matches {value!r}: {error}") from None
 
     def _check_agent(self, offers: list[Offer]) -> None:
         if len({offer.agent for offer in offers}) > 1:

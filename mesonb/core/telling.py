@@ -24,6 +24,10 @@ def told(event: events.Event) -> str:
             return f"launch  {event.task} on {event.agent}"
         case events.Kill():
             return f"kill    {event.task} on {event.agent}"
+        case events.Superseded():
+            return f"over    {event.framework}: {event.scheduler or 'its scheduler'} is told that {event.because}"
+        case events.StandsBy():
+            return f"waits   {event.framework}: {event.scheduler} stands by, {event.because}"
         case events.Acknowledged():
             return f"known   {event.task} by its framework, {event.agent} may forget it"
         case events.Updated():

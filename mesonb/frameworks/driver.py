@@ -85,6 +85,7 @@ class Driver:
         self.progress_rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=PROGRESS_KEPT)
         #: (now_us, near its data, waited_us)
         self.placements: deque[tuple[int, bool, int]] = deque(maxlen=PROGRESS_KEPT)
+        self.scheduler = ""  #: which of several schedulers of its framework this is
         self.superseded = False  #: another framework has registered under this name
         self.successor: Driver | None = None  #: its driver, who is told how the tasks of this one ended
         self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
@@ -133,7 +134,9 @@ class Driver:
                     self._call("on_revoked", task, (event.kill_us - self.now_us()) / 1_000_000)
             case events.InverseOfferMade():
                 self._asked_to_leave(event)
-            case events.InverseRescinded():
+            case events.Superseded():
+                self.lost_to_another(event.because)
+            case events.InverseRescinded() | events.StandsBy():
                 pass  # whoever leaves an agent because it was asked to has nothing to undo
             case events.AgentGone():
                 self._call("on_agent_lost", event.agent)
@@ -163,7 +166,7 @@ class Driver:
         if task is not None and name not in self._ended:
             self._changed(task, event, outcome)
         if self._acknowledges and state in TERMINAL and not self.superseded:
-            self.shell.post([calls.Acknowledge(self.name, (name,))])
+            self._post([calls.Acknowledge(self.name, (name,))])
 
     def _changed(self, task: TaskHandle, event: events.Updated, outcome: Outcome | None) -> None:
         name, state = event.task, event.state
@@ -187,7 +190,7 @@ class Driver:
         if asked.answer and not self.superseded:
             yes = calls.AcceptInverse(self.name, (asked.id,))
             no = calls.DeclineInverse(self.name, (asked.id,), asked.again_us)
-            self.shell.post([yes if asked.answer == "accepted" else no])
+            self._post([yes if asked.answer == "accepted" else no])
 
     def _note_end(self, task: str) -> None:
         """Remember that a task has ended: whatever is said of it later is no news."""
@@ -199,9 +202,10 @@ class Driver:
         """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""
         if isinstance(event.call, calls.Decline | calls.AcceptInverse | calls.DeclineInverse):
             return  # the offer was gone already, which is all that was asked for
-        self._complain(type(event.call).__name__.lower(), event.because)
+        refused = event.call.call if isinstance(event.call, calls.By) else event.call
+        self._complain(type(refused).__name__.lower(), event.because)
         if isinstance(event.call, calls.Accept):
-            self.shell.post([calls.Decline(self.name, (offer,)) for offer in event.call.offers])
+            self._post([calls.Decline(self.name, (offer,)) for offer in event.call.offers])
 
     # -- offers ---------------------------------------------------------------------------------------------------
 
@@ -221,9 +225,9 @@ class Driver:
     def _send(self, offers: list[OfferHandle]) -> None:
         replies = [reply for offer in offers if offer.id in self.offers and (reply := self._reply(offer))]
         if replies and not self.superseded:
-            self.shell.post(replies)
+            self._post(replies)
 
-    def _reply(self, offer: OfferHandle) -> calls.Call | None:
+    def _reply(self, offer: OfferHandle) -> calls.FrameworkCall | None:
         if offer.hold_us and not offer.launches:
             self._hold(offer)
             return None
@@ -255,19 +259,23 @@ class Driver:
         """Make a task ready to travel, at the line that launches it, so that an error shows there."""
         self.shell.encode(task)
 
+    def _post(self, sent: Sequence[calls.FrameworkCall]) -> None:
+        """Send calls, in order; one of several schedulers says which it is."""
+        self.shell.post([calls.By(self.scheduler, call) for call in sent] if self.scheduler else sent)
+
     # -- what a framework asks for ----------------------------------------------------------------------------------
 
     def suppress(self) -> None:
         """Ask for no more offers."""
-        self.shell.post([calls.Suppress(self.name)])
+        self._post([calls.Suppress(self.name)])
 
     def revive(self) -> None:
         """Ask for offers again."""
-        self.shell.post([calls.Revive(self.name)])
+        self._post([calls.Revive(self.name)])
 
     def kill(self, task: str) -> None:
         """Ask for a task to be killed."""
-        self.shell.post([calls.KillTask(self.name, task)])
+        self._post([calls.KillTask(self.name, task)])
 
     def report(self, figures: dict[str, float]) -> None:
         """Keep what the framework says of its progress."""
@@ -323,6 +331,12 @@ class Driver:
         """Hear no more: another framework takes the name over, with all that runs."""
         self.superseded, self.successor = True, successor
         if successor.framework is not self.framework:
+            self.left(because)
+
+    def lost_to_another(self, because: str) -> None:
+        """Hear no more: the name is another's now, and whose is not known here."""
+        if not self.superseded:
+            self.superseded = True
             self.left(because)
 
     def left(self, because: str) -> None:

@@ -155,7 +155,7 @@ class Guests:
 
     def _subscribe(self, kernel: str, who: str, call: calls.Subscribe) -> None:
         self._master.expect(call.framework, Guest(self._master, kernel, call.framework, who))
-        self._master._take(call)
+        self._master._take(replace(call, scheduler=kernel, standby=False))
 
     def _taken(self, call: Any) -> bool:
         """Whether a registration would take a name over."""

@@ -35,6 +35,7 @@ from mesonb.sim.steps import Steps
 #: While time passes by itself, so many things happen between two looks at the real clock.
 FEW = 50
 TICK = calls.Tick()
+_COMMON = (events.OfferMade, events.Updated)
 #: For each framework, so many steps lie between two rows of the charts, which then cost a small part of a run.
 CHART_STEPS = 20
 
@@ -48,6 +49,7 @@ class Simulation(Session):
     """
 
     kind = "simulation"
+    has_standbys = True
 
     def __init__(
         self, agents: int | Iterable[Resources | Agent] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
@@ -329,7 +331,7 @@ class Simulation(Session):
 
     def _mail_to(self, name: str, event: events.Event, outcome: Outcome | None = None) -> None:
         """Put an event in a framework's mail; what is put there within one instant arrives together."""
-        driver = self.drivers.get(name)
+        driver = self.drivers.get(name) if type(event) in _COMMON else self._listener(event, name)
         if driver is None:
             return
         mail = self._mail.get(driver)
@@ -343,7 +345,7 @@ class Simulation(Session):
 
     def arrive(self, driver: Driver, sent: Sequence[calls.Call]) -> None:
         """Take a framework's calls, unless other code has registered under its name since: that must not be suppressed by it."""
-        if self.drivers.get(driver.name) is driver:
+        if driver.scheduler or self.drivers.get(driver.name) is driver:
             self._carry(sent)
 
     def _report(self, update: calls.TaskUpdate, outcome: Outcome | None) -> None:

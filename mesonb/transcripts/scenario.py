@@ -41,7 +41,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "unreserve": ("Unreserve", ("agent", "role")),
     "allocator": ("SetAllocator", ("name",)),
     "unreachable": ("AgentUnreachable", ("agent", "because")),
-    "disconnect": ("Disconnect", ("framework",)),
+    "disconnect": ("Disconnect", ("framework", "scheduler")),
     "drain": ("Drain", ("agent", "because")),
     "undrain": ("Undrain", ("agent",)),
     "revoke": ("Revoke", ("task", "grace_us")),

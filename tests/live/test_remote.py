@@ -98,6 +98,7 @@ def test_whoever_lost_a_name_speaks_for_it_no_more(master, remote):
     assert stale.submit(double, 1).result(20) == 2
     fresh = master.register(mb.Queue(needs=SMALL), name="taken")
     assert fresh.submit(double, 2).result(20) == 4
+    wait_for(lambda: remote.drivers["taken"].superseded, 5, "the one that lost its name to be told")
     stale.kill("taken/task-1")
     remote.close()  # leaves under a name that is another's now
     assert fresh.submit(double, 3).result(20) == 6
