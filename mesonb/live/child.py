@@ -4,7 +4,9 @@ Whoever is idle takes the next packet, so no task waits behind a running one. A 
 number on this agent, the digest of its function, and its pickled arguments, or the path of a file that holds them. A
 function comes from a file named by its digest, is unpickled once, and kept. With each start a child says what it weighs,
 so that what earlier tasks left in it is not charged to this one; and if that, or what the task asked for, is not as it
-was the last time, it waits until its agent has set the limits anew. Nothing here may import Dask.
+was the last time, it waits until its agent has set the limits anew. What a task prints, and starts that prints, goes into a
+pipe to the agent; a large result into a parcel, which the agent opens while the child waits; and a child whose task is a
+command becomes that command. Nothing here may import Dask.
 """
 
 from __future__ import annotations

@@ -22,8 +22,6 @@ from mesonb.live.loop import LoopThread
 if TYPE_CHECKING:
     from distributed.security import Security
 
-#: A pickled result beyond this stays where it is.
-INLINE_MOST = 1_000_000
 #: A mark begins so; a pickle never does.
 MARK = b"mesonb result"
 #: How long the Dask scheduler may take to say who has a result.

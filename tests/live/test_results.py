@@ -17,9 +17,9 @@ from distributed import Client
 import mesonb as mb
 from mesonb.core.invariants import check
 from mesonb.errors import BadValue, CannotPickle, ResultLost, TaskFailed
-from mesonb.live.results import INLINE_MOST
+from mesonb.live.child import INLINE_MOST
 from tests.helpers import wait_for
-from tests.live.tasks import Trap, double, lineage
+from tests.live.tasks import Trap, double, lineage, wait_and_return
 
 pytestmark = pytest.mark.live
 LARGE = 1_000_000  #: of float64: 8 MB
@@ -214,6 +214,37 @@ def test_a_worker_that_dies_loses_its_results_and_it_is_said_who_can_make_them_a
         again = queue.submit(run.function, *run.args)
         assert len(again.result(20)) == LARGE
         lone.close(cluster=True)
+
+
+def test_the_next_master_finds_what_was_made_while_nobody_led(tmp_path):
+    """The mark waits on the agent, as every result does, and the value on its worker."""
+    go = tmp_path / "go"
+    first = mb.Master(agents=1, name="next")
+    old = first.register(mb.Queue(), name="lab")
+    run = old.submit(ramp_when, str(go))
+    wait_for(lambda: run.task and run.task.running, 20, "the task to run")
+    first._abandon()
+    go.touch()
+    with mb.Master(agents=1, name="next") as second:
+        keeps = second.register(Keeps(), name="lab")
+        wait_for(lambda: keeps.got is not None, 20, "the result to be told")
+        assert np.array_equal(keeps.got.result(), ramp())
+        second.close(cluster=True)
+
+
+def ramp_when(path):
+    wait_and_return(0, path)
+    return ramp()
+
+
+class Keeps(mb.Framework):
+    """Keeps the last task that finished."""
+
+    got = None
+
+    def on_update(self, task):
+        if task.finished:
+            self.got = task
 
 
 def test_a_class_of_a_cell_comes_back_and_what_no_worker_can_read_is_kept_sealed(queue):
