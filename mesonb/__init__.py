@@ -47,6 +47,9 @@ _ON_DEMAND = {
 }
 
 
+load_ipython_extension = notebook.load_ipython_extension  # %load_ext mesonb
+
+
 def __getattr__(name: str) -> Any:
     if name in _ON_DEMAND:
         return getattr(import_module(_ON_DEMAND[name]), name)

@@ -1,7 +1,7 @@
 """The notebook: what a session looks like as the last line of a cell, and ``session.watch``.
 
-The only file that asks IPython anything. ``install`` is called by ``import mesonb``, so nothing heavy is imported here
-before something is shown.
+Beside ``mesonb.magics`` the only file that asks IPython anything. ``install`` is called by ``import mesonb``, so nothing
+heavy is imported here before something is shown.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
+from mesonb import cards
 from mesonb.errors import BadValue
 from mesonb.session import Session
 
@@ -44,6 +45,14 @@ def install() -> None:
     Session.begun = staticmethod(serve)
     Session.called = staticmethod(called)
     Session.rewound = staticmethod(rewound)
+    cards.install()
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Give a notebook ``%mesos`` and ``%%framework``: what ``%load_ext mesonb`` calls."""
+    from mesonb.magics import load
+
+    load(shell)
 
 
 def called(session: Session) -> str:

@@ -27,6 +27,9 @@ class Allocator:
         """Yield grants until nobody who wants anything can be given anything."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
 
 class DRF(Allocator):
     """Dominant resource fairness: offer each agent with room to whoever is furthest below its weighted share.

@@ -24,6 +24,7 @@ from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings
 from mesonb.core.checkpoint import Checkpoint, Elsewhere
 from mesonb.core.master import MasterCore
+from mesonb.core.units import show_duration
 from mesonb.errors import LogError
 
 VERSION = 1
@@ -77,6 +78,10 @@ class Log:
         if self._began_us is None:
             return self.steps[0].now_us if self.steps else 0
         return self._began_us
+
+    def __repr__(self) -> str:
+        lasted_us = self.steps[-1].now_us - self.began_us if self.steps else 0
+        return f"<log of {self.forgotten + len(self.steps):,} calls over {show_duration(lasted_us)}, begun with {self.allocator}>"
 
     # -- recording ------------------------------------------------------------------------------------------------
 

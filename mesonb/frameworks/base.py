@@ -383,6 +383,12 @@ class Framework:
         least = (least,) if isinstance(least, Resources) else tuple(least)
         return least, tuple(self.only_agents), asked, tuple(self.capabilities)
 
+    def __repr__(self) -> str:
+        driver = self._driver
+        if driver is None:
+            return f"<{type(self).__name__}, not registered>"
+        return f"<{type(self).__name__} {driver.name} in role {driver.role}: {len(driver.tasks)} live tasks>"
+
     def _registered(self) -> Registration:
         if self._driver is None:
             raise NotRegistered(
