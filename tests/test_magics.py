@@ -192,9 +192,10 @@ def examples():
     sim.limits["ops"] = mb.Resources(cpus=4)
     task = next(iter(queue.tasks.values()))
     modules = [mb.DRF(), mb.FIFO(), mb.Lottery(), mb.RoundRobin(), mb.StrictPriority(), mb.WeightedRandom()]
+    machine = mb.Agent(mb.Resources(cpus=1), attributes={"rack": "r1"})
     return [
-        sim, queue, hand, mb.Queue(), mb.Near(), runs[0], task, *hand.offers[:1], sim.log, mb.replay(sim.log), sim.explain("lab"), sim.weights,
-        sim.limits, sim.guarantees, sim.priorities, mb.Resources(cpus=1, mem="2GB"), mb.Resources(), mb.Agent(mb.Resources(cpus=1), attributes={"rack": "r1"}),
+        sim, queue, hand, mb.Queue(), mb.Near(), runs[0], task, *hand.offers[:1], sim.log, mb.replay(sim.log), sim.explain("lab"),
+        sim.weights, sim.limits, sim.guarantees, sim.priorities, mb.Resources(cpus=1, mem="2GB"), mb.Resources(), machine,
         *modules, sim.step(), mb.sweep(train, rate=[1, 2]), mb.what_if(sim.log, allocator=mb.FIFO()),
     ]  # fmt: skip
 
