@@ -8,8 +8,9 @@ asked for, and by whom, is ``master.py``'s.
 from __future__ import annotations
 
 import heapq
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import islice
 from random import Random
 
 from mesonb.core.calls import REFUSE_US, TaskInfo
@@ -26,6 +27,8 @@ __all__ = ["Books", "Settings", "Wrong", "add_up", "count", "each", "outermost"]
 MAX_REFUSE_US = 365 * 86_400 * 1_000_000
 #: How many ended tasks are remembered, so that an id is not used again and a late repeat is known as one.
 ENDED_KEPT = 10_000
+#: When there are so many more, as many are forgotten together: one at a time, a dict walks over all gaps at its front.
+FORGOTTEN_TOGETHER = 1_000
 #: How long an offer lasts that never ends.
 NEVER_US = 2**62
 
@@ -44,7 +47,7 @@ class Books(Parts):
         self.roles: dict[str, Role] = {}
         self.offers: dict[str, Offer] = {}
         self.tasks: dict[str, Task] = {}
-        self.ended: OrderedDict[str, TaskState] = OrderedDict()  #: the last ENDED_KEPT tasks, and how they ended
+        self.ended: dict[str, TaskState] = {}  #: the last ENDED_KEPT tasks, and how they ended
         self.unreachable: dict[str, int] = {}  #: agents that do not answer, and when they are given up
         self.away: dict[str, int] = {}  #: frameworks that are disconnected, and when they are given up
         self.incarnations: dict[str, int] = {}  #: how often each name has ever registered
@@ -319,8 +322,9 @@ class Books(Parts):
     def end_unseen(self, task: str, state: TaskState) -> None:
         """Remember how a task ended, for as long as a repeat may come."""
         self.ended[task] = state
-        if len(self.ended) > ENDED_KEPT:
-            self.ended.popitem(last=False)
+        if len(self.ended) > ENDED_KEPT + FORGOTTEN_TOGETHER:
+            for name in list(islice(self.ended, FORGOTTEN_TOGETHER)):
+                del self.ended[name]
 
     # -- what several movements share -------------------------------------------------------------------------------
 

@@ -40,7 +40,8 @@ def test_answered_offers_are_forgotten_behind_one_that_is_not() -> None:
 
 
 def test_only_the_last_ended_tasks_are_remembered(monkeypatch) -> None:
-    monkeypatch.setattr(books, "ENDED_KEPT", 2)
+    monkeypatch.setattr(books, "ENDED_KEPT", 1)
+    monkeypatch.setattr(books, "FORGOTTEN_TOGETHER", 1)
     core = Checked()
     core.tell(Subscribe("f"), AgentJoined("agent-1", CPU * 3))
     core.tell(Accept("f", ("offer-1",), tuple(TaskInfo(f"t{n}", CPU) for n in range(3))))
