@@ -23,10 +23,7 @@ from mesonb.live.comms import Message
 from mesonb.live.principals import MASTER, NONCE_BYTES, Principals, proof
 
 #: What a framework says for itself.
-OWN = (
-    calls.Unregister | calls.Accept | calls.AcceptAll | calls.Decline | calls.Suppress | calls.Revive
-    | calls.KillTask | calls.Reconcile | calls.AcceptInverse | calls.DeclineInverse | calls.Acknowledge
-)  # fmt: skip
+OWN = calls.FrameworkCall
 #: How a refusal names the one user of a master without principals.
 USER = ""
 
