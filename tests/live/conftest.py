@@ -10,7 +10,8 @@ import pytest
 
 import mesonb as mb
 from mesonb.live.blocking import BLOCKED
-from tests.live.zookeeper import Missing, ZooKeeper
+from tests.live.debian import Missing
+from tests.live.zookeeper import ZooKeeper
 
 AGENT = mb.Resources(cpus=2, mem="2GB")
 SMALL = mb.Resources(cpus=1, mem="100MB")
