@@ -155,10 +155,10 @@ class Registration(Protocol):
     def placed(self, *, near: bool, waited_us: int) -> None:
         """Keep whether a task was launched where the framework prefers it."""
 
-    def suppress(self) -> None:
+    def suppress(self, *roles: str) -> None:
         """Ask for no more offers."""
 
-    def revive(self) -> None:
+    def revive(self, *roles: str) -> None:
         """Ask for offers again."""
 
     def kill(self, task: str) -> None:
@@ -185,6 +185,7 @@ class OfferHandle:
     launches: list[TaskHandle] = field(default_factory=list)
     refuse_us: int | None = None  #: how long as much is not to be offered again; None is the default
     hold_us: int = 0
+    one_of: str = ""  #: for which of several roles it is
     closes_s: float = 0  #: when its agent goes down for maintenance, by the framework's clock; 0: nothing is planned
     driver: Registration | None = None
     max_task_us: int = 0  #: a task on it, or on its ``short`` part, is killed after this; 0: on none
@@ -192,6 +193,11 @@ class OfferHandle:
 
     def __post_init__(self) -> None:
         self.left = self.resources
+
+    @property
+    def role(self) -> str:
+        """On whose account it is."""
+        return self.one_of or (self.driver.role if self.driver else "*")
 
     def fits(self, needs: Resources, *, short: bool | None = None) -> bool:
         """Whether what is left of the offer holds ``needs``; for a ``short`` task also what is kept for such."""
@@ -362,13 +368,13 @@ class Framework:
         """Report that a task was launched near its data, or not, and how long that was waited for: the locality panel."""
         self._registered().placed(near=near, waited_us=parse_duration(waited))
 
-    def suppress(self) -> None:
-        """Ask for no more offers."""
-        self._registered().suppress()
+    def suppress(self, *roles: str) -> None:
+        """Ask for no more offers; of a framework in several roles, in those named."""
+        self._registered().suppress(*roles)
 
-    def revive(self) -> None:
-        """Ask for offers again, and forget all refusals."""
-        self._registered().revive()
+    def revive(self, *roles: str) -> None:
+        """Ask for offers again, and forget all refusals; of a framework in several roles, in those named."""
+        self._registered().revive(*roles)
 
     def kill(self, task: TaskHandle | str) -> None:
         """Kill one of its tasks; ``on_update`` says when it is dead."""

@@ -279,8 +279,7 @@ class Guests:
         """Keep what the kernel has not handled, and have the agents hand over the cargo of all its tasks."""
         master = self._master
         master._keep(name, list(box.unhandled.values()))
-        framework = master.core.frameworks.get(name)
-        live = framework.tasks.values() if framework else ()
+        live = [task for record in master.core.family(name) for task in record.tasks.values()]
         there = {task.id: (task.agent, RunningTask(task.id, name, task.needs)) for task in live}
         for task in box.unhandled:
             if agent := master._unacknowledged.get(task):
