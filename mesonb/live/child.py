@@ -12,6 +12,7 @@ command becomes that command. Nothing here may import Dask.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import fcntl
 import io
 import os
@@ -70,6 +71,7 @@ class Child:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
         self._weighs = self._at_birth = self._weigh()
         self._limits = 0  #: which are in force: none
+        faulthandler.enable(2)  # what crashes says where
         self._parcel: int | None = None  #: the result, when it is large
         self._number = 0  #: of the task that runs
         here.begin(own, self._ask)

@@ -167,6 +167,7 @@ def _default_client(address: str) -> Client:
     try:
         return default_client()  # type: ignore[no-untyped-call, no-any-return]
     except ValueError:
+        security = ", security=security" if address.startswith("tls") else ""
         raise BadValue(
-            f"there is no Dask client to make a future for; write future(Client({address!r}, set_as_default=False))"
+            f"there is no Dask client to make a future for; write future(Client({address!r}{security}, set_as_default=False))"
         ) from None

@@ -1,5 +1,6 @@
 """What tasks print: caught line by line, of grandchildren too, told while they run, bounded, and nobody else's."""
 
+import ctypes
 import logging
 import os
 import subprocess
@@ -46,6 +47,11 @@ def flood(most_bytes=FLOOD_BYTES):
 def flood_for_ever(marker):
     Path(marker).touch()
     flood(1 << 60)
+
+
+def crash():
+    print("before the crash")
+    ctypes.string_at(0)
 
 
 def say_and_fall():
@@ -127,6 +133,14 @@ def test_what_a_process_said_before_it_died_is_kept(queue):
     with pytest.raises(TaskFailed, match="ended by SIGABRT"):
         run.result(20)
     assert run.output().lines[0] == "last words"
+
+
+@pytest.mark.live
+def test_a_crash_says_where(queue):
+    with pytest.raises(
+        TaskFailed, match=r"ended by SIGSEGV\nlast printed:\nbefore the crash\n[\s\S]*test_output.py.* in crash"
+    ):
+        queue.submit(crash).result(20)
 
 
 @pytest.mark.live

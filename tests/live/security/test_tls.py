@@ -38,6 +38,16 @@ def test_all_that_is_said_is_encrypted(encrypted):
         assert b"nobody-reads-this" not in wire.passed
 
 
+def test_large_results_and_dask_futures_travel_encrypted_too(encrypted):
+    lab = encrypted.register(mb.Queue(needs=SMALL), name="large")
+    run = lab.submit(bytes, 2_000_000)
+    assert len(run.result(20)) == 2_000_000
+    with Client(encrypted.address, security=encrypted.local.security, set_as_default=False) as client:
+        future = run.future(client)
+        assert client.submit(len, future).result(20) == lab.submit(len, future).result(20) == 2_000_000
+    encrypted.unregister(lab)
+
+
 def test_another_kernel_finds_the_certificate_in_a_private_file(encrypted):
     file = encrypted.local.file
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
