@@ -10,7 +10,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any, ClassVar
 
 from bokeh.application import Application
@@ -21,6 +20,7 @@ from bokeh.layouts import column, row
 from mesonb.core.log import Step
 from mesonb.panels.feed import palette_of
 from mesonb.panels.look import HATCH, Look, ink_on, legend_above, table, write
+from mesonb.panels.module import page_script
 from mesonb.panels.reading import Reader
 from mesonb.panels.travel import Travel, can_travel, is_recording
 from mesonb.panels.view import Palette
@@ -39,7 +39,7 @@ TEMPLATE = """
   html, body { margin: 0; padding: 0; overflow-x: hidden; background: BACKGROUND; color: INK; font: 13px/1.4 system-ui, sans-serif; }
 </style>
 {% endblock %}
-""".replace("PAGE_SCRIPT", (Path(__file__).parent / "static" / "page.js").read_text(encoding="utf-8"))
+""".replace("PAGE_SCRIPT", page_script())
 
 
 class Panel:

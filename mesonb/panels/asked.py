@@ -13,6 +13,7 @@ from typing import Any
 from mesonb.core.units import show_duration
 from mesonb.errors import BadValue, MesonbError
 from mesonb.panels.commands import obey
+from mesonb.panels.remedies import code_of
 from mesonb.session import Session
 
 #: Tasks of one agent that are told of; of the others, how many there are.
@@ -43,10 +44,17 @@ def _asked(session: Session | None, said: dict[str, Any]) -> dict[str, Any]:
 
 
 def story(session: Session, name: str) -> dict[str, Any]:
-    """Tell of an agent (or anything else that has a name) in a sentence, with reasons, remedies, and its tasks."""
+    """Tell of an agent (or anything else that has a name) in a sentence, with reasons, remedies, and an agent's tasks.
+
+    A reason's ``code`` is its remedy for a cell, "" where that is no code.
+    """
     found = session.explain(name)
     reasons = [
-        {"text": str(replace(reason, example="") if reason.example == name else reason), "remedy": reason.remedy}
+        {
+            "text": str(replace(reason, example="") if reason.example == name else reason),
+            "remedy": reason.remedy,
+            "code": code_of(session, reason),
+        }
         for reason in found.reasons
     ]
     with session.lock:

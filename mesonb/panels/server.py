@@ -223,8 +223,9 @@ class BoardSocket(WebSocketHandler):
             self.server.loop.create_task(self._send())
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send a small message as text."""
-        self.write_message(json.dumps(message))
+        """Send a small message as text; a beat only where no frame is on its way, which says as much."""
+        if not (self.sending and message.get("kind") == "beat"):
+            self.write_message(json.dumps(message))
 
     async def _send(self) -> None:
         try:

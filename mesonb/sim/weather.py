@@ -168,8 +168,7 @@ class Weather:
 
     def _register(self, ledger: Ledger) -> None:
         self.rough.asleep_us.pop(ledger.name, None)
-        roles = [ledger.role, *ledger.more_roles]
-        self.rough.register(Stormy(ledger, self.rough), name=ledger.name, role=roles)
+        self.rough.register(Stormy(ledger, self.rough), name=ledger.name, role=ledger.role)
 
     # -- the master and its operators ---------------------------------------------------------------------------------------
 

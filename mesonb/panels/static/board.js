@@ -210,7 +210,7 @@ const STYLE = `
 .mesonb table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; }
 .mesonb th { font-weight: 500; color: var(--soft); text-align: right; padding: 0 0 3px 7px; } .mesonb th:first-child, .mesonb td:first-child { text-align: left; padding-left: 0; }
 .mesonb td { text-align: right; padding: 3px 0 3px 7px; border-top: 1px solid var(--edge); white-space: nowrap; }
-.mesonb .who { display: flex; align-items: center; gap: 6px; max-width: 110px; } .mesonb .who > span:nth-child(2) { overflow: hidden; text-overflow: ellipsis; }
+.mesonb .who { display: flex; align-items: center; gap: 6px; max-width: 110px; } .mesonb .who > .name { overflow: hidden; text-overflow: ellipsis; }
 .mesonb .mark { flex: none; width: 22px; height: 16px; border-radius: 3px; font: 600 10px/16px var(--jp-ui-font-family, sans-serif); text-align: center; }
 .mesonb .share { display: inline-flex; align-items: center; gap: 6px; } .mesonb .track { width: 36px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
 .mesonb .track i { display: block; height: 100%; } .mesonb abbr { text-decoration: none; }
@@ -233,6 +233,8 @@ const STYLE = `
 .mesonb .tools .ramp { width: 90px; height: 9px; border-radius: 2px; border: 1px solid var(--edge); margin: 0 4px; display: inline-block; background: linear-gradient(90deg, var(--well), var(--soft)); }
 .mesonb .story { position: relative; margin-top: 8px; padding: 8px 30px 8px 10px; background: var(--well); border-radius: 5px; font-size: 12px; max-height: 190px; overflow: auto; }
 .mesonb .story ul { margin: 4px 0; padding-left: 18px; } .mesonb .story td { text-align: left; padding: 2px 10px 2px 0; border: 0; } .mesonb .story .mark { display: inline-block; } .mesonb .soft { color: var(--soft); }
+.mesonb button.name { border: 0; background: none; padding: 0; text-align: left; white-space: nowrap; } .mesonb button.name:hover { text-decoration: underline; }
+.mesonb button.code { border: 0; background: none; padding: 0; text-decoration: underline dotted; }
 .mesonb .story .shut { position: absolute; top: 4px; right: 4px; border: 0; background: none; padding: 2px 8px; } .mesonb code { font-size: 11px; }
 .mesonb .warn { border: 0; background: none; color: var(--warn); padding: 0 2px; } .mesonb pre { font-size: 11px; white-space: pre-wrap; max-height: 180px; overflow: auto; margin: 4px 0; padding: 6px; background: var(--well); color: var(--ink); }
 `;
@@ -391,17 +393,31 @@ class View {
 
   ask(i) { if (i >= 0) this.onStory(this.agents.name(i)); }
 
-  /** Show the story of an agent: why it is as it is, what could be done, what runs there. */
+  /** A name that tells its story when it is clicked. */
+  named(name) {
+    const made = make("button", { type: "button", class: "name", title: `explain ${name}` }, name);
+    made.addEventListener("click", () => this.onStory(made.textContent));
+    return made;
+  }
+
+  /** A remedy that goes into a cell; it is not run. */
+  remedy(code) {
+    const made = make("button", { type: "button", class: "code", "aria-label": `put into a cell: ${code}`, title: "put into a cell" }, make("code", {}, code));
+    made.addEventListener("click", async () => this.say(await putIntoCell(code)));
+    return made;
+  }
+
+  /** Show the story of an agent, a task, a framework: why it is as it is, what could be done, what runs there. */
   tell(name, { ok, because, story }) {
     const { story: box } = this.p, shut = make("button", { type: "button", class: "shut", "aria-label": "close" }, "×");
     shut.addEventListener("click", () => { box.hidden = true; });
     box.hidden = false;
     if (!ok) return box.replaceChildren(shut, because);
-    const reasons = story.reasons.map(({ text, remedy }) => make("li", {}, text, ...(remedy ? [" → ", make("code", {}, remedy)] : [])));
+    const reasons = story.reasons.map(({ text, remedy, code }) => make("li", {}, text, ...(remedy ? [" → ", code ? this.remedy(code) : make("code", {}, remedy)] : [])));
     const tasks = story.tasks.map(({ task, framework, state, since, needs }) => {
       const f = this.state.head.frameworks.find((each) => each.name === framework), mark = make("span", { class: "mark" });
       if (f) paintMark(mark, f);
-      return make("tr", {}, make("td", {}, mark, ` ${task}`), make("td", {}, `${state} since ${since}`), make("td", {}, needs));
+      return make("tr", {}, make("td", {}, mark, " ", this.named(task)), make("td", {}, `${state} since ${since}`), make("td", {}, needs));
     });
     box.replaceChildren(shut, make("div", {}, story.sentence),
       ...(tasks.length ? [make("table", { "aria-label": `Tasks of ${name}` }, make("tbody", {}, ...tasks))] : []),
@@ -439,7 +455,8 @@ class View {
       const [who, running, share, ...offers] = row.children, [mark, name, warn] = who.firstChild.children;
       if (mark.dataset.of !== `${f.colour} ${f.hatch} ${f.letters}`) { paintMark(mark, f); mark.dataset.of = `${f.colour} ${f.hatch} ${f.letters}`; }
       write(name, f.name);
-      name.title = `${f.name}, role ${f.role}${f.state ? `, ${f.state}` : ""}`;
+      const said = `explain ${f.name}, role ${f.role}${f.state ? `, ${f.state}` : ""}`;
+      if (name.title !== said) name.title = said;
       const complaint = names.complaints[f.name];
       warn.hidden = !complaint;
       if (complaint) warn.title = `${complaint.callback}: ${complaint.error}`;
@@ -456,7 +473,7 @@ class View {
 
   tableRow() {
     const warn = make("button", { type: "button", class: "warn", "aria-label": "what went wrong in this framework" }, "⚠");
-    const row = make("tr", {}, make("td", {}, make("div", { class: "who" }, make("span", { class: "mark", "aria-hidden": "true" }), make("span"), warn)),
+    const row = make("tr", {}, make("td", {}, make("div", { class: "who" }, make("span", { class: "mark", "aria-hidden": "true" }), this.named(""), warn)),
       make("td"), make("td", {}, make("div", { class: "share" }, make("span", { class: "track" }, make("i")), make("span"))), make("td"), make("td"), make("td"));
     warn.addEventListener("click", () => this.explainTrouble(row.dataset.framework));
     return row;

@@ -132,7 +132,10 @@ class Heat {
   }
 
   wheel(event) {
-    if (document.activeElement !== this.view.p.agents && !event.ctrlKey && !event.metaKey) return this.view.say("To zoom with the wheel, click the map first, or hold Ctrl.");
+    if (document.activeElement !== this.view.p.agents && !event.ctrlKey && !event.metaKey) { // the page scrolls
+      this.view.point(-1);
+      return this.view.say("To zoom with the wheel, click the map first, or hold Ctrl.");
+    }
     if (event.deltaY > 0 && this.zoom <= 1 && !event.ctrlKey) return; // all is shown: the page scrolls on
     event.preventDefault();
     event.stopPropagation();

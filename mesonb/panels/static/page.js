@@ -1,5 +1,5 @@
 // What runs on a chart's page beside Bokeh: its theme and height, names that are clicked, and code that goes into a cell.
-// Inlined by mesonb/panels/app.py; nothing is fetched.
+// Inlined by mesonb/panels/app.py, after fill.js; nothing is fetched.
 
 // Where the address does not say which theme, the page around decides: a JupyterLab says it on its body.
 if (!/[?&]theme=/.test(location.search)) {
@@ -14,38 +14,6 @@ if (window.frameElement && !/[?&]fill=1/.test(location.search)) setInterval(() =
   const height = `${Math.min(Math.ceil(drawn?.getBoundingClientRect().bottom ?? 0) + 4, 900)}px`;
   if (drawn && frameElement.style.height !== height) frameElement.style.height = height;
 }, 500);
-
-const FILL_WITHIN_MS = 500;
-
-/** Put code into a cell of the notebook around, if anything there answers; else onto the clipboard. Resolves to what was done. */
-async function putIntoCell(code) {
-  if (window.parent !== window && await answered(code)) return "it stands in a new cell";
-  return (await copied(code)) ? "copied: paste it into a cell" : "select it, and copy it into a cell";
-}
-
-function answered(code) {
-  return new Promise((resolve) => {
-    const id = `${Date.now()}-${Math.random()}`;
-    const hear = ({ source, data }) => { if (source === window.parent && data?.mesonb === "filled" && data.id === id) settle(true); };
-    const settle = (done) => { window.removeEventListener("message", hear); resolve(done); };
-    window.addEventListener("message", hear);
-    window.parent.postMessage({ mesonb: "fill", id, code }, location.origin);
-    setTimeout(settle, FILL_WITHIN_MS, false);
-  });
-}
-
-async function copied(code) {
-  try {
-    await navigator.clipboard.writeText(code);
-    return true;
-  } catch { /* no secure page, or not allowed: the old way */ }
-  const box = Object.assign(document.createElement("textarea"), { value: code });
-  document.body.append(box);
-  box.select();
-  const done = document.execCommand("copy");
-  box.remove();
-  return done;
-}
 
 // Bokeh draws each part in a shadow tree of its own, so a click is read from its path.
 document.addEventListener("click", async (event) => {
