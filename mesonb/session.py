@@ -83,10 +83,17 @@ class Session(Steering):
     # -- the verbs ------------------------------------------------------------------------------------------------
 
     def register(
-        self, framework: F, name: str | None = None, role: str = "*", scheduler: str = "", *, standby: bool = False
+        self,
+        framework: F,
+        name: str | None = None,
+        role: str | Sequence[str] = "*",
+        scheduler: str = "",
+        *,
+        standby: bool = False,
     ) -> F:
         """Register a framework, and return it. A name registered before is taken over: its tasks run on.
 
+        In several roles (``role=["lab", "eng"]``) each offer is for one of them, ``offer.role``, and counts for that one.
         A framework may have several schedulers, each under a name of its own (``scheduler="b"``): the newest is active, and
         the calls of others are refused. With ``standby`` it becomes active only when the active one is lost (``disconnect``).
         """
@@ -104,12 +111,14 @@ class Session(Steering):
             raise BadValue(
                 "schedulers have names in a simulation only; here each kernel is one: register there, and it takes over"
             )
-        call = calls.Subscribe(name, role, *framework.terms(), scheduler=scheduler, standby=standby)
+        role, *more = [role] if isinstance(role, str) else list(role) or ["*"]
+        call = calls.Subscribe(name, role, *framework.terms(), roles=tuple(more), scheduler=scheduler, standby=standby)
         try:
             self.core.check_subscribe(call)
         except Wrong as wrong:
             raise BadValue(str(wrong)) from None
         driver = self._driver(framework, name, role)
+        driver.more_roles = tuple(more)
         framework._driver = driver
         if scheduler:
             driver.scheduler, self.schedulers[name, scheduler] = scheduler, driver

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from mesonb.core import calls, events
+from mesonb.core.branches import owner_of
 from mesonb.core.invariants import check
 from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
@@ -131,8 +132,9 @@ def _offers(core: MasterCore, dice: Random) -> tuple[str, tuple[str, ...]]:
     if not core.offers or dice.random() < 0.1:
         return _framework(core, dice), tuple(dice.choices([*core.offers, "offer-0"], k=dice.randrange(3)))
     first = core.offers[dice.choice(list(core.offers))]
+    name = first.framework if dice.random() < 0.01 else owner_of(first.framework)
     there = [o.id for o in core.offers.values() if (o.agent, o.framework) == (first.agent, first.framework)]
-    return first.framework, tuple(dice.sample(there, dice.randrange(1, len(there) + 1)))
+    return name, tuple(dice.sample(there, dice.randrange(1, len(there) + 1)))
 
 
 def _accept(core: MasterCore, dice: Random) -> calls.Call:

@@ -105,6 +105,7 @@ class Subscribe:
     agents: tuple[str, ...] = ()
     constraints: tuple[tuple[str, str, str], ...] = ()
     capabilities: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()  #: in which it is besides ``role``; each offer is for one of them
     scheduler: str = ""  #: which of several schedulers of the framework this is
     standby: bool = False  #: it takes over only when the active one is lost
 
@@ -161,16 +162,18 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Suppress:
-    """Send this framework no offers until it revives."""
+    """Send this framework no offers until it revives. Of several roles, those named; none: all."""
 
     framework: str
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Revive:
-    """Send offers again, and forget this framework's filters."""
+    """Send offers again, and forget this framework's filters. Of several roles, those named; none: all."""
 
     framework: str
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

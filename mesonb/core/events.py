@@ -61,6 +61,7 @@ class OfferMade:
     max_task_us: int = 0  #: a task there, or on the ``short`` part, is killed after this; 0: it may take any time
     closes_us: int = 0  #: the agent will be under maintenance from then on; 0: nothing is planned
     short: Resources | None = None  #: the part that is kept for short tasks; None: no part, or all of it
+    role: str = ""  #: which of several roles of the framework it is for; "": it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class Launch:
     framework: str
     task: str
     needs: Resources
+    role: str = ""  #: on the account of which of several roles; "": its framework has one
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from mesonb.core import calls, events
 from mesonb.core.allocator import DRF, Allocator, Grant, View
 from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
+from mesonb.core.branches import owner_of
 from mesonb.core.events import Event
 from mesonb.core.launches import with_items
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
@@ -40,10 +41,15 @@ class MasterCore(Settling):
         self.steps += 1
         if self.kept_back is not None:
             self.forget_kept_back()
+        plain = not self.families
         try:
-            return self._answer(call)
+            out = self._answer(call) if plain else self._answer_for_branches(call)
         except Wrong as wrong:
             return [events.Rejected(call, str(wrong)), *self._lost_in(call, str(wrong))]
+        return out if plain and not self.families else self.gathered(out)
+
+    def _answer_for_branches(self, call: calls.Call) -> list[Event]:
+        return [event for part in self.for_branches(call) for event in self._answer(part)]
 
     def _answer(self, call: calls.Call) -> list[Event]:
         match call:
@@ -269,7 +275,7 @@ class MasterCore(Settling):
         parts = call.parts if isinstance(call, calls.AcceptAll) else (call,)
         launches = [launch for part in parts if isinstance(part, calls.Accept) for launch in part.launches]
         name = getattr(call, "framework", "")
-        if name not in self.frameworks:
+        if name not in self.frameworks or owner_of(name) != name:
             return []
         fresh = {
             launch.task: None for launch in launches if launch.task not in self.tasks and launch.task not in self.ended

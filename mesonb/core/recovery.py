@@ -200,7 +200,8 @@ class Recovery(Roles):
             waited = show_duration(self.settings.agent_timeout_us)
             out += self.agent_lost(self.agents[name], f"{name} was unreachable for {waited}")
         for name in self._overdue(self.away.items()):
-            out += self.unregister(self.frameworks[name])
+            if name in self.away:  # else it has left with another part of its framework
+                out += self.unregister(self.frameworks[name])
         return out
 
     def _overdue(self, waiting: Iterable[tuple[str, int]]) -> list[str]:

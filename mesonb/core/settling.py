@@ -12,16 +12,16 @@ from dataclasses import replace
 
 from mesonb.core import calls, events
 from mesonb.core.books import add_up, count
+from mesonb.core.branches import Branches
 from mesonb.core.events import Event
 from mesonb.core.records import Agent, Framework, Offer, TaskState
-from mesonb.core.registering import Registering
 from mesonb.core.resources import NOTHING, Resources, less
 
 #: One accept: the call, whose it is, and the offers that it takes of one agent.
 Part = tuple[calls.Accept, Framework, list[Offer]]
 
 
-class Settling(Registering):
+class Settling(Branches):
     """The books, and what becomes of offers that were made to several."""
 
     def settle(self, parts: Sequence[Part], *, gang: bool) -> list[Event]:

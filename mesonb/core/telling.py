@@ -19,7 +19,8 @@ def told(event: events.Event) -> str:
     match event:
         case events.OfferMade():
             closes = f"  until {show_duration(event.closes_us)}" if event.closes_us else ""
-            return f"{event.offer}  {event.agent} -> {event.framework}   {as_typed(event.resources)}{closes}{_brief(event)}"
+            whom = f"{event.framework} in {event.role}" if event.role else event.framework
+            return f"{event.offer}  {event.agent} -> {whom}   {as_typed(event.resources)}{closes}{_brief(event)}"
         case events.Launch():
             return f"launch  {event.task} on {event.agent}"
         case events.Kill():

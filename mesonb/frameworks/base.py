@@ -8,7 +8,6 @@ need not call ``super().__init__()``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -22,6 +21,7 @@ from mesonb.errors import BadValue, NotRegistered, OfferError, TaskFailed, TaskG
 from mesonb.frameworks.command import files_for, shell
 from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
+from mesonb.frameworks.registration import Registration
 
 
 class Remains(Protocol):
@@ -125,55 +125,6 @@ class TaskHandle:
         return f"<task {self.id} {self.state.value} on {self.agent}>"
 
 
-class Registration(Protocol):
-    """What a framework and its offers ask of the master they are registered with (``driver.Driver``)."""
-
-    name: str
-    role: str
-    dice: Random
-    framework: Framework
-    tasks: dict[str, TaskHandle]
-
-    def now_us(self) -> int:
-        """The master's time in microseconds."""
-
-    def next_task_id(self) -> str:
-        """Count one more task of this framework."""
-
-    def prepare(self, task: TaskHandle) -> None:
-        """Make a task ready to travel."""
-
-    def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:
-        """Call a function after a while, on the thread of the callbacks."""
-
-    def answer(self, offer: OfferHandle) -> None:
-        """Send what was written on a held offer now."""
-
-    def report(self, figures: dict[str, float]) -> None:
-        """Keep what the framework says of its progress."""
-
-    def placed(self, *, near: bool, waited_us: int) -> None:
-        """Keep whether a task was launched where the framework prefers it."""
-
-    def suppress(self) -> None:
-        """Ask for no more offers."""
-
-    def revive(self) -> None:
-        """Ask for offers again."""
-
-    def kill(self, task: str) -> None:
-        """Ask for a task to be killed."""
-
-    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
-        """Do what is needed for time to pass until the future is done."""
-
-    def check_needs(self, needs: Resources) -> None:
-        """Raise BadValue if there are agents and none is large enough for ``needs``."""
-
-    def output(self, task: str) -> Output:
-        """Return what is left of what a task printed."""
-
-
 @dataclass(slots=True, eq=False)
 class OfferHandle:
     """Some resources of one agent, offered to one framework. What a callback does with it is its reply."""
@@ -185,6 +136,7 @@ class OfferHandle:
     launches: list[TaskHandle] = field(default_factory=list)
     refuse_us: int | None = None  #: how long as much is not to be offered again; None is the default
     hold_us: int = 0
+    one_of: str = ""  #: for which of several roles it is
     closes_s: float = 0  #: when its agent goes down for maintenance, by the framework's clock; 0: nothing is planned
     driver: Registration | None = None
     max_task_us: int = 0  #: a task on it, or on its ``short`` part, is killed after this; 0: on none
@@ -192,6 +144,11 @@ class OfferHandle:
 
     def __post_init__(self) -> None:
         self.left = self.resources
+
+    @property
+    def role(self) -> str:
+        """On whose account it is."""
+        return self.one_of or (self.driver.role if self.driver else "*")
 
     def fits(self, needs: Resources, *, short: bool | None = None) -> bool:
         """Whether what is left of the offer holds ``needs``; for a ``short`` task also what is kept for such."""
@@ -362,13 +319,13 @@ class Framework:
         """Report that a task was launched near its data, or not, and how long that was waited for: the locality panel."""
         self._registered().placed(near=near, waited_us=parse_duration(waited))
 
-    def suppress(self) -> None:
-        """Ask for no more offers."""
-        self._registered().suppress()
+    def suppress(self, *roles: str) -> None:
+        """Ask for no more offers; of a framework in several roles, in those named."""
+        self._registered().suppress(*roles)
 
-    def revive(self) -> None:
-        """Ask for offers again, and forget all refusals."""
-        self._registered().revive()
+    def revive(self, *roles: str) -> None:
+        """Ask for offers again, and forget all refusals; of a framework in several roles, in those named."""
+        self._registered().revive(*roles)
 
     def kill(self, task: TaskHandle | str) -> None:
         """Kill one of its tasks; ``on_update`` says when it is dead."""

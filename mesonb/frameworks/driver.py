@@ -85,6 +85,7 @@ class Driver:
         self.progress_rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=PROGRESS_KEPT)
         #: (now_us, near its data, waited_us)
         self.placements: deque[tuple[int, bool, int]] = deque(maxlen=PROGRESS_KEPT)
+        self.more_roles: tuple[str, ...] = ()  #: besides ``role``
         self.scheduler = ""  #: which of several schedulers of its framework this is
         self.superseded = False  #: another framework has registered under this name
         self.successor: Driver | None = None  #: its driver, who is told how the tasks of this one ended
@@ -109,6 +110,8 @@ class Driver:
         for event, outcome in arrived:
             if type(event) is events.OfferMade:
                 offer = OfferHandle(event.offer, event.agent, event.resources, driver=self)
+                if event.role:
+                    offer.one_of = event.role
                 if event.closes_us or event.max_task_us:
                     offer.closes_s = event.closes_us / 1_000_000
                     offer.max_task_us, offer.short = event.max_task_us, event.short
@@ -265,13 +268,19 @@ class Driver:
 
     # -- what a framework asks for ----------------------------------------------------------------------------------
 
-    def suppress(self) -> None:
+    def suppress(self, *roles: str) -> None:
         """Ask for no more offers."""
-        self._post([calls.Suppress(self.name)])
+        self._post([calls.Suppress(self.name, roles)])
 
-    def revive(self) -> None:
+    def revive(self, *roles: str) -> None:
         """Ask for offers again."""
-        self._post([calls.Revive(self.name)])
+        self._post([calls.Revive(self.name, roles)])
+
+    def subscription(self) -> calls.Subscribe:
+        """Return what registers the framework, with all that it says of offers."""
+        return calls.Subscribe(
+            self.name, self.role, *self.framework.terms(), roles=self.more_roles, scheduler=self.scheduler
+        )
 
     def kill(self, task: str) -> None:
         """Ask for a task to be killed."""

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from mesonb.core import calls
+from mesonb.core.branches import owner_of
 from mesonb.core.explain import Explanation
 from mesonb.core.snapshot import Snapshot
 from mesonb.live.acls import Acls, deed
@@ -23,10 +24,7 @@ from mesonb.live.comms import Message
 from mesonb.live.principals import MASTER, NONCE_BYTES, Principals, proof
 
 #: What a framework says for itself.
-OWN = (
-    calls.Unregister | calls.Accept | calls.AcceptAll | calls.Decline | calls.Suppress | calls.Revive
-    | calls.KillTask | calls.Reconcile | calls.AcceptInverse | calls.DeclineInverse | calls.Acknowledge
-)  # fmt: skip
+OWN = calls.FrameworkCall
 #: How a refusal names the one user of a master without principals.
 USER = ""
 
@@ -94,7 +92,7 @@ class Gate:
 
     def owner(self, framework: str) -> str:
         """Return whose a framework is."""
-        return self.owners.get(framework, MASTER)
+        return self.owners.get(owner_of(framework), MASTER)
 
     def owns(self, who: str, framework: str) -> bool:
         """Whether a framework is a principal's; where there is one user, everything is."""
@@ -105,9 +103,9 @@ class Gate:
     def against(self, who: str, call: Any, *, taken: bool) -> str:
         """Say why a principal may not make a call that is not its framework's own; ``taken``: that name is there."""
         if isinstance(call, calls.Subscribe):
-            return self.against_role(who, "register", call.role) or (
-                self.against_end(who, call.framework) if taken else ""
-            )
+            refusals = (self.against_role(who, "register", role) for role in (call.role, *call.roles))
+            refused = next(filter(None, refusals), "")
+            return refused or (self.against_end(who, call.framework) if taken else "")
         if isinstance(call, OWN):
             name = call.framework
             return (

@@ -124,6 +124,8 @@ class Guests:
 
     def _post(self, kernel: str, who: str, call: Any, cargo: dict[str, Any]) -> None:
         """Take one call of a kernel, with what the tasks launched by it need, or say why not."""
+        if isinstance(call, calls.By) and call.scheduler == kernel:
+            call = call.call  # it is that one: its registration is noted under its kernel's name
         if not isinstance(call, calls.Call) or not well_formed(call):
             self._refuse(kernel, f"{call!r:.200} is no call that a master takes")
         elif isinstance(call, OWN) and self._may(kernel, call.framework):
@@ -277,8 +279,7 @@ class Guests:
         """Keep what the kernel has not handled, and have the agents hand over the cargo of all its tasks."""
         master = self._master
         master._keep(name, list(box.unhandled.values()))
-        framework = master.core.frameworks.get(name)
-        live = framework.tasks.values() if framework else ()
+        live = [task for record in master.core.family(name) for task in record.tasks.values()]
         there = {task.id: (task.agent, RunningTask(task.id, name, task.needs)) for task in live}
         for task in box.unhandled:
             if agent := master._unacknowledged.get(task):

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from mesonb.core import calls, events
+from mesonb.core.branches import owner_of
 from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
@@ -246,7 +247,7 @@ class Hearing(Clusters):
         cargo = self.cargo.pop(event.task)
         self._farewells.knows(event.framework)
         function = self._roster.function_for(event.agent, cargo)
-        role = self.core.frameworks[event.framework].role
+        role = event.role or self.core.frameworks[event.framework].role
         about = event.framework, role, event.needs.plain(), self.core.settings.epoch
         self._link.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments, about))
 
@@ -254,7 +255,7 @@ class Hearing(Clusters):
         """End all that some frameworks run or have left behind; they will never ask."""
         kept = self.inheritance.kept_tasks()
         for agent in self.core.agents.values():
-            tasks = [task.id for task in agent.tasks.values() if task.framework in frameworks]
+            tasks = [task.id for task in agent.tasks.values() if owner_of(task.framework) in frameworks]
             tasks += [task for task, at in self._unacknowledged.items() if at == agent.name and task not in kept]
             self._link.send(agent.name, ("drop", tasks))
 

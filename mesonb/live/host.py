@@ -18,13 +18,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import dask
 from distributed import Nanny, Scheduler
-from distributed.protocol.pickle import dumps
 
-from mesonb.live.agent import NAME, Agent
+from mesonb.live.blocking import ROUTES, blocked
 from mesonb.live.declaring import DECLARED
-from mesonb.live.hub import NAME as HUB_NAME
-from mesonb.live.hub import Hub
+from mesonb.live.preload import install
 from mesonb.live.processes import birthmark
 from mesonb.live.size import BESIDE
 from mesonb.live.tls import security_from
@@ -35,12 +34,12 @@ async def main(file: Path) -> None:
     plan = json.loads(file.with_suffix(".plan").read_text())
     logging.getLogger("distributed").setLevel(logging.WARNING)
     secured: dict[str, Any] = {"security": security_from(plan["tls"]), "protocol": "tls://"} if plan["tls"] else {}
-    scheduler = Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0", **secured)
+    dask.config.set({"distributed.scheduler.http.routes": ROUTES, "distributed.worker.http.routes": ROUTES})
+    scheduler = Scheduler(
+        host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0", blocked_handlers=blocked(), **secured
+    )  # fmt: skip
     async with scheduler:
-        hub = Hub()
-        await scheduler.register_scheduler_plugin(hub, name=HUB_NAME, idempotent=True)
-        # Known before the first worker registers: registering it later would set up agents a second time.
-        scheduler.worker_plugins[NAME] = dumps(Agent())  # type: ignore[no-untyped-call]
+        hub = await install(scheduler)
         nannies = [
             _nanny(scheduler, number, {DECLARED: declared, BESIDE: str(plan["beside"])}, secured)
             for number, declared in enumerate(plan["agents"], start=1)

@@ -23,7 +23,7 @@ from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from mesonb.core.units import parse_duration
-from mesonb.live.comms import ATTACH, HUB, LEADER
+from mesonb.live.comms import ATTACH, HUB, LEADER, PROTOCOL
 from mesonb.live.door import MISSED_MOST, Door
 from mesonb.live.frames import Bad
 from mesonb.live.leaving import Keeper
@@ -64,8 +64,13 @@ class Hub(SchedulerPlugin):
         self.rounds = 0  #: of pings
         self._closing: asyncio.Future[Any] | None = None
         scheduler.handlers[ATTACH] = self.attach
+        scheduler.handlers["mesonb_here"] = self.here
         self._keeper = Keeper(scheduler, self._agents)
         self._pinging = asyncio.ensure_future(self._ping())
+
+    async def here(self) -> int:
+        """Say that there is a hub, and its protocol; called by whoever may not install one."""
+        return PROTOCOL
 
     def end_when_idle(self, idle_s: float) -> None:
         """From now on, end the cluster when nobody has led for so long."""

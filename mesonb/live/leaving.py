@@ -107,10 +107,13 @@ class Keeper:
         return retired
 
     def _meant(self, given: list[Any]) -> list[str]:
-        """Return the addresses of the agents' workers that are meant, by address or by name; none if all are, by name."""
+        """Return the addresses of the agents' workers that are meant, by address or by name; none if all are, by name.
+
+        The workers of one job of a batch system have its name and a number.
+        """
         wanted = {str(one) for one in given}
         there = self._scheduler.workers.items()
-        by_name = [address for address, worker in there if address not in wanted and str(worker.name) in wanted]
+        by_name = [address for address, worker in there if address not in wanted and _named(str(worker.name), wanted)]
         if by_name and len(by_name) == len(there):
             return []
         return [address for address in self._agents if address in wanted or address in by_name]
@@ -120,3 +123,12 @@ class Keeper:
             await getattr(self._scheduler.rpc(address), what)()
         except OSError:
             logger.info("the worker at %s went before it had left", address)
+
+
+def _named(name: str, wanted: Collection[str]) -> bool:
+    """Whether a worker's name is one of these, or that of a worker of such a job.
+
+    >>> _named("job-1-0", {"job-1"}), _named("job-10", {"job-1"})
+    (True, False)
+    """
+    return name in wanted or any(name.startswith(f"{one}-") for one in wanted)

@@ -16,7 +16,7 @@ from typing import Any
 
 from distributed import Client
 
-from mesonb.errors import BadValue, MasterExists, MesonbError, Unreachable
+from mesonb.errors import BadValue, ClusterError, MasterExists, MesonbError, Unreachable
 from mesonb.live.agent import Agent
 from mesonb.live.comms import Message, Peer, dial
 from mesonb.live.hub import Hub
@@ -49,11 +49,26 @@ class Link:
         if not ours:  # one of ours has been told apart by its versions, and has hub and agents
             await self._connect()
             await self._check_versions()
-            await self.client.register_plugin(Hub())
+            brings = await self._bring(Hub())
         if self.kind != "candidate":
             await self.lead()
-        if not ours:
+        if not ours and brings:
             await self.client.register_plugin(Agent())
+
+    async def _bring(self, hub: Hub) -> bool:
+        """Install the hub, unless the scheduler takes no plugins from clients; then it has to have one already."""
+        try:
+            await self.client.register_plugin(hub)
+        except ValueError as error:
+            if "explicitly disallowed" not in str(error):
+                raise
+            if not await self.client.scheduler.mesonb_here():
+                raise ClusterError(
+                    f"the Dask scheduler at {self.address} takes no plugins (its blocked-handlers), and has no hub: start it with "
+                    "dask scheduler --preload mesonb.live.preload"
+                ) from error
+            return False
+        return True
 
     async def lead(self, term: int = 0) -> None:
         """Ask the hub for the lead, as elected elsewhere for a term, if that is one; MasterExists if somebody else has it."""

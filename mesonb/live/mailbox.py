@@ -162,8 +162,8 @@ class Mailbox:
     def _give_back(self) -> None:
         """Decline for a framework that does not answer; what it replies later is refused, and its tasks are lost."""
         with self._master.lock:
-            record = self._master.core.frameworks.get(self.driver.name)
-            held = list(record.offers) if record and not record.suppressed else []
+            records = self._master.core.family(self.driver.name)
+            held = [offer for record in records if not record.suppressed for offer in record.offers]
         with self._lock:
             if held and self._busy_s is not None:
                 name = self.driver.name

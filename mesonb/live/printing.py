@@ -21,8 +21,12 @@ from mesonb.live.comms import Message
 
 #: What a pipe holds; Linux lets anybody have so much for a few hundred of them.
 PIPE_BYTES = 256_000
-#: After a pipe was found so full that some was skipped, it is left alone for so long, for each child that floods.
-PAUSE_S = 0.001
+#: After a pipe was read it is left alone for so long, so that many small lines cost as little as a few large ones.
+PAUSE_S = 0.005
+#: If it was so full that some was skipped, for so long, for each child that floods.
+FLOOD_PAUSE_S = 0.001
+#: There is nobody left who could write to this pipe.
+NOBODY = -1
 #: The leader is told so often, at most so much of one task, and of all tasks of an agent together.
 TELL_S = 0.1
 TASK_BYTES_S = 200_000
@@ -45,6 +49,7 @@ class Pipes:
         self._on_printed, self._hear = on_printed, hear
         self._loop = asyncio.get_running_loop()
         self._paused: set[Prints] = set()
+        self._flooding: set[Prints] = set()
         self._nowhere = os.open(os.devnull, os.O_WRONLY)
 
     @staticmethod
@@ -73,6 +78,7 @@ class Pipes:
             self._give(child, number)
         self._loop.remove_reader(child.printed)
         self._paused.discard(child)
+        self._flooding.discard(child)
         os.close(child.printed)
 
     def close(self) -> None:
@@ -89,11 +95,11 @@ class Pipes:
             child.unclaimed.clear()
         else:
             self._give(child, number)
-        if skipped:
-            self._pause(child)
+        if skipped != NOBODY:
+            self._pause(child, flooded=skipped > 0)
 
     def _take(self, child: Prints) -> int:
-        """Take what is in a pipe; of more than would be kept the first part unread, which is returned."""
+        """Take what is in a pipe; return how much of it was left unread, because it would not be kept; or NOBODY."""
         skipped = 0
         with contextlib.suppress(BlockingIOError):
             if hasattr(os, "splice") and (waiting := _waiting(child.printed)) > KEPT_BYTES:
@@ -101,8 +107,9 @@ class Pipes:
             content = os.read(child.printed, PIPE_BYTES)
             if content:
                 child.unclaimed.append((skipped, content))
-            elif not skipped:  # nobody is left who could write
+            else:
                 self._loop.remove_reader(child.printed)
+                return NOBODY
         return skipped
 
     def _give(self, child: Prints, number: int) -> None:
@@ -110,10 +117,15 @@ class Pipes:
         for skipped, content in unclaimed:
             self._on_printed(number, skipped, content)
 
-    def _pause(self, child: Prints) -> None:
+    def _pause(self, child: Prints, *, flooded: bool) -> None:
         self._loop.remove_reader(child.printed)
         self._paused.add(child)
-        self._loop.call_later(PAUSE_S * len(self._paused), self._go_on, child)
+        if flooded:
+            self._flooding.add(child)
+        else:
+            self._flooding.discard(child)
+        pause_s = FLOOD_PAUSE_S * len(self._flooding) if flooded else PAUSE_S
+        self._loop.call_later(pause_s, self._go_on, child)
 
     def _go_on(self, child: Prints) -> None:
         if child in self._paused:

@@ -332,8 +332,8 @@ class Remote(Clusters):
     def _register_again(self, leader_id: str) -> None:
         self._registered_with = leader_id
         again = [
-            calls.Subscribe(name, box.driver.role, *box.driver.framework.terms())
-            for name, box in self._boxes.items()
+            box.driver.subscription()
+            for box in self._boxes.values()
             if not box.driver.superseded  # another kernel has taken the name over
         ]
         if again:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from mesonb.core import calls, events
+from mesonb.core.branches import owner_of
 from mesonb.core.invariants import check
 from mesonb.core.master import MasterCore
 from mesonb.core.records import FORWARD, TaskState
@@ -70,7 +71,7 @@ class Checkers:
         )
         differing = sorted(set(self.live) ^ set(core.tasks))
         assert not differing, f"live by the events and not in the books, or the reverse: {differing[:5]}"
-        self._compare(core, dict.fromkeys(core.agents), dict.fromkeys(core.frameworks))
+        self._compare(core, dict.fromkeys(core.agents), dict.fromkeys(map(owner_of, core.frameworks)))
 
     def check_end(self, core: MasterCore) -> None:
         """After the calm: everything has ended, once, and what was held has come back."""
@@ -194,8 +195,7 @@ class Checkers:
                 assert not given, f"{name} is gone, and {given} of it is still given away"
         for name in frameworks:
             held = self.held[name]
-            framework = core.frameworks.get(name)
-            booked = framework.allocated if framework else NOTHING
+            booked = core.allocated_to(name)
             assert booked == held, f"{name}: {booked} in the books, {held} held"
 
 

@@ -84,7 +84,12 @@ class RoughSimulation(Simulation):
 
     def _found(self, launch: events.Launch, epoch: int, *, state: TaskState) -> calls.RunningTask:
         return calls.RunningTask(
-            launch.task, launch.framework, launch.needs, self.drivers[launch.framework].role, state, epoch
+            launch.task,
+            launch.framework,
+            launch.needs,
+            launch.role or self.drivers[launch.framework].role,
+            state,
+            epoch,
         )
 
     # -- masters ------------------------------------------------------------------------------------------------------
@@ -104,7 +109,7 @@ class RoughSimulation(Simulation):
     def subscribe_again(self, driver: Driver) -> None:
         """Let a scheduler find the new master."""
         if not driver.superseded:
-            self.post([calls.Subscribe(driver.name, driver.role)])
+            self.post([driver.subscription()])
 
     def _step(self, call: calls.Call) -> list[events.Event]:
         followed = super()._step(call)

@@ -214,7 +214,8 @@ def _chores(totals: list[Resources], until_us: int) -> int:
 def _ledgers(dice: Random, frameworks: int, chores: int) -> Iterator[Ledger]:
     for number in range(1, frameworks + 1):
         lasts_s = [round(min(dice.expovariate(1 / MEAN_CHORE_S), 300), 6) for _ in range(max(1, chores // frameworks))]
-        yield Ledger(f"f{number}", dice.choice(ROLES), dice.choice(_NEEDS), lasts_s)
+        more = ("both", ROLES[0]) if number % 3 == 0 else ()
+        yield Ledger(f"f{number}", dice.choice(ROLES), dice.choice(_NEEDS), lasts_s, more)
 
 
 # -- the command line -------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class Ledger:
     role: str
     needs: Resources
     lasts_s: list[float]  #: of each chore
+    more_roles: tuple[str, ...] = ()  #: every third framework is in several
     done: set[int] = field(default_factory=set)  #: (membership and size only)
     launched: set[str] = field(default_factory=set)  #: tasks of any of its schedulers (membership only)
     ended: set[str] = field(default_factory=set)  #: tasks whose end was told (membership only)

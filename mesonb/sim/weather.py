@@ -168,7 +168,8 @@ class Weather:
 
     def _register(self, ledger: Ledger) -> None:
         self.rough.asleep_us.pop(ledger.name, None)
-        self.rough.register(Stormy(ledger, self.rough), name=ledger.name, role=ledger.role)
+        roles = [ledger.role, *ledger.more_roles]
+        self.rough.register(Stormy(ledger, self.rough), name=ledger.name, role=roles)
 
     # -- the master and its operators ---------------------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ class DaskCluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         where = ["--host", host, "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)]
         self._start("scheduler", [*before], "scheduler", *where, *options)
-        wait_for(self.file.exists, 30, "the Dask scheduler to be there")
+        wait_for(
+            lambda: self.file.exists() and self.file.read_text().endswith("}"), 30, "the Dask scheduler to be there"
+        )
         self.address = json.loads(self.file.read_text())["address"]
 
     def worker(self, name: str, *options: str, before: Sequence[str] = HERE) -> subprocess.Popen[bytes]:

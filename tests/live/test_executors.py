@@ -5,12 +5,15 @@ import gc
 import hashlib
 import os
 import pickle
+import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mesonb.live import executors as module
+from mesonb.live import printing
 from mesonb.live.child import DONE, STARTED
 from mesonb.live.executors import Executors
 from tests.helpers import wait_for, wait_for_async
@@ -34,9 +37,11 @@ class Told:
 
     def __init__(self, folder):
         self.said, self.died = [], {}
+        self.printed = []
         self.executors = Executors(
             folder, 1, (), lambda number, kind, _: self.said.append((number, kind)),
             lambda number, because, lost: self.died.update({number: (because, lost)}),
+            on_printed=lambda number, skipped, content: self.printed.append((number, skipped, content)),
         )  # fmt: skip
 
     def run(self, number, function, *args):
@@ -149,3 +154,60 @@ def test_a_packet_whose_taker_died_before_it_said_so_is_put_in_again(tmp_path, m
         assert list(told.died) == [1]
 
     scene(tmp_path, monkeypatch, play)
+
+
+def chatter(lines):
+    """Write many small lines, each by itself."""
+    for number in range(lines):
+        os.write(1, b"%d\n" % number)
+
+
+def test_many_small_lines_are_read_a_few_times_and_none_is_missing(tmp_path, monkeypatch):
+    async def play(told):
+        began = time.monotonic()
+        told.run(1, chatter, 20_000)
+        await told.until(1, DONE)
+        most = (time.monotonic() - began) / printing.PAUSE_S + 2
+        assert len(told.printed) <= most < 20_000
+        assert {(number, skipped) for number, skipped, _ in told.printed} == {(1, 0)}
+        lines = b"".join(content for _, _, content in told.printed).split()
+        assert lines == [b"%d" % number for number in range(20_000)]
+
+    scene(tmp_path, monkeypatch, play)
+
+
+def leave_a_writer(marker):
+    """Leave somebody behind who prints later."""
+    subprocess.Popen(["sh", "-c", f"while [ ! -e {marker} ]; do sleep 0.01; done; echo late"])
+
+
+def test_what_is_printed_between_two_tasks_is_the_ones_before(tmp_path, monkeypatch):
+    async def play(told):
+        told.run(1, leave_a_writer, str(tmp_path / "go"))
+        await told.until(1, DONE)
+        (tmp_path / "go").touch()
+        await wait_for_async(lambda: told.printed, 20, "something to be printed")
+        told.run(2, chatter, 1)
+        await told.until(2, DONE)
+        assert told.printed == [(1, 0, b"late\n"), (2, 0, b"0\n")]
+
+    scene(tmp_path, monkeypatch, play)
+
+
+def test_a_kill_reaches_what_a_task_started_in_a_session_of_its_own(tmp_path, monkeypatch):
+    async def play(told):
+        told.run(1, start_a_session, str(tmp_path / "pid"))
+        await wait_for_async((tmp_path / "pid").exists, 20, "the grandchild")
+        grandchild = int(wait_for((tmp_path / "pid").read_text, 5, "its pid"))
+        told.executors.kill(1)
+        await wait_for_async(lambda: 1 in told.died, 20, "the task to be ended")
+        await wait_for_async(lambda: not psutil.pid_exists(grandchild), 20, "the grandchild to be dead and buried")
+
+    scene(tmp_path, monkeypatch, play)
+
+
+def start_a_session(marker):
+    grandchild = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    Path(f"{marker}.new").write_text(str(grandchild.pid))
+    Path(f"{marker}.new").rename(marker)
+    grandchild.wait()

@@ -1,6 +1,7 @@
 """Dask takes no worker away under tasks that it cannot see: adapt, scale, retirement, idle timeouts, on real clusters."""
 
 import contextlib
+import threading
 
 import dask
 import pytest
@@ -153,6 +154,31 @@ def test_neither_a_lifetime_nor_an_idle_timeout_ends_tasks_that_dask_does_not_se
                 assert runs[1].result(20) == 5
                 wait_for(lambda: given.processes["scheduler"].poll() is not None, 20, "the idle scheduler to end")
                 assert [run.losses for run in runs] == [0, 0]
+
+
+def test_a_batch_job_is_ended_when_the_tasks_of_all_its_workers_are_over(tmp_path):
+    """A cluster object names the job, as dask-jobqueue's does; Dask knows its workers by longer names."""
+    with DaskCluster(tmp_path) as given, Client(given.address, set_as_default=False) as client:
+        for name in ("job-0-0", "job-1-0"):
+            given.worker(name)
+        client.wait_for_workers(2, timeout=30)
+        with mb.Master(given.address) as master:
+            lab = master.register(mb.Queue(needs=mb.Resources(cpus=0.6)), name="lab")
+            runs = {(run := running(lab, tmp_path / name)).task.agent: run for name in ("first", "second")}
+            asked = threading.Thread(target=client.sync, args=(retire, client, "job-1"), daemon=True)
+            asked.start()
+            wait_for(lambda: master.core.agents["job-1-0"].closed, 10, "its agent to be offered no more")
+            assert not master.core.agents["job-0-0"].closed
+            assert asked.is_alive()
+            for path in ("first", "second"):
+                (tmp_path / path).touch()
+            assert [run.result(20) for run in runs.values()] == [5, 5]
+            asked.join(20)
+            assert not asked.is_alive()
+
+
+async def retire(client, job):
+    await client.scheduler.retire_workers(workers=[job])
 
 
 def test_closing_the_cluster_is_not_held_up_by_tasks(go):

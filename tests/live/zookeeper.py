@@ -7,10 +7,10 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 from tests.helpers import wait_for
+from tests.live.debian import Missing, cached, fetch
 
 #: Only what it needs to run: with every jar that Debian wants along, two bridges between loggers call each other for ever.
 PACKAGES = (
@@ -20,52 +20,25 @@ PACKAGES = (
 JARS = "zookeeper zookeeper-jute slf4j-api slf4j-nop netty-all metrics-core snappy-java commons-cli commons-io log4j-1.2".split()
 MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 INSTALLED = Path("/usr/share/java")
-FETCH_MOST_S = 120
 #: ZooKeeper's heartbeat; no session can be shorter than two of them.
 TICK_MS = 500
-
-
-class Missing(Exception):
-    """This machine cannot run a ZooKeeper."""
 
 
 def jars() -> list[Path]:
     """Return the jars, or raise Missing with what would have to be there."""
     if not shutil.which("java"):
         raise Missing("no Java on this machine; ZooKeeper needs one (Debian: openjdk-17-jre-headless)")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mesonb" / "zookeeper"
+    cache = cached("zookeeper")
     for folder in (INSTALLED, cache / "usr/share/java"):
         if found := _all_in(folder):
             return found
-    fetch(cache)
+    fetch("ZooKeeper", PACKAGES, cache)
     return _all_in(cache / "usr/share/java")
 
 
 def _all_in(folder: Path) -> list[Path]:
     wanted = [folder / f"{name}.jar" for name in JARS]
     return wanted if all(path.exists() for path in wanted) else []
-
-
-def fetch(cache: Path) -> None:
-    """Fetch Debian's packages and unpack them in the cache, all or nothing."""
-    for tool in ("apt-get", "dpkg"):
-        if not shutil.which(tool):
-            raise Missing(f"no {tool} on this machine to fetch Debian's ZooKeeper with, and none in {INSTALLED}")
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache.parent) as draft:
-        try:
-            _run(draft, "apt-get", "-o", "APT::Sandbox::User=root", "download", *PACKAGES)
-            for package in Path(draft).glob("*.deb"):
-                _run(draft, "dpkg", "-x", str(package), "root")
-        except (subprocess.SubprocessError, OSError) as error:
-            said = getattr(error, "stderr", "") or str(error)
-            raise Missing(f"Debian's ZooKeeper cannot be fetched: {str(said).strip()[-200:]}") from error
-        shutil.rmtree(cache, ignore_errors=True)
-        (Path(draft) / "root").rename(cache)
-
-
-def _run(folder: str, *command: str) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_MOST_S)
 
 
 class ZooKeeper:

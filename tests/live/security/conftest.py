@@ -3,9 +3,11 @@
 import json
 import secrets
 
+import dask
 import pytest
 
 import mesonb as mb
+from mesonb.live.blocking import BLOCKED
 from tests.live.conftest import AGENT
 
 SECRETS = {name: secrets.token_urlsafe(32) for name in ("anna", "ben", "carl")}
@@ -18,6 +20,13 @@ RULES = [
     {"who": "anna", "may": "kill", "what": "ben"},
     {"who": "anna", "may": "pause"},
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_shipped():
+    """Block what is blocked for everybody."""
+    with dask.config.set({"mesonb.blocked-handlers": BLOCKED}):
+        yield
 
 
 @pytest.fixture(scope="module")

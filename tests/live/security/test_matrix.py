@@ -83,6 +83,8 @@ POSTED = [
     (calls.Decline("annas", ()), "may not speak for the framework 'annas'"),
     (calls.Suppress("annas"), "may not speak for the framework 'annas'"),
     (calls.Revive("annas"), "may not speak for the framework 'annas'"),
+    (calls.By("kernel-anna", calls.Unregister("annas")), "no kernel may tell the master of By"),
+    (calls.By("kernel-stranger", calls.Unregister("annas")), "may not speak for the framework 'annas'"),
     (calls.Acknowledge("annas", ("annas/task-1",)), "may not speak for the framework 'annas'"),
     (calls.AcceptInverse("annas", ()), "may not speak for the framework 'annas'"),
     (calls.DeclineInverse("annas", ()), "may not speak for the framework 'annas'"),

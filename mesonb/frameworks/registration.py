@@ -1,0 +1,63 @@
+"""What a framework and its offers may ask of the master that they are registered with, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mesonb.core.resources import Resources
+from mesonb.frameworks.output import Output
+
+if TYPE_CHECKING:
+    from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
+
+
+class Registration(Protocol):
+    """What a framework and its offers ask of the master they are registered with (``driver.Driver``)."""
+
+    name: str
+    role: str
+    dice: Random
+    framework: Framework
+    tasks: dict[str, TaskHandle]
+
+    def now_us(self) -> int:
+        """The master's time in microseconds."""
+
+    def next_task_id(self) -> str:
+        """Count one more task of this framework."""
+
+    def prepare(self, task: TaskHandle) -> None:
+        """Make a task ready to travel."""
+
+    def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:
+        """Call a function after a while, on the thread of the callbacks."""
+
+    def answer(self, offer: OfferHandle) -> None:
+        """Send what was written on a held offer now."""
+
+    def report(self, figures: dict[str, float]) -> None:
+        """Keep what the framework says of its progress."""
+
+    def placed(self, *, near: bool, waited_us: int) -> None:
+        """Keep whether a task was launched where the framework prefers it."""
+
+    def suppress(self, *roles: str) -> None:
+        """Ask for no more offers."""
+
+    def revive(self, *roles: str) -> None:
+        """Ask for offers again."""
+
+    def kill(self, task: str) -> None:
+        """Ask for a task to be killed."""
+
+    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
+        """Do what is needed for time to pass until the future is done."""
+
+    def check_needs(self, needs: Resources) -> None:
+        """Raise BadValue if there are agents and none is large enough for ``needs``."""
+
+    def output(self, task: str) -> Output:
+        """Return what is left of what a task printed."""

@@ -1,0 +1,41 @@
+"""A live framework in several roles, with the log on disk meanwhile."""
+
+import mesonb as mb
+from mesonb.core.log import Log
+from tests.live.conftest import SMALL
+from tests.live.tasks import double
+
+
+class Both(mb.Framework):
+    """Runs one task in each of its roles."""
+
+    needs = SMALL
+
+    def __init__(self) -> None:
+        self.results: dict[str, int] = {}
+        self.in_role: dict[str, str] = {}
+
+    def on_offers(self, offers) -> None:
+        for offer in offers:
+            if offer.role not in self.in_role.values():
+                self.in_role[offer.launch(double, len(offer.role)).id] = offer.role
+
+    def on_update(self, task) -> None:
+        if task.finished:
+            self.results[self.in_role[task.id]] = task.result()
+
+
+def test_a_framework_in_two_roles_and_its_log(tmp_path) -> None:
+    with mb.Master(agents=2, name="roles", log=tmp_path / "run.mesonb", update_retry="5s") as master:
+        both = master.register(Both(), name="both", role=["lab", "research"])
+        master.wait_until(lambda: len(both.results) == 2, "20s")
+        assert both.results == {"lab": 6, "research": 16}
+        master.wait_until(lambda: not master.core.unacknowledged, "10s")
+        master.maintain("agent-1", after="1h")
+        master.wait_until(lambda: master.maintenance, "5s")
+        master.unregister(both)
+        master.wait_until(lambda: not master.core.frameworks, "10s")
+    loaded = Log.load(tmp_path / "run.mesonb")
+    assert loaded.steps == master.log.steps
+    loaded.replay()
+    mb.Master(agents=2, name="roles").close(cluster=True)
