@@ -197,6 +197,8 @@ class Agent(WorkerPlugin):
                 self._departure.heard()
             case ("let go", keys):
                 self.holdings.results.let_go(keys)
+            case ("keep", keys):
+                self.holdings.results.keep(keys)
             case ("left", frameworks):
                 self.holdings.left(frameworks)
             case _:
@@ -205,6 +207,8 @@ class Agent(WorkerPlugin):
     def _join(self, leader_id: str) -> None:
         """Introduce itself to a leader, with what runs here; one that is new here is handed the cargo of that before."""
         if leader_id != self.leader_id:
+            if self.leader_id:
+                self.holdings.results.doubt(self.tasks)
             self.leader_id = leader_id
             self._hand_over(list(self.tasks))
         self._send_to(LEADER, ("join", self._introduction(), [(t.id, t.state, *t.about) for t in self.tasks.values()]))

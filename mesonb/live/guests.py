@@ -91,9 +91,9 @@ class Guests:
                 self._answer(kernel, who, number, verb, arguments)
             case ("handled", str(name), list(tasks)):
                 self._handled(kernel, who, name, tasks)
-            case ("let go", str(agent), list(keys)):
+            case ("let go" | "keep" as what, str(agent), list(keys)):
                 own = [key for key in keys if self._may(kernel, framework_of(task_of(key)))]
-                self._master._link.send(agent, ("let go", own))
+                self._master._link.send(agent, (what, own))
             case _:
                 self._refuse(kernel, f"{str(message[0])[:40]!r} is no message that a master takes from a kernel")
 

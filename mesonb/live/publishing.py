@@ -1,6 +1,6 @@
 """Publishing: an agent puts a large result into the memory of its Dask worker, where plain Dask finds it as any other.
 
-The agent's own Dask client holds it until the kernel lets go, the framework leaves, or the worker dies. A result that the
+The agent's own Dask client holds it until the kernel lets go or dies, the framework leaves, or the worker dies. A result that the
 worker cannot read (its class is known to the kernel alone, for one) is published sealed.
 """
 
@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Container
 from typing import Any
 
+import dask
 from distributed import Client, Future
 
+from mesonb.core.units import parse_duration
 from mesonb.live import parcel
-from mesonb.live.results import Mark, Sealed, key_of
+from mesonb.live.results import Mark, Sealed, key_of, task_of
+
+#: After another master took the lead, the kernels that are left have so long to say which results they want.
+GRACE = "30s"
 
 
 class Publisher:
@@ -24,6 +30,8 @@ class Publisher:
         self._client: Any = None
         self._lock = asyncio.Lock()
         self._held: dict[str, tuple[str, Future[Any]]] = {}  #: by key: the framework, and what holds it
+        self._doubted: set[str] = set()  #: wanted by a kernel that may have gone
+        self._grace_s = parse_duration(dask.config.get("mesonb.result-grace", GRACE)) / 1_000_000
 
     async def publish(self, task: str, framework: str, fd: int) -> Mark:
         """Publish what is in a parcel, which is closed; return where it is."""
@@ -44,6 +52,20 @@ class Publisher:
         """Hold these no more; plain Dask futures of them do so by themselves."""
         for key in keys:
             self._held.pop(key, None)
+            self._doubted.discard(key)
+
+    def doubt(self, told_again: Container[str]) -> None:
+        """Another master leads: let go of what nobody says he wants, but for the tasks whose end it is told again."""
+        self._doubted |= {key for key in self._held if task_of(key) not in told_again}
+        if self._doubted:
+            asyncio.get_running_loop().call_later(self._grace_s, self._let_go_of, list(self._doubted))
+
+    def keep(self, keys: list[str]) -> None:
+        """A kernel still wants these."""
+        self._doubted.difference_update(keys)
+
+    def _let_go_of(self, doubted: list[str]) -> None:
+        self.let_go([key for key in doubted if key in self._doubted])
 
     def left(self, framework: str) -> None:
         """Hold nothing of a framework that has left."""

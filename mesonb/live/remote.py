@@ -338,6 +338,7 @@ class Remote(Clusters):
         ]
         if again:
             self._peer.send(LEADER, ("post", again, {}))
+            self._peer.send(LEADER, *[("keep", agent, keys) for agent, keys in self.desk.wanted().items()])
             asyncio.get_running_loop().call_later(RECONCILE_S, self._reconcile, leader_id)
 
     def _turned_away(self, because: str) -> None:

@@ -101,13 +101,31 @@ class Desk:
         self._thread, self._address, self._security = thread, address, security
         self._release = release
         self._client: Any = None
+        self._live: dict[str, weakref.ref[Remains]] = {}  #: what is held in this kernel, by key
 
     def remains(self, content: bytes) -> Remains | None:
         """Read an agent's word of a result that it keeps; nothing if this is the result itself."""
-        return Remains(Mark(*pickle.loads(content[len(MARK) :])), self) if content.startswith(MARK) else None
+        if not content.startswith(MARK):
+            return None
+        mark = Mark(*pickle.loads(content[len(MARK) :]))
+        known = self._live.get(mark.key)
+        remains = known() if known else None
+        if remains is None:  # an end may be told twice, and the agent must not hear that one of two is gone
+            remains = Remains(mark, self)
+            self._live[mark.key] = weakref.ref(remains)
+        return remains
+
+    def wanted(self) -> dict[str, list[str]]:
+        """What is held in this kernel: keys, by the agent that keeps them."""
+        by_agent: dict[str, list[str]] = {}
+        for known in list(self._live.values()):
+            if remains := known():
+                by_agent.setdefault(remains.mark.agent, []).append(remains.mark.key)
+        return by_agent
 
     def let_go(self, mark: Mark) -> None:
         """Have the agent let go of a result that nobody here holds."""
+        self._live.pop(mark.key, None)
         self._release(mark)
 
     def fetch(self, mark: Mark) -> Any:

@@ -142,6 +142,17 @@ def test_nobody_holds_what_nobody_wants(queue, client):
     wait_for(lambda: key not in held(client), 10, "the workers to forget the result")
 
 
+def test_an_end_that_is_told_twice_is_one_result(master, queue, client):
+    run = queue.submit(ramp)
+    run.result(20)
+    remains = run.task.outcome.remains
+    assert master.desk.remains(remains.mark.packed()) is remains
+    gc.collect()
+    assert queue.submit(double, 1).result(20) == 2  # whatever was said to the agent before has arrived
+    assert remains.mark.key in held(client)
+    assert master.desk.wanted() == {remains.mark.agent: [remains.mark.key]}
+
+
 def test_what_a_framework_that_left_kept_is_forgotten(master, client):
     leaving = master.register(mb.Queue(), name="leaving")
     run = leaving.submit(ramp)
@@ -230,6 +241,25 @@ def test_the_next_master_finds_what_was_made_while_nobody_led(tmp_path):
         wait_for(lambda: keeps.got is not None, 20, "the result to be told")
         assert np.array_equal(keeps.got.result(), ramp())
         second.close(cluster=True)
+
+
+def test_what_a_kernel_held_that_is_gone_is_forgotten_and_what_another_holds_is_not():
+    """The kernel with the master ends; another one, whose framework goes on, still has its result."""
+    with dask.config.set({"mesonb.result-grace": "500ms"}):
+        first = mb.Master(agents=1, name="grace")
+        with Client(first.address, set_as_default=False) as client, mb.connect(first.address) as remote:
+            theirs, ours = first.register(mb.Queue(), name="theirs"), remote.register(mb.Queue(), name="ours")
+            runs = [queue.submit(ramp) for queue in (theirs, ours)]
+            keys = [run.result(20) is not None and run.task.outcome.remains.mark.key for run in runs]
+            wait_for(lambda: not first._unacknowledged, 10, "the ends to be acknowledged")
+            assert held(client) >= set(keys)
+            first._abandon()
+            with mb.Master(agents=1, name="grace") as second:
+                wait_for(lambda: keys[0] not in held(client), 20, "what nobody can want any more to be forgotten")
+                wait_for(lambda: ours.submit(double, 2).result(20) == 4, 20, "the other kernel to go on")
+                assert np.array_equal(runs[1].result(20), ramp())
+                remote.close()
+                second.close(cluster=True)
 
 
 def ramp_when(path):
