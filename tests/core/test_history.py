@@ -1,0 +1,26 @@
+"""A row of shares is the exact mean over its span, offers left out."""
+
+import pytest
+
+from mesonb.core.calls import Accept, AgentJoined, Subscribe, TaskInfo, TaskUpdate, Tick
+from mesonb.core.history import HISTORY_STEP_US, History
+from mesonb.core.master import MasterCore
+from mesonb.core.records import TaskState
+from mesonb.core.resources import Resources
+
+
+def test_a_row_is_the_mean_since_the_row_before() -> None:
+    core, history, span_us = MasterCore(), History(), 2 * HISTORY_STEP_US
+    for call in (Subscribe("f"), Subscribe("g"), AgentJoined("agent-1", Resources(cpus=4, mem="4GB")), Tick()):
+        core.step(call, 0)
+    history.note(core)
+    assert history.rows[-1] == (0, {"f": 0.0, "g": 0.0}), "what is only offered is nobody's yet"
+    core.step(Accept("f", ("offer-1",), (TaskInfo("t", Resources(cpus=1, mem="2GB")),)), 0)
+    core.step(TaskUpdate("agent-1", "t", TaskState.FINISHED), span_us // 4)
+    core.step(Tick(), HISTORY_STEP_US - 1)
+    history.note(core)
+    assert len(history.rows) == 1, "too soon for another"
+    core.step(Tick(), span_us)
+    history.note(core)
+    time_us, shares = history.rows[-1]
+    assert time_us == span_us and shares["f"] == pytest.approx(0.5 / 4) and shares["g"] == 0
