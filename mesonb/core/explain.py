@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 
 from mesonb.core import calls
 from mesonb.core.books import outermost
-from mesonb.core.limits import Limits, Why
+from mesonb.core.branches import Branches as Core
+from mesonb.core.branches import owner_of
+from mesonb.core.limits import Why
 from mesonb.core.records import Agent, Framework
 from mesonb.core.resources import NOTHING, Resources, less
 from mesonb.core.units import show_duration
+from mesonb.core.upkeep import DRAINING
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,11 @@ class Explanation:
         return "\n".join([self.sentence, *(f"  -> {remedy}" for remedy in self.remedies)])
 
 
-def explain(core: Limits, name: str, agent: str = "") -> Explanation | None:
+def explain(core: Core, name: str, agent: str = "") -> Explanation | None:
     """Explain whatever is called so, or one framework on one agent; None where nothing is."""
     if name in core.frameworks:
-        return _framework(core, core.frameworks[name], core.agents.get(agent))
+        told = [_framework(core, record, core.agents.get(agent)) for record in core.family(name)]
+        return told[0] if len(told) == 1 else _in_roles(core, name, told)
     if name in core.agents:
         return _agent(core, core.agents[name])
     if name in core.offers:
@@ -74,8 +78,37 @@ def explain(core: Limits, name: str, agent: str = "") -> Explanation | None:
     return _role(core, name) if name in core.roles else None
 
 
-def why_not(core: Limits, framework: Framework, agent: Agent | None = None) -> Reason | None:
+def _in_roles(core: Core, name: str, told: list[Explanation]) -> Explanation:
+    """Explain a framework in several roles: one after the other."""
+    roles = [record.role for record in core.family(name)]
+    sentence = "; ".join(f"in {role}: {one.sentence}" for role, one in zip(roles, told, strict=True))
+    return Explanation(told[0].about, sentence, tuple(reason for one in told for reason in one.reasons))
+
+
+def why_not(core: Core, framework: Framework, agent: Agent | None = None) -> Reason | None:
     """Return the first reason why a framework is not offered an agent, or any; None: it is, once its turn comes."""
+    reason, owner = _why_not(core, framework, agent), owner_of(framework.name)
+    several = owner in core.families or owner != framework.name
+    return _addressed(core, framework, owner, reason) if reason and several else reason
+
+
+def _addressed(core: Core, framework: Framework, owner: str, reason: Reason) -> Reason:
+    """Let a remedy speak of the framework and the role, and not of the branch that stands for both."""
+    roles = tuple(dict.fromkeys([framework.role, *(one.role for one in core.family(owner) if not one.leaving)]))
+    said: list[calls.Call] = []
+    for call in reason.calls:
+        match call:
+            case calls.Revive():
+                said.append(calls.Revive(owner, (framework.role,)))
+            case calls.Subscribe():
+                said.append(replace(call, framework=owner, role=roles[0], roles=roles[1:]))
+            case _:
+                said.append(call)
+    spoken = reason.remedy.replace(f"{framework.name}.revive()", f"{owner}.revive({framework.role!r})")
+    return replace(reason, remedy=spoken.replace(repr(framework.name), repr(owner)), calls=tuple(said))
+
+
+def _why_not(core: Core, framework: Framework, agent: Agent | None = None) -> Reason | None:
     if framework.leaving or framework.name in core.away:
         again = calls.Subscribe(framework.name, framework.role)
         why, detail = (Why.LEFT, "its last tasks are ending") if framework.leaving else (Why.AWAY, "its tasks run on")
@@ -87,12 +120,12 @@ def why_not(core: Limits, framework: Framework, agent: Agent | None = None) -> R
     return None if agent is None else _on_agent(core, framework, agent)
 
 
-def _on_agent(core: Limits, framework: Framework, agent: Agent) -> Reason | None:
+def _on_agent(core: Core, framework: Framework, agent: Agent) -> Reason | None:
     why = first_why(core, framework, agent)
     return replace(_detailed(core, framework, agent, why), example=agent.name) if why else None
 
 
-def first_why(core: Limits, framework: Framework, agent: Agent) -> Why | None:
+def first_why(core: Core, framework: Framework, agent: Agent) -> Why | None:
     """Return the first reason why an active framework is not offered an agent; None: it is, once its turn comes."""
     if agent.closed:
         return Why.AGENT_CLOSED
@@ -124,13 +157,13 @@ def whose(name: str, agent: Agent) -> Why:
     return Why.TURN
 
 
-def _detailed(core: Limits, framework: Framework, agent: Agent, why: Why) -> Reason:
+def _detailed(core: Core, framework: Framework, agent: Agent, why: Why) -> Reason:
     """Say more about a reason, and what would remove it."""
     name, role, terms = framework.name, core.roles[outermost(framework.role)], framework.terms
     again = f"register it again without that: master.register(..., name={name!r})"
     match why:
         case Why.AGENT_CLOSED:
-            return Reason(why, agent.closed, "wait until it is back, or add another agent")
+            return _closed(core, agent)
         case Why.CONSTRAINT if terms:
             return Reason(why, "", again, (replace(terms, constraints=(), agents=()),))
         case Why.CAPABILITY:
@@ -166,7 +199,20 @@ def _detailed(core: Limits, framework: Framework, agent: Agent, why: Why) -> Rea
             return _held_back(core, why)
 
 
-def _held_back(core: Limits, why: Why) -> Reason:
+def _closed(core: Core, agent: Agent) -> Reason:
+    """Say why an agent takes no tasks; whoever emptied it on purpose can open it again."""
+    kept = core.drained.get(agent.name)
+    if kept is None or agent.name in core.unreachable:
+        return Reason(Why.AGENT_CLOSED, agent.closed, "wait until it is back, or add another agent")
+    window = core.windows.get(agent.name)
+    opens: list[calls.Call] = [calls.EndMaintenance(agent.name)] if window and window.begun else []
+    opens += [calls.Undrain(agent.name)] if kept == DRAINING else []
+    verbs = {calls.EndMaintenance: "end_maintenance", calls.Undrain: "undrain"}
+    remedy = "; ".join(f"master.{verbs[type(call)]}({agent.name!r})" for call in opens)
+    return Reason(Why.AGENT_CLOSED, agent.closed, remedy, tuple(opens))
+
+
+def _held_back(core: Core, why: Why) -> Reason:
     short = [role for role in core.roles.values() if less(role.guarantee, role.consumed)]
     detail = ", ".join(f"{role.name} lacks {less(role.guarantee, role.consumed)}" for role in short)
     remedy = "; ".join(f"del master.guarantees[{role.name!r}]" for role in short)
@@ -177,11 +223,11 @@ def _more_weight(framework: Framework) -> str:
     return f"wait for its turn, or give its role more weight: master.weights[{framework.role!r}] = 2"
 
 
-def _with_share(core: Limits, framework: Framework) -> str:
+def _with_share(core: Core, framework: Framework) -> str:
     return f"{framework.name} (share {_share(core, framework.allocated):.2f})"
 
 
-def _share(core: Limits, held: Resources) -> float:
+def _share(core: Core, held: Resources) -> float:
     total = core.order.total
     return max((n / total[name] for name, n in held.amounts.items() if name in total), default=0.0)
 
@@ -189,7 +235,7 @@ def _share(core: Limits, held: Resources) -> float:
 # -- whole things -----------------------------------------------------------------------------------------------------
 
 
-def _framework(core: Limits, framework: Framework, agent: Agent | None) -> Explanation:
+def _framework(core: Core, framework: Framework, agent: Agent | None) -> Explanation:
     name = framework.name
     if agent is not None:
         reason = why_not(core, framework, agent)
@@ -206,7 +252,7 @@ def _framework(core: Limits, framework: Framework, agent: Agent | None) -> Expla
     return Explanation(name, "; ".join([holds, *against]), reasons)
 
 
-def summary(core: Limits, framework: Framework) -> list[Reason]:
+def summary(core: Core, framework: Framework) -> list[Reason]:
     """Count the first reason of every agent, in the order of ``Why``; each keeps its first agent as example."""
     if (general := why_not(core, framework)) is not None:
         return [general]
@@ -222,7 +268,7 @@ def summary(core: Limits, framework: Framework) -> list[Reason]:
     return [replace(reason, count=counts[why], example=first[why].name) for why, reason in found]
 
 
-def _role(core: Limits, name: str) -> Explanation:
+def _role(core: Core, name: str) -> Explanation:
     role = core.roles[name]
     held = f"role {name}: share {_share(core, role.allocated):.2f}, weight {role.weight_milli / 1000:g}, {len(role.frameworks)} frameworks"
     bounds = [f"guaranteed {role.guarantee}"] * bool(role.guarantee) + [f"limited to {role.limit}"] * (
@@ -234,7 +280,7 @@ def _role(core: Limits, name: str) -> Explanation:
     return Explanation(name, "; ".join([held, *bounds]), tuple(reasons))
 
 
-def _agent(core: Limits, agent: Agent) -> Explanation:
+def _agent(core: Core, agent: Agent) -> Explanation:
     offered = ", ".join(f"{offer.resources} offered to {offer.framework}" for offer in list(agent.offers.values())[:3])
     parts = [f"{agent.name} runs {len(agent.tasks)} tasks", offered, f"{agent.free} is free", agent.closed]
     reasons: list[Reason] = []

@@ -54,6 +54,6 @@ class Questions(Upkeep):
             asked, self.asked = self.asked, {}
             for name, who in asked.items():
                 framework = self.frameworks.get(who)
-                if framework and name not in framework.tasks:  # else it was told when the agent came
+                if framework and name not in self.tasks:  # else it was told when the agent came
                     out += self._state_of(framework, name)
         return out

@@ -1,5 +1,6 @@
 """Frameworks in several roles: each offer is for one of them, and what it becomes counts for that one."""
 
+import copy
 from dataclasses import replace
 from random import Random
 
@@ -7,6 +8,7 @@ import pytest
 
 import mesonb as mb
 from mesonb.core.books import Settings
+from mesonb.core.branches import owner_of
 from mesonb.core.calls import (
     Accept,
     AcceptAll,
@@ -18,6 +20,7 @@ from mesonb.core.calls import (
     AgentUnreachable,
     Decline,
     Disconnect,
+    Drain,
     KillTask,
     PlanMaintenance,
     Reconcile,
@@ -43,8 +46,11 @@ from mesonb.core.events import (
     Subscribed,
     Updated,
 )
+from mesonb.core.explain import explain, why_not
 from mesonb.core.invariants import check
+from mesonb.core.limits import Why
 from mesonb.core.log import Log
+from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import ROLES, Checked, arbitrary_call
@@ -204,6 +210,59 @@ def test_a_new_master_adopts_each_task_in_the_role_that_it_was_launched_in() -> 
     late = RunningTask("f.1/late", "f", CPU, "a", epoch=1)
     assert kinds(core.tell(AgentJoined("agent-2", CPU, tasks=(late,))), Updated)[0].framework == "f"
     assert core.roles["a"].allocated.cpus >= 2
+
+
+def test_a_question_that_waits_is_answered_by_the_agent_that_comes_whatever_the_role() -> None:
+    core = Checked(Settings(epoch=2, recovery_us=10 * S))
+    core.tell(BOTH, Reconcile("f", ("f.1/t", "f.1/u")))
+    here = RunningTask("f.1/t", "f", CPU, "b", epoch=1)
+    assert [e.task for e in kinds(core.tell(AgentJoined("agent-1", CPU, tasks=(here,)), at_us=S), Updated)] == ["f.1/t"]
+    assert [e.task for e in kinds(core.tell(at_us=10 * S), Updated)] == ["f.1/u"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_said_against_a_framework_in_several_roles_is_removed_by_its_remedy(seed) -> None:
+    core, dice, tried = MasterCore(Settings(seed=seed)), Random(seed), 0
+    for _ in range(250):
+        call = arbitrary_call(core, dice)
+        if isinstance(call, Subscribe):
+            call = replace(call, roles=tuple(dice.sample(ROLES, 2)))
+        core.step(call, core.now_us + dice.randrange(S // 2))
+        for record, agent in [(f, a) for f in core.frameworks.values() for a in core.agents.values()]:
+            reason = why_not(core, record, agent)
+            if reason and reason.calls and "@" in record.name and dice.random() < 0.3:
+                cured, tried = copy.deepcopy(core), tried + 1
+                assert (
+                    not any("@" in getattr(call, "framework", "") for call in reason.calls) and "@" not in reason.remedy
+                )
+                for remedy in reason.calls:
+                    cured.step(remedy, cured.now_us)
+                (same,) = [
+                    one
+                    for one in cured.family(owner_of(record.name))
+                    if (one.role, one.leaving) == (record.role, False)
+                ]
+                now = why_not(cured, same, cured.agents[agent.name])
+                assert now is None or now.why is not reason.why, reason
+    assert tried > 20
+
+
+def test_a_framework_in_several_roles_is_explained_role_by_role(core) -> None:
+    core.tell(Suppress("f", ("b",)))
+    said = explain(core, "f")
+    assert said.sentence.startswith("in a: f has") and "in b: f@b has" in said.sentence
+    assert "f.revive('b')" in said.remedies
+
+
+@pytest.mark.parametrize(
+    "shut", [(Drain("agent-1"),), (PlanMaintenance("agent-1"),), (PlanMaintenance("agent-1", 5), Drain("agent-1"))]
+)
+def test_whoever_closed_an_agent_can_open_it(core, shut) -> None:
+    core.tell(*shut)
+    core.tell(at_us=10)
+    reason = why_not(core, core.frameworks["f"], core.agents["agent-1"])
+    core.tell(*reason.calls)
+    assert reason.why is Why.AGENT_CLOSED and "master." in reason.remedy and not core.agents["agent-1"].closed
 
 
 def test_an_agent_that_is_back_finds_its_tasks_in_their_roles(core) -> None:
