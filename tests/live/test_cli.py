@@ -235,6 +235,7 @@ def _leading(*words):
     )
 
 
+@pytest.mark.slow
 def test_a_master_whose_cluster_goes_away_says_so_and_1():
     with LocalCluster(n_workers=1, preload="import os; os.setpgrp()", dashboard_address=None) as given:
         led = subprocess.Popen(

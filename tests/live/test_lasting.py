@@ -69,6 +69,7 @@ def names(cluster):
     return [row.framework for row in cluster.snapshot().frameworks]
 
 
+@pytest.mark.slow
 def test_whoever_does_not_come_back_in_time_gives_up_what_it_held(tmp_path):
     paths = [str(tmp_path / name) for name in "ab"]
     first, _ = kernel(cell(paths).replace('sweep"', 'leaves"'))
@@ -82,6 +83,7 @@ def test_whoever_does_not_come_back_in_time_gives_up_what_it_held(tmp_path):
         wait_for(lambda: "leaves" not in names(cluster), 10, "it to be let go")
 
 
+@pytest.mark.slow
 def test_a_framework_with_nothing_to_do_holds_nothing():
     """A queue that is idle is offered nothing; a framework that never answers has its offers taken back."""
     idle, _ = kernel(f"""

@@ -127,6 +127,7 @@ async def end_of_life(dask_worker):
     await dask_worker.close_gracefully(reason="worker-lifetime-reached")
 
 
+@pytest.mark.slow
 def test_neither_a_lifetime_nor_an_idle_timeout_ends_tasks_that_dask_does_not_see(tmp_path):
     """On a cluster started by command line."""
     with DaskCluster(tmp_path, "--idle-timeout", "60s") as given:
@@ -156,6 +157,7 @@ def test_neither_a_lifetime_nor_an_idle_timeout_ends_tasks_that_dask_does_not_se
                 assert [run.losses for run in runs] == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_batch_job_is_ended_when_the_tasks_of_all_its_workers_are_over(tmp_path):
     """A cluster object names the job, as dask-jobqueue's does; Dask knows its workers by longer names."""
     with DaskCluster(tmp_path) as given, Client(given.address, set_as_default=False) as client:
@@ -181,6 +183,7 @@ async def retire(client, job):
     await client.scheduler.retire_workers(workers=[job])
 
 
+@pytest.mark.slow
 def test_closing_the_cluster_is_not_held_up_by_tasks(go):
     with led(2) as (given, master):
         run = running(master.register(mb.Queue(needs=SMALL), name="lab"), go)
