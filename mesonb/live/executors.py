@@ -42,6 +42,8 @@ CHILDREN_MOST = 256
 PIPE_MOST = 64
 WARM_MOST = 8
 _FORKS_AT_ONCE = 8
+#: The zygote may take so long to leave by itself.
+LEAVE_S = 0.5
 #: Whoever takes a packet says so at once; after this it is taken to have died with it.
 TAKEN_S = 0.5
 
@@ -135,6 +137,8 @@ class Executors:
         self._loop.remove_reader(self._control)
         self._control.close()
         self._pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._zygote.wait(LEAVE_S)  # it takes along what had got away from its children
         self._zygote.kill()
         self._zygote.wait()
         self.warden.close()

@@ -20,6 +20,7 @@ import sys
 from typing import NoReturn
 
 from mesonb.live.child import Child
+from mesonb.live.processes import family
 
 #: What the zygote says: a letter (Born, eXited), a pid, and the exit status as ``os.waitpid`` gives it.
 NEWS = struct.Struct("<cii")
@@ -46,6 +47,7 @@ def main() -> NoReturn:
     gc.collect()
     gc.freeze()  # this process is ours alone; forks then share these pages
     serve(control, tasks, folder)
+    end_descendants()
     os._exit(0)
 
 
@@ -120,6 +122,13 @@ def adopt_orphans() -> None:
     """Ask Linux that whatever descends from this process, and loses its parent, is buried here."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_descendants() -> None:
+    """Kill all that descends from this process, daemons that were adopted too."""
+    for pid in list(family(os.getpid()))[1:]:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def die_with_parent(parent_pid: int) -> None:

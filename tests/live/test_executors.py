@@ -211,3 +211,22 @@ def start_a_session(marker):
     Path(f"{marker}.new").write_text(str(grandchild.pid))
     Path(f"{marker}.new").rename(marker)
     grandchild.wait()
+
+
+def start_a_daemon(marker):
+    """Start what gets away from its parent, its group and its session."""
+    line = f"setsid sh -c 'sleep 60 & echo $! > {marker}.new; mv {marker}.new {marker}' &"
+    subprocess.run(["sh", "-c", line], check=True)
+
+
+def test_what_got_away_from_a_task_ends_with_the_agent(tmp_path):
+    async def play():
+        told = Told(tmp_path / "executors")
+        told.run(1, start_a_daemon, str(tmp_path / "pid"))
+        await told.until(1, DONE)
+        await wait_for_async((tmp_path / "pid").exists, 20, "the daemon")
+        told.executors.close()
+
+    asyncio.run(play())
+    daemon = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == "zombie", 20, "it to be dead")

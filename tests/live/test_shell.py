@@ -158,7 +158,7 @@ def small_disk(tmp_path):
     ).returncode:
         pytest.skip("this user may not mount")
     yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 @pytest.mark.live
