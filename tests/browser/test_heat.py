@@ -95,7 +95,7 @@ def test_hovering_names_an_agent_and_a_click_tells_its_story(heat):
     heat.until(
         lambda: story.inner_text().startswith(f"{name} runs") or f"{name} runs" in story.inner_text(), 5, "a story"
     )
-    assert "running since" in story.inner_text()
+    assert "running for" in story.inner_text()
     task = story.locator("table .name").first
     told_of = task.inner_text()
     task.click()

@@ -11,7 +11,7 @@ import mesonb as mb
 from mesonb.core.snapshot import AGENTS_SHOWN
 from mesonb.panels.asked import respond
 from mesonb.panels.board import AHEAD, CommLine
-from mesonb.panels.feed import picture
+from mesonb.panels.feed import Feed, picture
 from mesonb.panels.heat import NOBODY
 from mesonb.panels.tiles import EMPTY
 from mesonb.panels.wire import Encoder, unpack
@@ -125,6 +125,18 @@ def test_a_heat_map_names_fifty_thousand_agents_in_few_words():
     }
     assert set(frame.cells) == {NOBODY}
     assert len(json.dumps(frame.head)) < 1000
+
+
+@pytest.mark.parametrize("agents", [3, AGENTS_SHOWN + 200], ids=["tiles", "heat map"])
+def test_a_recording_that_goes_back_and_forth_is_drawn_as_it_was(agents, tmp_path, random_seed):
+    sim, dice = busy_cluster(agents), Random(random_seed)
+    sim.run("4s")
+    sim.log.save(tmp_path / "run.log")
+    replay = mb.replay(str(tmp_path / "run.log"))
+    feed = Feed(replay)
+    for _ in range(12):
+        replay.step_to(dice.randrange(len(replay.log.steps)))
+        assert feed._pictured(replay).data == picture(replay).data
 
 
 # -- the comm ---------------------------------------------------------------------------------------------------------

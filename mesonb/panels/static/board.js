@@ -417,7 +417,7 @@ class View {
     const tasks = story.tasks.map(({ task, framework, state, since, needs }) => {
       const f = this.state.head.frameworks.find((each) => each.name === framework), mark = make("span", { class: "mark" });
       if (f) paintMark(mark, f);
-      return make("tr", {}, make("td", {}, mark, " ", this.named(task)), make("td", {}, `${state} since ${since}`), make("td", {}, needs));
+      return make("tr", {}, make("td", {}, mark, " ", this.named(task)), make("td", {}, `${state} for ${since}`), make("td", {}, needs));
     });
     box.replaceChildren(shut, make("div", {}, story.sentence),
       ...(tasks.length ? [make("table", { "aria-label": `Tasks of ${name}` }, make("tbody", {}, ...tasks))] : []),
