@@ -37,6 +37,8 @@ from mesonb.session import Session
 SESSION = r"([\w.-]{1,80})"
 #: The longest command that is read.
 COMMAND_BYTES = 4096
+#: Nobody posts anything; who has no token cannot fill the memory either.
+BODY_BYTES = 10_000
 START_S = 20.0
 
 
@@ -91,7 +93,7 @@ class PanelServer:
         self._stop = asyncio.Event()
         application = _Guarded(self)
         sockets = bind_sockets(0, "127.0.0.1")
-        server = HTTPServer(application)
+        server = HTTPServer(application, max_body_size=BODY_BYTES)
         server.add_sockets(sockets)
         application.initialize(IOLoop.current())
         application.start()
