@@ -20,7 +20,7 @@ import mesonb as mb
 from tests.log.sweep import Sweep, train
 sim = mb.Simulation(agents=3, log={path!r})
 sim.runs_for(train, "1s", execute=False)
-sim.register(Sweep(range(100_000_000)), name="sweep")
+sim.register(Sweep(range(100_000)), name="sweep")
 while True:
     sim.run("10s")
 """
