@@ -99,10 +99,10 @@ class Line:
                 await frames.write(self.comm, [(name, content) for _, name, content in batch])
                 self._left(batch)
         except CommClosedError:
-            self._left(batch)
+            pass  # whoever needs an answer asks again over the next comm
         finally:
+            self._left(batch)
             self._left(self._outbox)
-            self._outbox = []
             self._writing = None
 
     def _left(self, batch: list[tuple[Line | None, str, bytes]]) -> None:
