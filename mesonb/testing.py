@@ -212,7 +212,8 @@ def _joined(core: MasterCore, dice: Random) -> calls.Call:
     attributes = (("rack", dice.choice("ab")),) if dice.random() < 0.5 else ()
     short = arbitrary_resources(dice, 1) if dice.random() < 0.3 else None
     return calls.AgentJoined(
-        dice.choice((*AGENTS, "")), total, attributes, reserved, (), _running(core, dice),
+        dice.choice((*AGENTS, "")), total, attributes, reserved,
+        (arbitrary_resources(dice, 2),) if dice.random() < 0.1 else (), _running(core, dice),
         dice.choice((0, 2_000_000)), short,
     )  # fmt: skip
 
@@ -248,7 +249,8 @@ def _subscribe(_: MasterCore, dice: Random) -> calls.Call:
     if dice.random() < 0.7:
         return call
     asked = (("rack", dice.choice((*calls.CONSTRAINTS, "likes")), dice.choice(("a", "[ab]", "["))),)
-    return replace(call, min_offer=(arbitrary_resources(dice, 2),), constraints=asked if dice.random() < 0.5 else ())
+    terms = replace(call, min_offer=(arbitrary_resources(dice, 2),), constraints=asked if dice.random() < 0.5 else ())
+    return replace(terms, capabilities=("gpus",)) if dice.random() < 0.3 else terms
 
 
 def _of_role(core: MasterCore, dice: Random) -> calls.Call:

@@ -11,14 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mesonb.core import calls
-from mesonb.core.books import outermost
 from mesonb.core.branches import Branches as Core
 from mesonb.core.branches import owner_of
 from mesonb.core.limits import Why
 from mesonb.core.records import Agent, Framework
-from mesonb.core.resources import NOTHING, Resources, less
+from mesonb.core.remedies import cure, dominant, subscribed
+from mesonb.core.resources import less
 from mesonb.core.units import show_duration
-from mesonb.core.upkeep import DRAINING
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +93,15 @@ def why_not(core: Core, framework: Framework, agent: Agent | None = None) -> Rea
 
 def _addressed(core: Core, framework: Framework, owner: str, reason: Reason) -> Reason:
     """Let a remedy speak of the framework and the role, and not of the branch that stands for both."""
-    roles = tuple(dict.fromkeys([framework.role, *(one.role for one in core.family(owner) if not one.leaving)]))
+    others = [one.role for one in core.family(owner) if not one.leaving and one.role != framework.role]
     said: list[calls.Call] = []
     for call in reason.calls:
         match call:
             case calls.Revive():
                 said.append(calls.Revive(owner, (framework.role,)))
             case calls.Subscribe():
-                said.append(replace(call, framework=owner, role=roles[0], roles=roles[1:]))
+                roles = tuple(role for role in others if role != call.role)
+                said.append(replace(call, framework=owner, roles=roles))
             case _:
                 said.append(call)
     spoken = reason.remedy.replace(f"{framework.name}.revive()", f"{owner}.revive({framework.role!r})")
@@ -110,9 +110,10 @@ def _addressed(core: Core, framework: Framework, owner: str, reason: Reason) -> 
 
 def _why_not(core: Core, framework: Framework, agent: Agent | None = None) -> Reason | None:
     if framework.leaving or framework.name in core.away:
-        again = calls.Subscribe(framework.name, framework.role)
         why, detail = (Why.LEFT, "its last tasks are ending") if framework.leaving else (Why.AWAY, "its tasks run on")
-        return Reason(why, detail, f"register it again: master.register(..., name={framework.name!r})", (again,))
+        return Reason(
+            why, detail, f"register it again: master.register(..., name={framework.name!r})", (subscribed(framework),)
+        )
     if framework.suppressed:
         return Reason(Why.SUPPRESSED, "", f"{framework.name}.revive()", (calls.Revive(framework.name),))
     if core.paused:
@@ -159,77 +160,7 @@ def whose(name: str, agent: Agent) -> Why:
 
 def _detailed(core: Core, framework: Framework, agent: Agent, why: Why) -> Reason:
     """Say more about a reason, and what would remove it."""
-    name, role, terms = framework.name, core.roles[outermost(framework.role)], framework.terms
-    again = f"register it again without that: master.register(..., name={name!r})"
-    match why:
-        case Why.AGENT_CLOSED:
-            return _closed(core, agent)
-        case Why.CONSTRAINT if terms:
-            return Reason(why, "", again, (replace(terms, constraints=(), agents=()),))
-        case Why.CAPABILITY:
-            able = replace(terms or calls.Subscribe(name, framework.role), capabilities=("gpus",))
-            return Reason(why, "", "register it again with the capability 'gpus'", (able,))
-        case Why.OWN_OFFER:
-            return Reason(why, "", f"let {name} answer its offers: launch or decline")
-        case Why.TURN:
-            ahead = core.frameworks[next(iter(agent.offers.values())).framework]
-            return Reason(why, f"offered to {_with_share(core, ahead)}", _more_weight(framework))
-        case Why.NOTHING_FREE:
-            holders = dict.fromkeys(task.framework for task in agent.tasks.values())
-            return Reason(why, f"{', '.join(list(holders)[:3])} runs there", "wait until tasks end, or add agents")
-        case Why.RESERVED:
-            parts = [(r, p) for r, p in agent.reserved_free.items() if not f"{framework.role}/".startswith(f"{r}/")]
-            free_it = tuple(calls.Unreserve(agent.name, r, p) for r, p in parts)
-            return Reason(why, f"for {', '.join(r for r, _ in parts)}", "unreserve it, or run under that role", free_it)
-        case Why.TOO_SMALL:
-            asked = terms is not None and terms.min_offer and not (agent.min_offer or core.settings.min_allocatable)
-            cure = (replace(terms, min_offer=()),) if terms and asked else ()
-            return Reason(why, f"{agent.free} is free", again if asked else "wait until more is free there", cure)
-        case Why.LIMIT:
-            unsaid = (calls.SetLimit(role.name, NOTHING),)
-            return Reason(
-                why, f"{role.name} has {role.consumed} of {role.limit}", f"del master.limits[{role.name!r}]", unsaid
-            )
-        case Why.FILTER:
-            detail = f"for {show_duration(framework.filters[agent.name].until_us - core.now_us)} more"
-            return Reason(why, detail, f"{name}.revive()", (calls.Revive(name),))
-        case Why.TRIED:
-            return Reason(why, "", "wait: it may be offered again in the next instant")
-        case _:
-            return _held_back(core, why)
-
-
-def _closed(core: Core, agent: Agent) -> Reason:
-    """Say why an agent takes no tasks; whoever emptied it on purpose can open it again."""
-    kept = core.drained.get(agent.name)
-    if kept is None or agent.name in core.unreachable:
-        return Reason(Why.AGENT_CLOSED, agent.closed, "wait until it is back, or add another agent")
-    window = core.windows.get(agent.name)
-    opens: list[calls.Call] = [calls.EndMaintenance(agent.name)] if window and window.begun else []
-    opens += [calls.Undrain(agent.name)] if kept == DRAINING else []
-    verbs = {calls.EndMaintenance: "end_maintenance", calls.Undrain: "undrain"}
-    remedy = "; ".join(f"master.{verbs[type(call)]}({agent.name!r})" for call in opens)
-    return Reason(Why.AGENT_CLOSED, agent.closed, remedy, tuple(opens))
-
-
-def _held_back(core: Core, why: Why) -> Reason:
-    short = [role for role in core.roles.values() if less(role.guarantee, role.consumed)]
-    detail = ", ".join(f"{role.name} lacks {less(role.guarantee, role.consumed)}" for role in short)
-    remedy = "; ".join(f"del master.guarantees[{role.name!r}]" for role in short)
-    return Reason(why, detail, remedy, tuple(calls.SetGuarantee(role.name, NOTHING) for role in short))
-
-
-def _more_weight(framework: Framework) -> str:
-    return f"wait for its turn, or give its role more weight: master.weights[{framework.role!r}] = 2"
-
-
-def _with_share(core: Core, framework: Framework) -> str:
-    return f"{framework.name} (share {_share(core, framework.allocated):.2f})"
-
-
-def _share(core: Core, held: Resources) -> float:
-    total = core.order.total
-    return max((n / total[name] for name, n in held.amounts.items() if name in total), default=0.0)
+    return Reason(why, *cure(core, framework, agent, why))
 
 
 # -- whole things -----------------------------------------------------------------------------------------------------
@@ -240,16 +171,29 @@ def _framework(core: Core, framework: Framework, agent: Agent | None) -> Explana
     if agent is not None:
         reason = why_not(core, framework, agent)
         if reason is None:
-            return Explanation(f"{name} on {agent.name}", f"{name} may be offered {agent.name}")
+            return Explanation(
+                f"{name} on {agent.name}", f"{name} may be offered {agent.name}{_after(core, framework, agent)}"
+            )
         detail = f" ({reason.detail})" if reason.detail else ""
         return Explanation(
             f"{name} on {agent.name}", f"{name} is not offered {agent.name}: {reason.why.value}{detail}", (reason,)
         )
     reasons = tuple(summary(core, framework))
-    share = f"share {_share(core, framework.allocated):.2f}"
+    share = f"share {dominant(core, framework.allocated):.2f}"
     holds = f"{name} has {len(framework.tasks)} tasks and {len(framework.offers)} offers, {share}"
     against = [*map(str, reasons)] or ["nothing stands in its way" if core.agents else "there are no agents"]
     return Explanation(name, "; ".join([holds, *against]), reasons)
+
+
+def _after(core: Core, framework: Framework, agent: Agent) -> str:
+    """Say who comes before a framework that nothing stands in the way of; the allocator may think otherwise of it."""
+    for client in core.order.walk():
+        first = core.by_bit[client.bits]
+        if first is framework:
+            break
+        if why_not(core, first, agent) is None:
+            return f", behind {owner_of(first.name)} (share {dominant(core, first.allocated):.2f})"
+    return ", and is next"
 
 
 def summary(core: Core, framework: Framework) -> list[Reason]:
@@ -270,7 +214,8 @@ def summary(core: Core, framework: Framework) -> list[Reason]:
 
 def _role(core: Core, name: str) -> Explanation:
     role = core.roles[name]
-    held = f"role {name}: share {_share(core, role.allocated):.2f}, weight {role.weight_milli / 1000:g}, {len(role.frameworks)} frameworks"
+    share, weight = f"{dominant(core, role.allocated):.2f}", f"{role.weight_milli / 1000:g}"
+    held = f"role {name}: share {share}, weight {weight}, {len(role.frameworks)} frameworks"
     bounds = [f"guaranteed {role.guarantee}"] * bool(role.guarantee) + [f"limited to {role.limit}"] * (
         role.limit is not None
     )

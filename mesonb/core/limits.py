@@ -28,12 +28,12 @@ class Why(Enum):
     PAUSED = "the master is paused"
     AGENT_CLOSED = "the agent takes no tasks"
     CONSTRAINT = "its own terms exclude the agent"
-    CAPABILITY = "it does not say that it can use gpus"
     OWN_OFFER = "it has not answered what it was offered there"
     TURN = "it is another's turn"
     NOTHING_FREE = "nothing is free"
     RESERVED = "what is free is reserved for others"
     TOO_SMALL = "what is free is below the minimum"
+    CAPABILITY = "it does not say that it can use gpus"
     LIMIT = "its role is at its limit"
     HEADROOM = "what is free is held back for guarantees"
     FILTER = "it refused as much"
@@ -118,23 +118,19 @@ class Limits(Books):
         terms, settings = framework.terms, self.settings
         if terms and not admits(terms, agent):
             return NOTHING, Why.CONSTRAINT
-        if (
-            settings.gpus_on_request
-            and agent.total.amounts.get("gpus")
-            and not (terms and "gpus" in terms.capabilities)
-        ):
-            return NOTHING, Why.CAPABILITY
         if not agent.free:
             return NOTHING, Why.NOTHING_FREE
         own, common = self.visible(agent, framework)
         if not own and not common:
             return NOTHING, Why.RESERVED
         least = (terms.min_offer if terms else ()) or settings.min_allocatable
-        if not _enough(own + common, least) or not _enough(own + common, agent.min_offer):
+        if not enough(own + common, least) or not enough(own + common, agent.min_offer):
             return NOTHING, Why.TOO_SMALL
+        if settings.gpus_on_request and "gpus" in agent.total.amounts and not (terms and "gpus" in terms.capabilities):
+            return NOTHING, Why.CAPABILITY
         common, why = self._within_bounds(self.roles[outermost(framework.role)], common, guaranteed=guaranteed)
         part = own + common
-        if not part or (why and not _enough(part, least)) or (guaranteed and not common):
+        if not part or (why and not enough(part, least)) or (guaranteed and not common):
             return NOTHING, why or Why.TOO_SMALL
         return (at_most(part, settings.offer_size) if settings.offer_size else part), None
 
@@ -245,7 +241,8 @@ def _holds(has: str | None, asked: str, value: str) -> bool:
             return has is not None and re.fullmatch(value, has) is not None
 
 
-def _enough(part: Resources, least: tuple[Resources, ...]) -> bool:
+def enough(part: Resources, least: tuple[Resources, ...]) -> bool:
+    """Whether one of several minimums is met, where there are any."""
     return not least or any(some <= part for some in least)
 
 

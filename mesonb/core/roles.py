@@ -31,7 +31,9 @@ class Roles(Pacing):
         self._check_outermost(call.role)
         self._check_counted(call.guarantee)
         others = add_up(role.guarantee for role in self.roles.values() if role.name != call.role)
-        if self.agents and not call.guarantee + others <= self.total:
+        said = self.roles[call.role].guarantee if call.role in self.roles else NOTHING
+        lowered = call.guarantee <= said  # less may be said at any time, even where agents were lost meanwhile
+        if self.agents and not lowered and not call.guarantee + others <= self.total:
             short = self.total.missing_for(call.guarantee + others)
             raise Wrong(
                 f"all guarantees together would be {short} more than there is; guarantee less, or add agents first"

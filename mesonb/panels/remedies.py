@@ -41,6 +41,14 @@ def _line(name: str, why: str, call: calls.Call) -> str:
             return f"del {name}.limits[{call.role!r}]"
         case calls.SetGuarantee() if not call.guarantee:
             return f"del {name}.guarantees[{call.role!r}]"
+        case calls.EndMaintenance():
+            return f"{name}.end_maintenance({call.agent!r})"
+        case calls.KillTask():
+            return f"{name}.kill({call.task!r})"
+        case calls.SetWeight():
+            return f"{name}.weights[{call.role!r}] = {call.weight_milli / 1000:g}"
+        case calls.Unreserve():
+            return f"{name}.unreserve({call.agent!r}, {call.role!r}, mb.{call.resources!r})"
         case calls.Undrain():
             return f"{name}.undrain({call.agent!r})"
         case calls.Subscribe() if not call.capabilities:

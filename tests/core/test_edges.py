@@ -121,7 +121,7 @@ def test_a_pair_with_nothing_against_it() -> None:
     core = Checked()
     core.step(Subscribe("f"), 0)
     core.step(AgentJoined("agent-1", CPU), 0)
-    assert explain(core, "f", "agent-1").sentence == "f may be offered agent-1"
+    assert explain(core, "f", "agent-1").sentence == "f may be offered agent-1, and is next"
     assert explain(core, "f").sentence.endswith("nothing stands in its way")
     assert "there are no agents" in explain(without_agents(), "f").sentence
 

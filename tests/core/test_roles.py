@@ -6,6 +6,7 @@ from mesonb.core.books import Settings
 from mesonb.core.calls import (
     Accept,
     AgentJoined,
+    AgentLost,
     Decline,
     Reserve,
     SetGuarantee,
@@ -209,3 +210,12 @@ def test_gpus_on_request() -> None:
     assert not offers(core.tell(Subscribe("plain")))
     assert core.verdict(core.agents["agent-1"], core.frameworks["plain"])[1] is Why.CAPABILITY
     assert offers(core.tell(Subscribe("able", capabilities=("gpus",))))[0][0] == "able"
+
+
+def test_less_may_be_guaranteed_even_where_agents_were_lost_since() -> None:
+    core = Checked()
+    core.tell(*(AgentJoined(f"agent-{n}", Resources(cpus=1)) for n in range(2)))
+    core.tell(SetGuarantee("a", Resources(cpus=1)), SetGuarantee("b", Resources(cpus=1)), AgentLost("agent-0"))
+    assert not core.step(SetGuarantee("a", Resources(cpus=0.5)), 1)
+    assert "more than there is" in core.step(SetGuarantee("a", Resources(cpus=0.6)), 1)[0].because
+    assert core.roles["a"].guarantee == Resources(cpus=0.5)

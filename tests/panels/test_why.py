@@ -124,6 +124,37 @@ def constrain(sim, big):
     sim.register(big, name="big", role="ops")
 
 
+def fill(sim, big):
+    sim.runs_for(train, "1h")
+    sim.register(mb.Queue(needs=mb.Resources(cpus=4, mem="16GB")), name="lab", role="lab").submit(train, 1)
+    sim.run("10s")
+
+
+def drain(sim, big):
+    sim.drain("agent-1")
+
+
+def maintain(sim, big):
+    sim.maintain("agent-1")
+
+
+def reserve(sim, big):
+    sim.pause()
+    sim.run("40s")
+    sim.reserve("agent-1", "lab", sim.core.agents["agent-1"].free)
+    sim.resume()
+
+
+def keep(sim, big):
+    class Keeper(mb.Framework):
+        def on_offers(self, offers):
+            for offer in offers:
+                offer.hold("20s")
+
+    sim.register(Keeper(), name="keeper", role="lab")
+    sim.run("6s")
+
+
 HINDRANCES = [
     (suppress, "SUPPRESSED"), (pause, "PAUSED"), (limit, "LIMIT"), (refuse, "FILTER"), (guarantee, "HEADROOM"), (constrain, "CONSTRAINT"),
 ]  # fmt: skip
@@ -142,6 +173,30 @@ def test_the_code_of_a_remedy_removes_its_reason(hinder, expected, monkeypatch):
     assert "mine." in code, reason
     exec(code, {"mine": sim, "mb": mb})
     assert expected not in [left.why.name for left in sim.explain("big").reasons]
+
+
+@pytest.mark.parametrize(
+    ("hinder", "expected"),
+    [
+        (fill, "NOTHING_FREE"),
+        (drain, "AGENT_CLOSED"),
+        (maintain, "AGENT_CLOSED"),
+        (reserve, "RESERVED"),
+        (keep, "TURN"),
+    ],
+)
+def test_the_code_for_one_agent_removes_its_reason_there(hinder, expected, monkeypatch):
+    sim = mb.Simulation(agents=1, seed=1)
+    big = sim.register(Picky(), name="big", role="ops")
+    hinder(sim, big)
+    sim.run("100ms")
+    monkeypatch.setattr(Session, "called", staticmethod(lambda _session: "mine"))
+    (reason,) = sim.explain("big", "agent-1").reasons
+    assert reason.why.name == expected
+    exec(code_of(sim, reason), {"mine": sim, "mb": mb})
+    if expected == "NOTHING_FREE":
+        sim.run("5ms")  # the agent is told, and answers
+    assert expected not in [left.why.name for left in sim.explain("big", "agent-1").reasons]
 
 
 def test_the_button_has_the_code_and_advice_has_none(cluster):
