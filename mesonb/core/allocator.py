@@ -73,6 +73,7 @@ class View:
 
     def weighted_share(self, framework: Framework) -> float:
         """Return the framework's dominant share, divided by its role's weight."""
+        self._core.order.settle()
         weight_milli = self._core.roles[framework.role].weight_milli
         return self._core.order.share(framework.client) * 1_000_000 / weight_milli
 
@@ -87,6 +88,7 @@ class View:
     def turn(self, framework: Framework) -> tuple[tuple[float, int, str], ...]:
         """Sorts first whose turn it is: by role, from the outermost inwards, then by framework within the role."""
         order = self._core.order
+        order.settle()
         above = [(order.share(place), place.allocations, place.path) for place in framework.client.above()]
         return tuple(reversed(above))
 

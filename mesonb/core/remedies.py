@@ -195,6 +195,7 @@ def _heavier(core: Core, path: str, ahead: Framework) -> int:
     """Return twice a role's weight, or more where its share needs more to come before another's."""
     place, weight_milli = core.order.places[path], core.roles[path].weight_milli
     rival = next((above for above in ahead.client.above() if above.parent is place.parent), place)
+    core.order.settle()  # shares are of the totals as they are now
     share, against = core.order.share(place), core.order.share(rival)
     needed = share * weight_milli / against if against else 0
     return min(max(2 * weight_milli, int(needed) + 1), 1_000_000_000)

@@ -7,7 +7,7 @@ import pytest
 from mesonb.core.allocator import DRF, Allocator, Grant
 from mesonb.core.allocators import FIFO, MODULES, Lottery, RoundRobin, StrictPriority, WeightedRandom
 from mesonb.core.books import Settings
-from mesonb.core.calls import AgentJoined, SetAllocator, SetPriority, SetWeight, Subscribe, Tick
+from mesonb.core.calls import AgentJoined, RunningTask, SetAllocator, SetPriority, SetWeight, Subscribe, Tick
 from mesonb.core.events import OfferMade, Rejected
 from mesonb.core.invariants import check
 from mesonb.core.log import Log
@@ -147,3 +147,12 @@ def test_drf_goes_on_where_a_module_fails(module) -> None:
     assert sum(isinstance(event, OfferMade) for event in out) == 2
     assert module is IsNoGenerator or module.__name__ in out[-1].because
     assert isinstance(core.allocator, DRF)
+
+
+def test_an_adopted_task_may_hold_what_no_agent_had_before() -> None:
+    """Shares are asked for before anything was offered since the total changed. (A check would settle them.)"""
+    core = MasterCore(allocator=StrictPriority())
+    adopted = RunningTask("f/1", "f", Resources(cpus=1, named={"keys": 1}))
+    joining = AgentJoined("agent-1", Resources(cpus=2, named={"keys": 2}), tasks=(adopted,))
+    made = [event for call in (Subscribe("f"), Subscribe("g"), joining, Tick()) for event in core.step(call, 0)]
+    assert [event.framework for event in made if isinstance(event, OfferMade)] == ["g"]

@@ -177,8 +177,10 @@ WORLDS = (
 def test_on_arbitrary_states_remedies_are_true_and_what_is_left_over_is_offered() -> None:
     """Each remedy of a pair removes its reason; when none is left, and nobody else is there, an offer comes."""
     met, offered = Counter(), 0
-    for seed, settings in enumerate(WORLDS * 2):
-        core, dice = MasterCore(Settings(seed=seed, **settings)), Random(seed)
+    for seed in range(60):
+        if seed >= 2 * len(WORLDS) and min(met[why] for why in Why) >= 3:
+            break
+        core, dice = MasterCore(Settings(seed=seed, **WORLDS[seed % len(WORLDS)])), Random(seed)
         core.step(AgentJoined("agent-1", MACHINE + Resources(gpus=1)), 0)
         for _ in range(400):
             core.step(arbitrary_call(core, dice), core.now_us + dice.randrange(500_000))
@@ -186,7 +188,7 @@ def test_on_arbitrary_states_remedies_are_true_and_what_is_left_over_is_offered(
             rarer = [pair for pair in pairs if met[reason_of(core, pair)] < 40]
             if rarer and dice.random() < 0.5:
                 offered += cured(core, dice.choice(rarer), met)
-    assert set(met) >= set(Why), set(Why) - set(met)
+    assert min(met[why] for why in Why) >= 3, met
     assert offered > 50
 
 
