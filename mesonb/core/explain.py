@@ -93,15 +93,15 @@ def why_not(core: Core, framework: Framework, agent: Agent | None = None) -> Rea
 
 def _addressed(core: Core, framework: Framework, owner: str, reason: Reason) -> Reason:
     """Let a remedy speak of the framework and the role, and not of the branch that stands for both."""
-    others = [one.role for one in core.family(owner) if not one.leaving and one.role != framework.role]
+    roles = dict.fromkeys([framework.role, *(one.role for one in core.family(owner) if not one.leaving)])
     said: list[calls.Call] = []
     for call in reason.calls:
         match call:
             case calls.Revive():
                 said.append(calls.Revive(owner, (framework.role,)))
             case calls.Subscribe():
-                roles = tuple(role for role in others if role != call.role)
-                said.append(replace(call, framework=owner, roles=roles))
+                others = tuple(role for role in roles if role != call.role)
+                said.append(replace(call, framework=owner, roles=others))
             case _:
                 said.append(call)
     spoken = reason.remedy.replace(f"{framework.name}.revive()", f"{owner}.revive({framework.role!r})")

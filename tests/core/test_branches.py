@@ -223,7 +223,7 @@ def test_a_question_that_waits_is_answered_by_the_agent_that_comes_whatever_the_
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_said_against_a_framework_in_several_roles_is_removed_by_its_remedy(seed) -> None:
     core, dice, tried = MasterCore(Settings(seed=seed)), Random(seed), 0
-    for _ in range(250):
+    for _ in range(500):
         call = arbitrary_call(core, dice)
         if isinstance(call, Subscribe):
             call = replace(call, roles=tuple(dice.sample(ROLES, 2)))
@@ -235,8 +235,9 @@ def test_what_is_said_against_a_framework_in_several_roles_is_removed_by_its_rem
                 assert (
                     not any("@" in getattr(call, "framework", "") for call in reason.calls) and "@" not in reason.remedy
                 )
-                for remedy in reason.calls:
-                    cured.step(remedy, cured.now_us)
+                for event in [event for remedy in reason.calls for event in cured.step(remedy, cured.now_us)]:
+                    if isinstance(event, Kill):
+                        cured.step(TaskUpdate(event.agent, event.task, TaskState.KILLED), cured.now_us)
                 (same,) = [
                     one
                     for one in cured.family(owner_of(record.name))
