@@ -148,6 +148,11 @@ def test_what_cannot_be(core, call) -> None:
     assert isinstance(core.step(call, core.now_us)[0], Rejected)
 
 
+def test_no_framework_is_called_as_a_branch_would_be() -> None:
+    (refused,) = Checked().step(Subscribe("g@b"), 0)
+    assert "'g@b' cannot be a name" in refused.because
+
+
 def test_questions_kills_and_losses_know_no_roles(core) -> None:
     launched(core, "b", "t")
     launched(core, "a", "u")

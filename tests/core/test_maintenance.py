@@ -112,6 +112,19 @@ def test_a_window_belongs_to_the_name(core) -> None:
     assert core.agents["agent-1"].closes_us == 81 * S
 
 
+def test_a_plan_for_an_agent_that_is_gone_begins_and_ends_all_the_same(core) -> None:
+    core.tell(PLAN, AgentLost("agent-1"), at_us=S)
+    core.tell(at_us=11 * S)
+    assert core.windows["agent-1"].begun
+    core.tell(at_us=71 * S)
+    assert not core.windows and core.next_deadline() is None
+
+
+def test_who_is_elsewhere_is_not_asked(core) -> None:
+    core.tell(PLAN)
+    assert not kinds(core.tell(Subscribe("g"), Subscribe("g")), InverseOfferMade)
+
+
 def test_out_of_sight_when_it_begins_it_is_closed_when_it_is_back(core) -> None:
     core.tell(PLAN, AgentUnreachable("agent-1"), at_us=2)
     core.tell(at_us=11 * S)

@@ -165,6 +165,20 @@ def test_a_new_master_says_of_nothing_that_it_is_lost_before_agents_had_time_to_
     assert core.tasks.keys() == {"lab/task-1"}
 
 
+def test_what_a_framework_that_leaves_has_left_running_is_killed_when_it_is_found() -> None:
+    core = Checked(Settings(epoch=2))
+    core.tell(AgentJoined("a", FOUR, tasks=(OLD,)), Unregister("lab"))
+    late = RunningTask("lab/task-2", "lab", CPU, "research", TaskState.RUNNING, epoch=1)
+    assert "lab/task-2" in [event.task for event in told(core.tell(AgentJoined("b", FOUR, tasks=(late,))), events.Kill)]
+
+
+def test_what_has_ended_is_news_once() -> None:
+    core = Checked(Settings(epoch=2))
+    done = RunningTask("lab/task-0", "lab", FOUR, "research", TaskState.FINISHED, epoch=1)
+    core.tell(AgentJoined("a", FOUR, tasks=(done,)), AgentLost("a"))
+    assert not told(core.tell(AgentJoined("a", FOUR, tasks=(done,))), events.Updated | events.Kill)
+
+
 def test_the_first_master_knows_all_there_is() -> None:
     core = Checked(Settings(recovery_us=10 * S))
     assert states(core.tell(Subscribe("f"), Reconcile("f", ("f/never",)))) == [("f/never", TaskState.LOST)]

@@ -63,6 +63,21 @@ def test_a_draining_agent_that_was_out_of_sight_is_still_draining(core) -> None:
     assert [event.task for event in kinds(core.tell(at_us=5 * S + 1), Kill)] == ["t"]
 
 
+def test_tasks_on_an_agent_for_short_ones_still_have_their_time_after_draining() -> None:
+    core = Checked()
+    core.tell(Subscribe("f"), AgentJoined("brief", CPU, max_task_us=10 * S))
+    core.tell(Accept("f", ("offer-1",), (TaskInfo("t", CPU),)), Drain("brief", 5 * S), at_us=S)
+    core.tell(Undrain("brief"), at_us=3 * S)
+    assert not kinds(core.tell(at_us=10 * S), Kill)
+    assert [event.task for event in kinds(core.tell(at_us=11 * S), Kill)] == ["t"]
+
+
+def test_nobody_is_told_of_another_frameworks_task(core) -> None:
+    core.tell(Subscribe("g"))
+    (told,) = core.step(Reconcile("g", ("t",)), core.now_us)
+    assert (told.framework, told.state, told.because) == ("g", TaskState.LOST, "no such task of yours is known here")
+
+
 def test_draining_can_end_while_the_agent_is_out_of_sight(core) -> None:
     core.tell(Drain("agent-1", 5 * S), AgentUnreachable("agent-1"))
     assert not kinds(core.tell(Undrain("agent-1"), at_us=S), OfferMade)
