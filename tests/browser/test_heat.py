@@ -142,6 +142,29 @@ def test_a_map_that_is_zoomed_is_dragged_and_dragging_is_no_click(heat):
     heat.until(lambda: zoom(heat) == 1, 5, "all is shown")
 
 
+def test_a_map_of_another_width_shows_the_same_middle(heat):
+    agents = heat.page.locator(".mesonb .agents")
+    for _ in range(3):
+        heat.page.get_by_role("button", name="Zoom in").click()
+    heat.until(lambda: zoom(heat) == 8, 5, "it is zoomed")
+    wide = agents.bounding_box()["width"]
+    name = in_the_middle(heat)
+    heat.page.evaluate("document.querySelector('.mesonb').style.width = '560px'")
+    heat.until(lambda: agents.bounding_box()["width"] != wide, 5, "another width")
+    heat.until(lambda: in_the_middle(heat) == name, 5, f"{name} in the middle still")
+    assert zoom(heat) == 8
+    heat.page.evaluate("document.querySelector('.mesonb').style.width = ''")
+    heat.until(lambda: agents.bounding_box()["width"] == wide, 5, "the width it had")
+
+
+def in_the_middle(heat) -> str:
+    heat.page.mouse.move(0, 0)
+    heat.until(lambda: not told(heat), 5, "nothing is pointed at")
+    heat.page.locator(".mesonb .agents").hover()
+    heat.until(lambda: agent_told(heat), 5, "an agent's name")
+    return agent_told(heat)
+
+
 def test_keys_walk_zoom_and_tell(heat):
     keyboard = heat.page.keyboard
     heat.page.mouse.move(0, 0)

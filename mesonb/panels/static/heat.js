@@ -58,8 +58,10 @@ class Heat {
   arrange() {
     const count = Math.max(this.cells.length, 1), width = Math.max(this.view.p.agents.parentElement.clientWidth, 1);
     const across = Math.ceil(Math.sqrt((count * width) / MAP_H)), down = Math.ceil(count / across);
-    if (across !== this.across || down !== this.down) Object.assign(this, { zoom: 1, left: 0, top: 0, image: new OffscreenCanvas(across, down) });
+    const middle = this.zoom > 1 ? this.at(this.width / 2, this.height / 2) : -1;
+    if (across !== this.across || down !== this.down) this.image = new OffscreenCanvas(across, down);
     Object.assign(this, { across, down, width, height: Math.round((width / across) * down) });
+    if (middle >= 0) this.look((middle % across) + 0.5 - width / this.size / 2, Math.floor(middle / across) + 0.5 - this.height / this.size / 2);
     this.pixels = new ImageData(across, down);
     this.colours = [...this.state.head.frameworks.map((f) => rgb(f.colour))];
     this.well = rgb(this.view.ink.well);
