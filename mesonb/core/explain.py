@@ -187,13 +187,11 @@ def _framework(core: Core, framework: Framework, agent: Agent | None) -> Explana
 
 def _after(core: Core, framework: Framework, agent: Agent) -> str:
     """Say who comes before a framework that nothing stands in the way of; the allocator may think otherwise of it."""
-    for client in core.order.walk():
-        first = core.by_bit[client.bits]
-        if first is framework:
-            break
-        if why_not(core, first, agent) is None:
-            return f", behind {owner_of(first.name)} (share {dominant(core, first.allocated):.2f})"
-    return ", and is next"
+    in_turn = (core.by_bit[client.bits] for client in core.order.walk())
+    first = next(one for one in in_turn if one is framework or why_not(core, one, agent) is None)
+    if first is framework:
+        return ", and is next"
+    return f", behind {owner_of(first.name)} (share {dominant(core, first.allocated):.2f})"
 
 
 def summary(core: Core, framework: Framework) -> list[Reason]:

@@ -63,11 +63,6 @@ def use_short(agent: Agent, needs: Resources, *, first: bool = False) -> Resourc
     return part or None
 
 
-def for_any_task(agent: Agent) -> Resources:
-    """Return what is free and not kept for short tasks."""
-    return less(agent.free, agent.short_free)
-
-
 # -- sums -------------------------------------------------------------------------------------------------------------
 
 

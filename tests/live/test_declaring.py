@@ -10,7 +10,7 @@ import mesonb as mb
 from mesonb.core.invariants import check
 from mesonb.errors import BadValue
 from mesonb.live import cluster
-from mesonb.live.declaring import configured, declaration
+from mesonb.live.declaring import configured, declaration, written
 from tests.helpers import wait_for
 from tests.live.tasks import double, rest
 
@@ -103,6 +103,12 @@ def test_a_configuration_says_all_that_an_agent_can_be(monkeypatch):
     assert joined.min_offer == (mb.Resources(cpus=0.1),) and joined.short == mb.Resources(cpus=0.5)
     assert halves[0] == mb.Resources(cpus=1, ports="31000-31004", named={"licences": 1})
     assert halves[1] == mb.Resources(cpus=1, ports="31005-31009", named={"licences": 1})
+
+
+def test_an_agent_of_a_cluster_of_ours_says_what_the_cluster_was_told(monkeypatch):
+    told = mb.Agent(mb.Resources(cpus=1, ports="31000-31001"), attributes={"rack": "r1"}, max_task="10s")
+    monkeypatch.setenv("MESONB_AGENT", written([CPU, told])[1])
+    assert declaration(worker(), "agent-7") == told.joined("agent-7")
 
 
 def test_the_agents_of_a_local_cluster_share_what_the_configuration_says_of_the_machine():
