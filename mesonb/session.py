@@ -55,6 +55,8 @@ class Session(Steering):
     known: ClassVar[WeakValueDictionary[str, Session]] = WeakValueDictionary()
     #: Called with each new session: a notebook serves panels from its first session on, whether or not it is displayed.
     begun: ClassVar[Callable[[Session], None]] = staticmethod(lambda _session: None)
+    #: Whose past this is, where it was opened to look back in: then no list shows it.
+    past_of: Callable[[], Session | None] | None = None
     #: Makes a recording of a session's log as it is now, to look back in.
     rewound: ClassVar[Callable[[Session], Session]]
     #: What a session is called in the cells that hold it: a notebook looks it up, for code that goes into a cell.

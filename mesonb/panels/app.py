@@ -21,8 +21,9 @@ from mesonb.core.log import Step
 from mesonb.panels.feed import palette_of
 from mesonb.panels.look import HATCH, Look, ink_on, legend_above, table, write
 from mesonb.panels.module import page_script
+from mesonb.panels.moments import can_travel, is_recording, past_of
 from mesonb.panels.reading import Reader
-from mesonb.panels.travel import Travel, can_travel, is_recording
+from mesonb.panels.travel import Travel
 from mesonb.panels.view import Palette
 from mesonb.panels.why import Why, names_of
 from mesonb.session import Session
@@ -158,7 +159,7 @@ class Page:
         session = self._session()
         self.second, self._own = None, None
         if two and session is not None:
-            self._own = Session.rewound(session) if is_recording(session) else None
+            self._own = past_of(session) if is_recording(session) else None
             self.second = Shown(self._own or session, self._make())
         self.root.children = [self.first.root, *([self.second.root] if self.second else [])]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, MesonbError
+from mesonb.panels.moments import look_back, move, seek
 from mesonb.panels.typed import amounts
 from mesonb.panels.typed import arguments as read_arguments
 from mesonb.session import Session
@@ -107,6 +108,9 @@ ACTIONS: dict[str, Action] = {
     "play": Action(lambda session: _clock(session).play(), "time passes"),
     "hold": Action(lambda session: _clock(session).hold(), "time stands still"),
     "step": Action(lambda session: _clock(session).step(), "one call was taken"),
+    "look back": Action(look_back, "the past is open"),
+    "seek": Action(seek, "{to} s since the start", {"to": NUMBER}),
+    "move": Action(move, "{by}", {"by": str}),
     "speed": Action(_speed, "speed is {speed}", {"speed": (*NUMBER, type(None))}),
 }  # fmt: skip
 
@@ -117,7 +121,7 @@ def obey(session: Session | None, command: Any) -> dict[str, Any]:
     try:
         if session is None:
             raise BadValue("what this panel showed is gone")
-        ack["did"] = _do(session, command)
+        ack |= _do(session, command)
     except MesonbError as error:
         ack |= {"ok": False, "because": str(error)}
     except Exception as error:  # noqa: BLE001 - a panel's mistake is answered, and harms nobody
@@ -125,14 +129,15 @@ def obey(session: Session | None, command: Any) -> dict[str, Any]:
     return ack
 
 
-def _do(session: Session, command: Any) -> str:
+def _do(session: Session, command: Any) -> dict[str, Any]:
     name = command.get("do") if isinstance(command, dict) else None
     action = ACTIONS.get(name) if isinstance(name, str) else None
     if action is None:
         raise BadValue(f"a panel may ask for {', '.join(ACTIONS)}; not {command!r:.200}")
     given = {part: _read(name, command, part, kind) for part, kind in action.takes.items()}
-    action.act(session, **given)
-    return action.told.format(**{part: "nothing" if value == "" else value for part, value in given.items()})
+    found = action.act(session, **given)
+    did = action.told.format(**{part: "nothing" if value == "" else value for part, value in given.items()})
+    return {"did": did, **(found if isinstance(found, dict) else {})}
 
 
 def _read(name: str | None, command: Mapping[str, Any], part: str, kind: Any) -> Any:

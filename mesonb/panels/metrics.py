@@ -42,7 +42,7 @@ class Sessions(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield one family a name, with a sample a session, framework or role."""
         families: dict[str, Metric] = {}
-        for session in list(Session.known.values()):
+        for session in [session for session in list(Session.known.values()) if session.past_of is None]:
             for sample in samples(session):
                 labels = {"session": session.id, **sample.labels}
                 if sample.name not in families:

@@ -14,7 +14,7 @@ STATIC = Path(__file__).parent / "static"
 @cache
 def board_module() -> str:
     """Return the module that draws boards."""
-    return _joined("board.js", "tiles.js", "heat.js", "fill.js")
+    return _joined("board.js", "tiles.js", "heat.js", "past.js", "fill.js")
 
 
 def page_script() -> str:

@@ -157,6 +157,7 @@ class Sessions(RequestHandler):
                 "tasks": len(session.core.tasks),
             }
             for session in list(Session.known.values())
+            if session.past_of is None
         ]
         self.finish(json.dumps({"sessions": found, "panels": list(APPS)}))
 

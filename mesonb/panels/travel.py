@@ -7,71 +7,35 @@ has a past of its own, a recording of the log as it was when somebody looked bac
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from html import escape
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 from bokeh.layouts import row
 from bokeh.models.widgets import Button, Select, Slider, Toggle
 
-from mesonb.core import events
-from mesonb.core.log import Step
+from mesonb.panels.moments import (
+    US,
+    is_recording,
+    length_s,
+    link,
+    next_cycle,
+    opened,
+    previous_cycle,
+    recording,
+)
 from mesonb.session import Session
 
 if TYPE_CHECKING:
     from mesonb.panels.app import Look
 
 SPEEDS: list[Any] = [(speed, f"{speed} x") for speed in ("0.1", "0.25", "0.5", "1", "2", "5", "10", "100")]
-US = 1_000_000
 #: Moments that the slider can stop at.
 STOPS = 2000
-#: A log of so many calls is opened at once; a longer one on a thread, while the panel stays live.
-AT_ONCE = 3000
 #: The slider of a session that goes on is made longer when it has grown by such a part.
 GROWN = 0.02
-
-
-class Recording(Protocol):
-    """What can be travelled in: a session that seeks."""
-
-    position: int
-
-    @property
-    def ends_us(self) -> int:
-        """When the last recorded call was taken."""
-
-    def seek(self, time: float | str) -> Any:
-        """Show a time since the start."""
-
-    def step_to(self, steps: int) -> Any:
-        """Show the moment after so many calls."""
-
-
-def can_travel(session: Session) -> bool:
-    """Whether a session has a log to look back in: one that another kernel holds has none here."""
-    return session.kind != "remote"
-
-
-def is_recording(session: Session) -> bool:
-    """Whether a session shows whatever moment it is asked for itself."""
-    return hasattr(session, "seek") and hasattr(session, "step_to")
-
-
-def next_cycle(steps: Sequence[Step], position: int) -> int:
-    """Return how many steps lie before the end of the next cycle that offered something, or the end of the recording."""
-    return next((number + 1 for number in range(position, len(steps)) if _offers(steps[number])), len(steps))
-
-
-def previous_cycle(steps: Sequence[Step], position: int) -> int:
-    """Return how many steps lie before the end of the cycle before; 0 where there is none."""
-    return next((number + 1 for number in range(position - 2, -1, -1) if _offers(steps[number])), 0)
-
-
-def _offers(step: Step) -> bool:
-    return any(isinstance(event, events.OfferMade) for event in step.events)
 
 
 class Travel:
@@ -83,7 +47,7 @@ class Travel:
         self._go: Callable[[Any], object] | None = None  #: where to go with the next refresh
         self._moving = False  #: the controls are moved by us
         self._played_s = 0.0  #: when the last refresh was, while it plays
-        self._length_s = max(_length_s(session), 0.001)
+        self._length_s = max(length_s(session), 0.001)
         self.slider = Slider(
             title="seconds since the start", start=0, end=self._length_s, value=0, step=self._length_s / STOPS,
             sizing_mode="stretch_width", format="0,0.000", bar_color="#56B4E9", name="moment",
@@ -141,11 +105,11 @@ class Travel:
     def _past(self, session: Session) -> Session | None:
         """Return the past that is shown, if it is not the present; open it once somebody asks to go there."""
         if self.past is None and self._opening is None and (self._go or self.play.active):
-            self._opening = _opened(session)
+            self._opening = opened(session)
         if self._opening is not None and self._opening.done():
-            opened, self._opening = self._opening, None
+            read, self._opening = self._opening, None
             try:
-                self.past = opened.result()
+                self.past = read.result()
             except Exception:
                 self._to_live()
                 raise
@@ -153,10 +117,10 @@ class Travel:
 
     def _follow(self, session: Session) -> None:
         """Show the present, and how long there is to look back."""
-        length_s = max(_length_s(session), 0.001)
-        if length_s > self._length_s * (1 + GROWN):
-            self._length_s = length_s
-            self.slider.update(end=length_s, step=length_s / STOPS)
+        long_s = max(length_s(session), 0.001)
+        if long_s > self._length_s * (1 + GROWN):
+            self._length_s = long_s
+            self.slider.update(end=long_s, step=long_s / STOPS)
         if self._opening is None:
             self._move(self.slider.end)
             self.where.text = f'<span class="quiet">live, after call {session.core.steps:,}</span>'
@@ -177,7 +141,7 @@ class Travel:
         if self.past is not None and self.live.active:
             self._moving, self.live.active = True, False
             self._moving = False
-        self.where.text = told(_recording(past).position, len(past.log.steps), link(session, at_s))
+        self.where.text = told(recording(past).position, len(past.log.steps), link(session, at_s))
 
     def _move(self, value: Any) -> None:
         if self.slider.value != value:
@@ -188,16 +152,16 @@ class Travel:
         now_s = time.monotonic()
         passed_s, self._played_s = now_s - self._played_s, now_s
         at_s = (past.now_us() - past.log.began_us) / US + passed_s * float(self.speed.value)
-        length_s = _length_s(past)
-        _recording(past).seek(min(at_s, length_s))
-        if at_s >= length_s:
+        long_s = length_s(past)
+        recording(past).seek(min(at_s, long_s))
+        if at_s >= long_s:
             self.play.active = False
 
     # -- what the controls say ------------------------------------------------------------------------------------------
 
     def _slid(self, _name: str, _old: float, new: float) -> None:
         if not self._moving:
-            self._ask(lambda past: past.seek(min(new, _length_s(past))))
+            self._ask(lambda past: past.seek(min(new, length_s(past))))
 
     def _pressed(self, _name: str, _old: object, active: object) -> None:
         self._played_s = time.monotonic()
@@ -217,29 +181,6 @@ class Travel:
         self._go = go
 
 
-def _opened(session: Session) -> Future[Session]:
-    """Make a recording of the log as it is now: a long one on a thread of its own."""
-    future: Future[Session] = Future()
-    if len(session.log.steps) <= AT_ONCE:
-        _open(session, future)
-    else:
-        threading.Thread(target=_open, args=(session, future), name="mesonb-past", daemon=True).start()
-    return future
-
-
-def _open(session: Session, future: Future[Session]) -> None:
-    try:
-        future.set_result(Session.rewound(session))
-    except BaseException as error:  # noqa: BLE001 - raised where the past is asked for, and said in the panel
-        future.set_exception(error)
-
-
-def link(session: Session, at_s: float) -> str:
-    """Return what to type in a cell to be at a moment."""
-    name = Session.called(session)
-    return f'{name}.seek("{at_s:.3f}s")' if is_recording(session) else f'mb.replay({name}.log).seek("{at_s:.3f}s")'
-
-
 def told(position: int, calls: int, code: str) -> str:
     """Say which moment this is, and what to type in a cell to be there, with a button that puts it there.
 
@@ -250,15 +191,3 @@ def told(position: int, calls: int, code: str) -> str:
     label = f"put a link to this moment into a cell: {code}"
     button = f'<button type="button" class="cell" data-cell="{escape(code)}" aria-label="{escape(label)}">into a cell</button>'
     return f'<span class="quiet">{said}</span> {button}'
-
-
-def _length_s(session: Session) -> float:
-    """How long there is to look back, in seconds."""
-    ends_us = getattr(session, "ends_us", None)
-    if ends_us is None:
-        ends_us = session.core.now_us
-    return float(ends_us - session.log.began_us) / US
-
-
-def _recording(session: Session) -> Recording:
-    return cast("Recording", session)

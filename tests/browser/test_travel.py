@@ -3,6 +3,7 @@
 import pytest
 
 import mesonb as mb
+from tests.browser.lab import ExtendedLab, Notebook, browser_page
 from tests.helpers import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -50,12 +51,74 @@ def test_a_panel_of_a_session_that_goes_on_looks_back(chart, run, theme, name, t
 def test_the_past_is_played_and_dragged_by_keyboard(chart, run):
     page = chart("timeline", run)
     page.get_by_text("live, after call").wait_for(timeout=10_000)
-    page.locator("select").filter(has_text="100 x").select_option(label="10 x")
     press(page, "Start", "Play")
-    page.get_by_role("button", name="Pause", exact=True).wait_for(timeout=10_000)
     at = "Bokeh.documents[0].get_model_by_name('moment').value"
-    wait_for(lambda: (page.wait_for_timeout(50), page.evaluate(at) > 2)[1], 15, "two seconds have been played")
+    wait_for(lambda: (page.wait_for_timeout(50), 1 < page.evaluate(at) < 15)[1], 15, "a second has been played")
     press(page, "Pause")
+    page.get_by_role("button", name="Play", exact=True).wait_for(timeout=10_000)
     before = page.evaluate(at)
     page.locator(".noUi-handle").press("ArrowRight")
     wait_for(lambda: (page.wait_for_timeout(50), page.evaluate(at) != before)[1], 15, "the slider is moved by a key")
+
+
+BOARD = """
+import time
+import mesonb as mb
+pretend = mb.Simulation(agents=4, seed=1, latency="20ms")
+pretend.runs_for(max, mb.sim.normal("4s", "2s"), execute=False)
+for name, role in (("etl", "ops"), ("sweep", "research")):
+    pretend.register(mb.Queue(needs=mb.Resources(cpus=1, mem="2GB")), name=name, role=role).map(max, range(60))
+pretend.run("20s")
+pretend
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_under_the_board_there_is_a_past_even_while_a_cell_is_busy(chromium_path, tmp_path, theme):
+    lab = ExtendedLab(tmp_path / "lab")
+    try:
+        with browser_page(chromium_path) as page:
+            notebook = Notebook(page, lab, "past", [BOARD, "time.sleep(12)"])
+            if theme == "dark":
+                page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+            notebook.run_to_end(0)
+            notebook.until(lambda: notebook.board().get("transport") == "ws", 20, "the board is live")
+            look_back(notebook, page)
+            assert page.screenshot(path=tmp_path / f"board-past-{theme}.png")
+            page.get_by_role("button", name="back to what is so now").click()
+            notebook.until(lambda: notebook.board()["state"] == "live", 10, "the board is live again")
+            page.locator(".mesonb tbody .name").first.click()
+            page.get_by_text("etl has ").wait_for(timeout=5_000)
+            page.locator(".mesonb").screenshot(path=tmp_path / f"board-why-{theme}.png")
+    finally:
+        lab.close()
+
+
+def look_back(notebook, page):
+    """Go to the start, on, by keyboard, and put a link into a cell, while the kernel sleeps."""
+    at = "document.querySelector('.mesonb .past').dataset.at"
+    notebook.run(1)
+    notebook.until_status("busy", 5)
+    page.get_by_role("button", name="to the start").click()
+    notebook.until(lambda: page.evaluate(at) == "0.000", 10, "the start is shown")
+    notebook.until(lambda: notebook.board()["state"] == "past", 10, "the board says that this is past")
+    notebook.until(lambda: "0 tasks" in page.locator(".mesonb header").inner_text(), 10, "nothing ran then")
+    page.get_by_role("button", name="on to the next cycle").click()
+    notebook.until(lambda: " offers" in page.locator(".mesonb header").inner_text(), 10, "the first offers")
+    page.get_by_label("the moment that is shown").press("End")
+    notebook.until(lambda: float(page.evaluate(at)) > 15, 10, "near the end")
+    page.get_by_role("button", name="back by one call").click()
+    page.get_by_role("button", name="put a link to this moment").click()
+    notebook.until(
+        lambda: any("mb.replay(pretend.log).seek(" in cell for cell in sources(page)), 10, "a link in a cell"
+    )
+    page.get_by_label("how fast it plays").select_option("5")
+    page.get_by_role("button", name="to the start").click()
+    notebook.until(lambda: page.evaluate(at) == "0.000", 10, "the start is shown again")
+    page.get_by_role("button", name="play from here").click()
+    notebook.until(lambda: float(page.evaluate(at)) > 2, 10, "two seconds have been played")
+    assert notebook.counter(1) is None, "the cell runs yet"
+
+
+def sources(page):
+    return page.evaluate("window.jupyterapp.shell.currentWidget.model.sharedModel.cells.map(cell => cell.source)")

@@ -10,7 +10,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 import mesonb as mb
 from mesonb import notebook
 from mesonb.core.checkpoint import Checkpoint
-from mesonb.panels import reading, travel
+from mesonb.panels import commands, moments, reading, travel
 from mesonb.panels.app import Look, Page, Panel, Shown
 from mesonb.panels.apps import APPS, PANELS
 from mesonb.panels.reading import Reader
@@ -121,11 +121,11 @@ def test_a_panel_keeps_no_session_alive(cluster):
 def test_the_buttons_go_by_call_and_by_cycle(cluster):
     replay = mb.replay(cluster.log)
     steps = replay.log.steps
-    first = travel.next_cycle(steps, 0)
+    first = moments.next_cycle(steps, 0)
     assert any(type(event).__name__ == "OfferMade" for event in steps[first - 1].events)
-    second = travel.next_cycle(steps, first)
-    assert first < second and travel.previous_cycle(steps, second) == first
-    assert travel.previous_cycle(steps, 0) == 0 and travel.next_cycle(steps, len(steps)) == len(steps)
+    second = moments.next_cycle(steps, first)
+    assert first < second and moments.previous_cycle(steps, second) == first
+    assert moments.previous_cycle(steps, 0) == 0 and moments.next_cycle(steps, len(steps)) == len(steps)
 
 
 def test_the_slider_shows_where_the_replay_is_and_takes_it_elsewhere(cluster):
@@ -214,7 +214,7 @@ def test_the_past_cannot_be_steered_and_says_so(cluster):
 
 
 def test_a_long_log_is_opened_on_a_thread_while_the_panel_stays_live(cluster, monkeypatch):
-    monkeypatch.setattr(travel, "AT_ONCE", 0)
+    monkeypatch.setattr(moments, "AT_ONCE", 0)
     shown, controls = shown_live(cluster)
     controls.slider.value = 0.05
     at_once(shown)
@@ -289,3 +289,52 @@ def test_a_chart_is_served_in_either_theme_with_resources_of_the_server(panels, 
     html = page(panels, f"/{name}?session={cluster.id}&theme={theme}")
     assert f"background: {background}" in html and f"{cluster.id}: " in html
     assert "cdn.bokeh.org" not in html and "static/js/bokeh" in html
+
+
+# -- a board's past -------------------------------------------------------------------------------------------------------
+
+
+def asked(session, **command):
+    return commands.obey(session, {"id": 1, **command})
+
+
+def test_a_board_looks_back_by_commands(cluster):
+    ack = asked(cluster, do="look back")
+    past = Session.known[ack["past"]]
+    assert ack["ok"] and ack["position"] == ack["calls"] == len(cluster.log.steps)
+    assert asked(past, do="move", by="start")["position"] == 0
+    assert asked(past, do="move", by="+ cycle")["position"] == moments.next_cycle(past.log.steps, 0)
+    there = asked(past, do="seek", to=0.05)
+    assert there["at_s"] == 0.05 and there["code"] == 'mb.replay(sim.log).seek("0.050s")'
+    assert asked(past, do="seek", to=-3)["position"] == moments.recording(past)._moments.step_at(past.log.began_us)
+    assert asked(past, do="look back")["past"] == past.id, "a recording is its own past"
+
+
+@pytest.mark.parametrize(
+    ("command", "because"),
+    [
+        ({"do": "seek", "to": 1}, "look back first"),
+        ({"do": "move", "by": "start"}, "look back first"),
+        ({"do": "seek", "to": "soon"}, "a number as to"),
+    ],
+)
+def test_what_goes_on_is_not_moved(cluster, command, because):
+    ack = asked(cluster, **command)
+    assert not ack["ok"] and because in ack["because"]
+
+
+def test_a_move_that_is_none_is_named(cluster):
+    ack = asked(mb.replay(cluster.log), do="move", by="sideways")
+    assert not ack["ok"] and "'sideways' is no move" in ack["because"]
+
+
+def test_a_long_past_is_opened_meanwhile(cluster, monkeypatch):
+    monkeypatch.setattr(moments, "AT_ONCE", 0)
+    answer = wait_for(lambda: (ack := asked(cluster, do="look back"))["past"] and ack, 10, "the past is open")
+    assert Session.known[answer["past"]].log.steps == cluster.log.steps
+
+
+def test_few_pasts_are_kept(cluster):
+    ids = [asked(cluster, do="look back")["past"] for _ in range(moments.PASTS_KEPT + 2)]
+    gc.collect()
+    assert [name in Session.known for name in ids] == [False] * 2 + [True] * moments.PASTS_KEPT

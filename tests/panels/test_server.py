@@ -202,6 +202,9 @@ def test_a_socket_from_another_origin_is_refused_even_with_the_token(panels, clu
 def test_sessions_are_listed(panels, cluster):
     listed = json.loads(fetch(panels, "/sessions").body)["sessions"]
     assert {"id": cluster.id, "kind": "simulation", "agents": 3, "tasks": 6} in listed
+    past = commands.obey(cluster, {"do": "look back"})["past"]
+    listed = json.loads(fetch(panels, "/sessions").body)["sessions"]
+    assert past and past not in [session["id"] for session in listed], "a past is its panel's own affair"
 
 
 def test_the_shares_app_is_served_with_resources_of_its_own(panels, cluster):

@@ -1,6 +1,6 @@
 // The board: agents with their tasks, coloured by framework; shares; offers in flight; pause and weights.
 //
-// One module without a framework; tiles.js and heat.js, which draw the agents, are joined to it (mesonb/panels/module.py).
+// One module without a framework; tiles.js and heat.js, which draw the agents, past.js and fill.js are joined to it (mesonb/panels/module.py).
 // `render` is the view of a notebook widget (anywidget's contract); `mount` draws the same board into any element.
 // A frame is a JSON head and a buffer with the agents; mesonb/panels/wire.py says how it travels: whole, or what changed
 // `since` the frame before. Rule: what has not changed is neither drawn nor written again.
@@ -52,8 +52,10 @@ export function mount(el, { title, path, comm, first }) {
   view.onStory = (name) => line.ask({ ask: "story", name }).then((ack) => view.tell(name, ack), (why) => view.say(String(why)));
   if (first?.[0]?.kind) take(first[0], bytes(first[1]));
   Object.assign(state, { frames: 0, have: -1 }); // a comm's frames may not build on this one
+  const past = new Past(line, title, (text) => view.say(text));
+  parts.agents.parentElement.parentElement.append(past.root);
   line.open();
-  return () => { line.shut(); view.shut(); };
+  return () => { past.shut(); line.shut(); view.shut(); };
 }
 
 function noteShares(state) {
@@ -109,7 +111,7 @@ class Line {
     if (!url || this.gone) return false;
     const ws = (this.ws = new WebSocket(url));
     ws.binaryType = "arraybuffer";
-    ws.onopen = () => { this.retryMs = RETRY_MS; };
+    ws.onopen = () => { this.retryMs = RETRY_MS; this.opened?.(); };
     ws.onmessage = ({ data }) => (typeof data === "string" ? this.hear(JSON.parse(data), null, "ws") : this.hear(...unpack(data), "ws"));
     ws.onclose = () => {
       if (this.gone) return;
@@ -119,6 +121,15 @@ class Line {
       this.retryMs = Math.min(2 * this.retryMs, RETRY_MOST_MS);
     };
     return true;
+  }
+
+  /** Listen to another session's frames from now on; resolves when its socket is open. */
+  turn(path) {
+    if (!socketUrl(path)) return Promise.reject("looking back needs the Jupyter server's half of mesonb: it was not found");
+    this.path = path;
+    if (this.ws) { this.ws.onclose = this.ws.onmessage = null; this.ws.close(); }
+    this.pending.clear();
+    return new Promise((resolve) => { this.opened = resolve; this.socket(); });
   }
 
   hello(more) {
@@ -231,6 +242,8 @@ const STYLE = `
 .mesonb [hidden] { display: none !important; }
 .mesonb .tools { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; margin-top: 6px; font-size: 11px; color: var(--soft); } .mesonb .tools button { padding: 0 9px; min-width: 28px; }
 .mesonb .tools .ramp { width: 90px; height: 9px; border-radius: 2px; border: 1px solid var(--edge); margin: 0 4px; display: inline-block; background: linear-gradient(90deg, var(--well), var(--soft)); }
+.mesonb .past { margin-top: 8px; } .mesonb .past input[type=range] { flex: 1 1 120px; width: auto; min-width: 90px; } .mesonb .past .when { font-variant-numeric: tabular-nums; }
+.mesonb .past select { font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--edge); border-radius: 4px; } .mesonb button.cell { padding: 0 8px; font-size: 11px; }
 .mesonb .story { position: relative; margin-top: 8px; padding: 8px 30px 8px 10px; background: var(--well); border-radius: 5px; font-size: 12px; max-height: 190px; overflow: auto; }
 .mesonb .story ul { margin: 4px 0; padding-left: 18px; } .mesonb .story td { text-align: left; padding: 2px 10px 2px 0; border: 0; } .mesonb .story .mark { display: inline-block; } .mesonb .soft { color: var(--soft); }
 .mesonb button.name { border: 0; background: none; padding: 0; text-align: left; white-space: nowrap; } .mesonb button.name:hover { text-decoration: underline; }
@@ -327,19 +340,18 @@ class View {
   acknowledged(ack, root) {
     root.dataset.ackMs = ack.ms.toFixed(1);
     root.dataset.acks = String(Number(root.dataset.acks ?? 0) + 1);
-    const { do: done, role, weight } = ack.command;
-    const what = done === "weight" ? `weight of ${role} is ${weight}` : done === "pause" ? "no more offers; tasks run on" : "offers are made again";
+    const { do: done } = ack.command;
     if (ack.ok && done !== "weight") { // the next frame says so too
       this.state.head.paused = done === "pause";
       Object.assign(this, { fresh: true, wordsAt: -WORDS_MS });
       this.changed();
     }
-    this.say(ack.ok ? `${what} (answered in ${ack.ms.toFixed(0)} ms)` : ack.because);
+    this.say(ack.ok ? `${ack.did} (answered in ${ack.ms.toFixed(0)} ms)` : ack.because);
   }
 
   status(line) {
     const { badge, transport, pause, root } = this.p;
-    const is = line.gone ? "gone" : line.using === "still" ? "still" : line.stale ? "stale" : this.state.head?.paused ? "paused" : "live";
+    const is = line.gone ? "gone" : line.using === "still" ? "still" : line.stale ? "stale" : line.past ? "past" : this.state.head?.paused ? "paused" : "live";
     if (badge.dataset.is !== is) {
       badge.dataset.is = badge.textContent = is;
       badge.title = { stale: "nothing has come for 2 s: the kernel is held up, or gone", still: "a picture of one moment: no kernel answers", gone: "what this showed is gone; run its cell again" }[is] ?? "";
@@ -503,7 +515,9 @@ class View {
 
   roleRow() {
     const slide = make("input", { type: "range", min: -3, max: 3, step: 0.25 }), number = make("input", { type: "number", min: 0.001, step: "any" });
-    const row = make("div", { class: "role" }, make("span"), make("span"), slide, number);
+    const label = make("button", { type: "button", class: "name" });
+    label.addEventListener("click", () => this.onStory(row.dataset.role));
+    const row = make("div", { class: "role" }, label, make("span"), slide, number);
     const set = (weight) => {
       row.steeredAt = performance.now();
       if (weight > 0 && weight !== Number(row.dataset.weight)) this.onWeight(row.dataset.role, weight);
