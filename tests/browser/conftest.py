@@ -3,13 +3,21 @@
 import pytest
 
 from mesonb.panels.server import PanelServer
-from tests.browser.lab import Lab, browser_page
+from tests.browser.lab import ExtendedLab, Lab, browser_page
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """Start one JupyterLab, under a prefix as a hub would give it."""
     running = Lab(tmp_path_factory.mktemp("lab"), base_url="/user/x/")
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def extended(tmp_path_factory):
+    """Start one JupyterLab that has this tree's extension."""
+    running = ExtendedLab(tmp_path_factory.mktemp("extended"))
     yield running
     running.close()
 

@@ -3,7 +3,7 @@
 import pytest
 
 import mesonb as mb
-from tests.browser.lab import ExtendedLab, Notebook, browser_page
+from tests.browser.lab import Notebook
 from tests.helpers import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -73,25 +73,20 @@ pretend
 """
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_under_the_board_there_is_a_past_even_while_a_cell_is_busy(chromium_path, tmp_path, theme):
-    lab = ExtendedLab(tmp_path / "lab")
-    try:
-        with browser_page(chromium_path) as page:
-            notebook = Notebook(page, lab, "past", [BOARD, "time.sleep(12)"])
-            if theme == "dark":
-                page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-            notebook.run_to_end(0)
-            notebook.until(lambda: notebook.board().get("transport") == "ws", 20, "the board is live")
-            look_back(notebook, page)
-            assert page.screenshot(path=tmp_path / f"board-past-{theme}.png")
-            page.get_by_role("button", name="back to what is so now").click()
-            notebook.until(lambda: notebook.board()["state"] == "live", 10, "the board is live again")
-            page.locator(".mesonb tbody .name").first.click()
-            page.get_by_text("etl has ").wait_for(timeout=5_000)
-            page.locator(".mesonb").screenshot(path=tmp_path / f"board-why-{theme}.png")
-    finally:
-        lab.close()
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+def test_under_the_board_there_is_a_past_even_while_a_cell_is_busy(extended, page, tmp_path, theme):
+    notebook = Notebook(page, extended, f"past-{theme}", [BOARD, "time.sleep(12)"])
+    if theme == "dark":
+        page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    notebook.run_to_end(0)
+    notebook.until(lambda: notebook.board().get("transport") == "ws", 20, "the board is live")
+    look_back(notebook, page)
+    assert page.screenshot(path=tmp_path / f"board-past-{theme}.png")
+    page.get_by_role("button", name="back to what is so now").click()
+    notebook.until(lambda: notebook.board()["state"] == "live", 10, "the board is live again")
+    page.locator(".mesonb tbody .name").first.click()
+    page.get_by_text("etl has ").wait_for(timeout=5_000)
+    page.locator(".mesonb").screenshot(path=tmp_path / f"board-why-{theme}.png")
 
 
 def look_back(notebook, page):

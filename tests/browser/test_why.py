@@ -3,7 +3,7 @@
 import pytest
 
 import mesonb as mb
-from tests.browser.lab import ExtendedLab, Notebook, browser_page
+from tests.browser.lab import Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -18,26 +18,21 @@ pretend.watch("frameworks")
 """
 
 
-def test_a_remedy_goes_into_a_new_cell_below(chromium_path, tmp_path):
-    lab = ExtendedLab(tmp_path / "lab")
-    try:
-        with browser_page(chromium_path) as page:
-            notebook = Notebook(page, lab, "why", [CELL, "print('untouched')"])
-            notebook.run_to_end(0)
-            frame = page.frame_locator("iframe[title^='Frameworks of']")
-            frame.locator("button.chip[title='explain etl']").first.click()
-            frame.get_by_text("etl has 0 tasks").wait_for(timeout=15_000)
-            button = frame.get_by_role("button", name="put into a cell: pretend.revive('etl')")
-            button.focus()
-            page.keyboard.press("Enter")
-            frame.get_by_text("it stands in a new cell").wait_for(timeout=5_000)
-            cells = "window.jupyterapp.shell.currentWidget.model.sharedModel.cells.map(cell => cell.source)"
-            sources = page.evaluate(cells)
-            assert "pretend.revive('etl')" in sources and sources[-1] in ("print('untouched')", "pretend.revive('etl')")
-            assert len(sources) == 3, "nothing was written over"
-            notebook.run_to_end(sources.index("pretend.revive('etl')"))
-    finally:
-        lab.close()
+def test_a_remedy_goes_into_a_new_cell_below(extended, page):
+    notebook = Notebook(page, extended, "why", [CELL, "print('untouched')"])
+    notebook.run_to_end(0)
+    frame = page.frame_locator("iframe[title^='Frameworks of']")
+    frame.locator("button.chip[title='explain etl']").first.click()
+    frame.get_by_text("etl has 0 tasks").wait_for(timeout=15_000)
+    button = frame.get_by_role("button", name="put into a cell: pretend.revive('etl')")
+    button.focus()
+    page.keyboard.press("Enter")
+    frame.get_by_text("it stands in a new cell").wait_for(timeout=5_000)
+    cells = "window.jupyterapp.shell.currentWidget.model.sharedModel.cells.map(cell => cell.source)"
+    sources = page.evaluate(cells)
+    assert "pretend.revive('etl')" in sources and sources[-1] in ("print('untouched')", "pretend.revive('etl')")
+    assert len(sources) == 3, "nothing was written over"
+    notebook.run_to_end(sources.index("pretend.revive('etl')"))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +51,7 @@ def test_a_name_is_explained_and_a_remedy_is_copied_where_there_is_no_notebook(c
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("button.name[data-why='agent-2']").first.click()
     page.get_by_text("agent-2 runs").wait_for(timeout=15_000)
-    page.locator("select").select_option("etl")
+    page.locator("select").first.select_option("etl")
     page.get_by_role("button", name="put into a cell: sim.revive('etl')").click()
     page.get_by_text("copied: paste it into a cell").wait_for(timeout=5_000)
     assert page.evaluate("navigator.clipboard.readText()") == "sim.revive('etl')"
