@@ -52,6 +52,7 @@ def test_a_name_is_explained_and_a_remedy_is_copied_where_there_is_no_notebook(c
     page.locator("button.name[data-why='agent-2']").first.click()
     page.get_by_text("agent-2 runs").wait_for(timeout=15_000)
     page.locator("select").first.select_option("etl")
+    page.get_by_text("etl has ").wait_for(timeout=15_000)
     page.get_by_role("button", name="put into a cell: sim.revive('etl')").click()
     page.get_by_text("copied: paste it into a cell").wait_for(timeout=5_000)
     assert page.evaluate("navigator.clipboard.readText()") == "sim.revive('etl')"
