@@ -73,6 +73,9 @@ class Maintenance(Questions):
         end_us = start_us + call.lasts_us if call.lasts_us else 0
         window = self.windows[agent.name] = Window(agent.name, start_us, end_us, call.grace_us, because)
         agent.closes_us = start_us
+        self.dirty[agent.name] = (
+            agent  # as in Apache Mesos, a new plan is a reason to allocate there, whatever the pacing
+        )
         self._set_alarm()
         return out + self.ask_to_leave(agent, window)
 
@@ -87,9 +90,12 @@ class Maintenance(Questions):
         window = self.windows.pop(name, None)
         if window is None:
             raise Wrong(f"no maintenance is planned for {name!r}; there are: {', '.join(self.windows) or 'none'}")
-        out = self._close_inverses(window, because or f"the maintenance of {name} is over")
+        because = because or f"the maintenance of {name} is over"
+        out = self._close_inverses(window, because)
         if agent := self.agents.get(name):
+            out += [self._rescind(offer, because) for offer in list(agent.offers.values())]  # they say when it closes
             agent.closes_us = 0
+            self.dirty[name] = agent
             if window.begun and self.drained.get(name) != DRAINING:
                 self.reopen(agent)
         self._set_alarm()

@@ -53,7 +53,7 @@ class Upkeep(Revocation):
         if agent.max_task_us:
             for task in agent.tasks.values():
                 self.limit_time(task, agent, max(0, task.since_us + agent.max_task_us - self.now_us))
-        self.dirty[agent.name] = agent
+        self.changed(agent.name)
 
     def revoke(self, call: calls.Revoke) -> list[Event]:
         """Take one task's resources back, after a while; its framework may end it before."""

@@ -7,13 +7,21 @@ from mesonb.core.calls import (
     Accept,
     AgentJoined,
     Decline,
+    Drain,
+    EndMaintenance,
+    PlanMaintenance,
+    Reserve,
     Resume,
     Revive,
+    SetGuarantee,
+    SetLimit,
+    SetPriority,
     SetWeight,
     Subscribe,
     Suppress,
     TaskInfo,
     TaskUpdate,
+    Undrain,
 )  # fmt: skip
 from mesonb.core.events import OfferMade, Rescinded
 from mesonb.core.order import Client, Order
@@ -71,10 +79,34 @@ def test_a_new_agent_is_a_reason_to_allocate_there_alone(core) -> None:
     assert offers(core.tell(AgentJoined("agent-2", MACHINE))) == [("f1", "agent-2")]
 
 
-@pytest.mark.parametrize("call", [SetWeight("*", 2000), Suppress("f1"), Resume()])
+OPERATORS = [
+    SetWeight("*", 2000), SetGuarantee("*", SMALL), SetLimit("*", MACHINE), SetPriority("*", 2),
+    Reserve("agent-1", "*", SMALL), Suppress("f1"), Resume(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", OPERATORS, ids=lambda call: type(call).__name__)
 def test_what_an_operator_says_is_no_reason_to_allocate(core, call) -> None:
     core.tell(Decline("f1", tuple(core.offers), 0))
     assert offers(core.tell(call)) == []
+
+
+def test_an_agent_that_is_drained_no_more_waits_for_the_next_batch(core) -> None:
+    core.tell(Drain("agent-1"))
+    assert offers(core.tell(Undrain("agent-1"))) == []
+    assert offers(core.tell(at_us=S)) == [("f1", "agent-1")]
+
+
+@pytest.mark.parametrize("first", [(), (Decline("f1", ("offer-1",), 0),)], ids=["offered", "declined"])
+def test_maintenance_that_is_planned_or_called_off_is_a_reason_to_allocate_there_alone(core, first) -> None:
+    core.tell(AgentJoined("agent-2", MACHINE))
+    core.tell(Decline("f1", ("offer-2",), 0), *first)
+    assert offers(core.tell(PlanMaintenance("agent-1", 60 * S))) == [("f1", "agent-1")]
+    rescinded, again = core.tell(EndMaintenance("agent-1"))
+    assert isinstance(rescinded, Rescinded) and offers([again]) == [("f1", "agent-1")]
+    core.tell(PlanMaintenance("agent-1", 60 * S))
+    core.tell(Decline("f1", tuple(core.offers), 0))
+    assert offers(core.tell(EndMaintenance("agent-1"))) == [("f1", "agent-1")]
 
 
 def test_a_filter_lasts_at_least_until_the_next_batch(core) -> None:

@@ -35,6 +35,13 @@ def test_every_scenario_opens_with_a_sentence_and_records_answers(path) -> None:
     assert any(block.recorded for block in transcripts.read(path).blocks)
 
 
+def test_every_command_has_an_example() -> None:
+    """A verb that nobody shows is a verb of which nobody knows what it answers."""
+    blocks = [block for path in FILES for block in transcripts.read(path).blocks]
+    shown = {command.split()[0] for block in blocks for _, command in block.commands()}
+    assert not {*VERBS, *Scenario()._specials()} - shown
+
+
 def answers(text: str) -> list[list[str]]:
     return [block.answer for block in transcripts.parse(text).run().blocks]
 
