@@ -23,8 +23,10 @@ from typing import Any
 from distributed import LocalCluster
 
 import mesonb as mb
-from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
-from mesonb.live.versions import ours
+from mesonb.core import calls
+from mesonb.live.tasks.inputs import split
+from mesonb.live.wire.comms import HUB, LEADER, Message, Peer, dial
+from mesonb.live.wire.versions import ours
 
 PROCESSES = 2
 CPUS = 200  #: of each cluster in all
@@ -56,7 +58,7 @@ class LightAgent:
             case ("launch", task, digest, function, arguments, _about):
                 if function is not None:
                     self._functions[digest] = pickle.loads(function)
-                args, kwargs = pickle.loads(arguments)
+                args, kwargs = pickle.loads(split(arguments)[1])
                 result = pickle.dumps(self._functions[digest](*args, **kwargs), protocol=5)
                 self._updates[task] = ("update", task, "finished", "", result)
                 self._say(self._updates[task])
@@ -67,13 +69,15 @@ class LightAgent:
                 self._say(("pong",), to=HUB)
             case ("leader", *_):
                 self._say(("join", self._introduction(), []), *self._updates.values())
+            case ("left" | "keep" | "let go" | "draining", *_):
+                pass  # it holds nothing for anybody, and nobody takes it away
             case _:
                 raise ValueError(f"a light agent does not know {message[0]!r}")
 
     def _introduction(self) -> dict[str, Any]:
         return {
-            "id": self.id, "amounts": dict(self.total.amounts), "host": "here", "pid": os.getpid(), "group": os.getpgrp(),
-            "isolation": [], "versions": ours(),
+            "id": self.id, "joins": calls.AgentJoined(self.name, self.total), "host": "here", "pid": os.getpid(), "group": os.getpgrp(),
+            "isolation": [], "versions": ours(), "leaving": 0, "holds": [], "plain": 0,
         }  # fmt: skip
 
     def _say(self, *messages: Message, to: str = LEADER) -> None:

@@ -3,7 +3,7 @@
 The service gets a request every 10 ms, each of 2 ms of work; its latency is from when the request was due to when it was
 answered. The hog asks for one cpu and runs four busy processes for each that there is. *Without* isolation both are
 processes of one session, as everything on a Dask worker is. *With* it each is a child of its own, limited by modules of
-mesonb.live.isolation. Rounds of all ways are run in turn, and a ratio is the median over the rounds. The paper on Mesos
+mesonb.live.limits.isolation. Rounds of all ways are run in turn, and a ratio is the median over the rounds. The paper on Mesos
 found +30 % with Linux containers and +550 % without; `hog_latency_vs_alone` is that with cgroups too, or with what works
 for anybody where cgroups may not be written.
 """
@@ -23,7 +23,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mesonb.core.resources import Resources
-from mesonb.live.isolation import DEFAULT, Isolation, choose
+from mesonb.live.limits.isolation import DEFAULT, Isolation, choose
 
 SERVICE = """
 import sys, time

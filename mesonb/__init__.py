@@ -24,9 +24,9 @@ from mesonb.sim.sweep import sweep
 from mesonb.sim.what_if import what_if
 
 if TYPE_CHECKING:
-    from mesonb.live.local import local
     from mesonb.live.master import Master
     from mesonb.live.remote import connect
+    from mesonb.live.tasks.local import local
     from mesonb.panels.metrics import serve_metrics
 
 __version__ = "0.1.0"
@@ -42,7 +42,7 @@ notebook.install()  # how a session looks as the last line of a cell
 _ON_DEMAND = {
     "Master": "mesonb.live.master",
     "connect": "mesonb.live.remote",
-    "local": "mesonb.live.local",
+    "local": "mesonb.live.tasks.local",
     "serve_metrics": "mesonb.panels.metrics",
 }
 

@@ -25,18 +25,18 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from mesonb.core.resources import Resources
 from mesonb.errors import MesonbError
 from mesonb.live.beside import PlainTasks
-from mesonb.live.child import FAILED, LARGE, STARTED
-from mesonb.live.comms import HUB, KERNEL, LEADER, Message, Peer, dial
 from mesonb.live.declaring import declaration
-from mesonb.live.executors import Executors
 from mesonb.live.holdings import Holdings
-from mesonb.live.inputs import Lost, split
-from mesonb.live.isolation import DEFAULT, choose
-from mesonb.live.leaving import Departure
-from mesonb.live.printing import Teller
-from mesonb.live.size import offered
-from mesonb.live.usage import EVERY_S, Usage
-from mesonb.live.versions import ours
+from mesonb.live.limits.isolation import DEFAULT, choose
+from mesonb.live.limits.size import offered
+from mesonb.live.limits.usage import EVERY_S, Usage
+from mesonb.live.tasks.child import FAILED, LARGE, STARTED
+from mesonb.live.tasks.executors import Executors
+from mesonb.live.tasks.inputs import Lost, split
+from mesonb.live.tasks.printing import Teller
+from mesonb.live.wire.comms import HUB, KERNEL, LEADER, Message, Peer, dial
+from mesonb.live.wire.leaving import Departure
+from mesonb.live.wire.versions import ours
 
 logger = logging.getLogger("mesonb")
 

@@ -17,7 +17,7 @@ from mesonb.core import calls
 from mesonb.core.records import Agent
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.errors import BadValue
-from mesonb.live.comms import Message
+from mesonb.live.wire.comms import Message
 
 ROLE = "plain-dask"
 COUNTED = "counted"

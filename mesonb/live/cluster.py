@@ -36,10 +36,10 @@ from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError
 from mesonb.live.declaring import configured, written
 from mesonb.live.host import publish
-from mesonb.live.processes import birthmark
-from mesonb.live.size import beside
-from mesonb.live.tls import parts, security_from, temporary
-from mesonb.live.versions import ours
+from mesonb.live.limits.processes import birthmark
+from mesonb.live.limits.size import beside
+from mesonb.live.wire.tls import parts, security_from, temporary
+from mesonb.live.wire.versions import ours
 
 #: A cluster that nobody has led for so long goes away. ``dask.config``: mesonb.idle-timeout.
 IDLE = "10 min"

@@ -16,14 +16,14 @@ from mesonb.core import calls, events
 from mesonb.core.calls import RunningTask
 from mesonb.core.resources import NOTHING
 from mesonb.errors import BadValue, MesonbError, NotAllowed, NotThere
-from mesonb.live.cargo import Cargo, launches_of
-from mesonb.live.comms import HUB, Message
-from mesonb.live.frames import Meter
-from mesonb.live.gate import OWN, Gate, framework_of, own_tasks, veiled
 from mesonb.live.inheritance import Mail
-from mesonb.live.plain import well_formed
-from mesonb.live.principals import MASTER
-from mesonb.live.results import task_of
+from mesonb.live.security.gate import OWN, Gate, framework_of, own_tasks, veiled
+from mesonb.live.security.principals import MASTER
+from mesonb.live.tasks.cargo import Cargo, launches_of
+from mesonb.live.tasks.results import task_of
+from mesonb.live.wire.comms import HUB, Message
+from mesonb.live.wire.frames import Meter
+from mesonb.live.wire.plain import well_formed
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master

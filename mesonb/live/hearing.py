@@ -24,15 +24,15 @@ from mesonb.errors import NotThere, VersionMismatch
 from mesonb.frameworks.driver import Complaint
 from mesonb.frameworks.output import Output, Outputs, Sandbox
 from mesonb.live.beside import Beside
-from mesonb.live.cargo import Cargo
-from mesonb.live.comms import HUB, KERNEL, Message
 from mesonb.live.farewells import Farewells
 from mesonb.live.guests import Guests
 from mesonb.live.inheritance import Inheritance, Mail
-from mesonb.live.isolation import Module
+from mesonb.live.limits.isolation import Module
 from mesonb.live.link import Link
 from mesonb.live.private import Clusters
 from mesonb.live.roster import Roster
+from mesonb.live.tasks.cargo import Cargo
+from mesonb.live.wire.comms import HUB, KERNEL, Message
 
 #: What tasks printed is kept, all together, up to so much.
 OUTPUT_BYTES = 64_000_000

@@ -16,12 +16,12 @@ import dask
 
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_bytes
-from mesonb.live import here
-from mesonb.live.comms import LEADER
-from mesonb.live.inputs import Inputs
-from mesonb.live.publishing import Publisher
-from mesonb.live.sandbox import Sandboxes
-from mesonb.live.store import Answer, Stores
+from mesonb.live.tasks import here
+from mesonb.live.tasks.inputs import Inputs
+from mesonb.live.tasks.publishing import Publisher
+from mesonb.live.tasks.sandbox import Sandboxes
+from mesonb.live.tasks.store import Answer, Stores
+from mesonb.live.wire.comms import LEADER
 
 if TYPE_CHECKING:
     from mesonb.live.agent import Agent, Task

@@ -21,12 +21,12 @@ from typing import Any
 import dask
 from distributed import Nanny, Scheduler
 
-from mesonb.live.blocking import ROUTES, blocked
 from mesonb.live.declaring import DECLARED
+from mesonb.live.limits.processes import birthmark
+from mesonb.live.limits.size import BESIDE
 from mesonb.live.preload import install
-from mesonb.live.processes import birthmark
-from mesonb.live.size import BESIDE
-from mesonb.live.tls import security_from
+from mesonb.live.security.blocking import ROUTES, blocked
+from mesonb.live.wire.tls import security_from
 
 
 async def main(file: Path) -> None:

@@ -16,7 +16,7 @@ from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
 from mesonb.errors import TaskGone
 from mesonb.frameworks.base import TaskHandle
-from mesonb.live.inputs import split
+from mesonb.live.tasks.inputs import split
 
 #: An event for a framework, with the pickled outcome of a task that ended.
 Mail = tuple[events.Event, bytes]

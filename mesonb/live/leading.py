@@ -25,12 +25,12 @@ from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.errors import ClusterError, Unreachable
 from mesonb.live.cluster import Local, find_or_start, sizes
-from mesonb.live.comms import Message
 from mesonb.live.election import Election, election
 from mesonb.live.hearing import Hearing
 from mesonb.live.link import Link, address_of
-from mesonb.live.loop import LoopThread
-from mesonb.live.results import Desk
+from mesonb.live.tasks.results import Desk
+from mesonb.live.wire.comms import Message
+from mesonb.live.wire.loop import LoopThread
 
 #: How long a cluster may take to be looked at and given its plugins.
 ATTACH_S = 60

@@ -18,10 +18,10 @@ from distributed import Client
 
 from mesonb.errors import BadValue, ClusterError, MasterExists, MesonbError, Unreachable
 from mesonb.live.agent import Agent
-from mesonb.live.comms import Message, Peer, dial
-from mesonb.live.hub import Hub
-from mesonb.live.tls import reaching
-from mesonb.live.versions import check_versions, minor
+from mesonb.live.wire.comms import Message, Peer, dial
+from mesonb.live.wire.hub import Hub
+from mesonb.live.wire.tls import reaching
+from mesonb.live.wire.versions import check_versions, minor
 
 #: How long a Dask scheduler may take to answer.
 REACH_S = 5

@@ -19,8 +19,8 @@ from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Outcome, TaskHandle
 from mesonb.frameworks.driver import Complaint, Driver
-from mesonb.live.cargo import Packer, unpack
 from mesonb.live.inheritance import Mail
+from mesonb.live.tasks.cargo import Packer, unpack
 
 if TYPE_CHECKING:
     from mesonb.live.master import Master

@@ -24,15 +24,15 @@ from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.beside import Beside
-from mesonb.live.comms import Message
-from mesonb.live.gate import Gate
 from mesonb.live.guests import Guest, Guests
 from mesonb.live.leading import GONE_S, Leading
 from mesonb.live.link import address_of
-from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import note
-from mesonb.live.results import Desk, Mark
+from mesonb.live.security.gate import Gate
+from mesonb.live.tasks.results import Desk, Mark
+from mesonb.live.wire.comms import Message
+from mesonb.live.wire.loop import LoopThread
 from mesonb.session import settings_from
 
 #: Shares are noted at most so often, and slow callbacks looked for.

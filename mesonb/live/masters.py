@@ -20,8 +20,8 @@ from distributed.security import Security
 
 from mesonb.live.cluster import Local, alive, folder, running_at, running_clusters
 from mesonb.live.host import identity, publish
-from mesonb.live.processes import birthmark
-from mesonb.live.tls import parts, security_from
+from mesonb.live.limits.processes import birthmark
+from mesonb.live.wire.tls import parts, security_from
 
 #: Who may have made a master.
 KERNEL, COMMAND, UP = "kernel", "mesonb master", "mesonb up"

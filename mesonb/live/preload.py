@@ -3,7 +3,7 @@
     dask scheduler --preload mesonb.live.preload
 
 A master then needs to register no plugin there, so ``register_scheduler_plugin`` may be blocked as all the rest
-(``mesonb.live.blocking``). Its workers need nothing but an installed mesonb.
+(``mesonb.live.security.blocking``). Its workers need nothing but an installed mesonb.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 from distributed.protocol.pickle import dumps
 
-from mesonb.live import agent, hub
-from mesonb.live.blocking import blocked
+from mesonb.live import agent
+from mesonb.live.security.blocking import blocked
+from mesonb.live.wire import hub
 
 
 async def dask_setup(scheduler: Any) -> None:

@@ -21,7 +21,7 @@ from distributed.security import Security
 
 from mesonb.core.resources import Resources
 from mesonb.frameworks.queue import Queue, Run
-from mesonb.live.tls import encrypted, temporary
+from mesonb.live.wire.tls import encrypted, temporary
 from mesonb.session import Session
 
 #: What a worker takes that nobody said more of.

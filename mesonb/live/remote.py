@@ -30,19 +30,19 @@ from mesonb.errors import BadValue, ClusterError, MesonbError, NotAllowed, NotTh
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.frameworks.output import Output, Sandbox
-from mesonb.live.cargo import Cargo, launches_of
-from mesonb.live.comms import HUB, LEADER, Message, Peer, dial
-from mesonb.live.gate import OWN
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of
-from mesonb.live.loop import LoopThread
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
-from mesonb.live.principals import Prover
 from mesonb.live.private import Clusters
-from mesonb.live.results import Desk, Mark
-from mesonb.live.tls import reaching
-from mesonb.live.versions import check_versions
+from mesonb.live.security.gate import OWN
+from mesonb.live.security.principals import Prover
+from mesonb.live.tasks.cargo import Cargo, launches_of
+from mesonb.live.tasks.results import Desk, Mark
+from mesonb.live.wire.comms import HUB, LEADER, Message, Peer, dial
+from mesonb.live.wire.loop import LoopThread
+from mesonb.live.wire.tls import reaching
+from mesonb.live.wire.versions import check_versions
 
 #: How long the hub may take to answer, which is less than whoever waits for it has.
 REACH_S = 4.0

@@ -10,9 +10,9 @@ from typing import Any
 
 from mesonb.core.resources import Resources
 from mesonb.errors import ClusterError, VersionMismatch
-from mesonb.live.cargo import Cargo
-from mesonb.live.isolation import Module
-from mesonb.live.versions import check_versions
+from mesonb.live.limits.isolation import Module
+from mesonb.live.tasks.cargo import Cargo
+from mesonb.live.wire.versions import check_versions
 
 #: How long the agents of a cluster may take to join.
 JOIN_S = 30

@@ -9,7 +9,7 @@ import dask
 import pytest
 
 import mesonb as mb
-from mesonb.live.blocking import BLOCKED
+from mesonb.live.security.blocking import BLOCKED
 from tests.live.debian import Missing
 from tests.live.zookeeper import ZooKeeper
 

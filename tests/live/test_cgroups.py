@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mesonb.live import cgroups
+from mesonb.live.limits import cgroups
 from tests.helpers import wait_for
 from tests.live.children import Told
 

@@ -15,7 +15,7 @@ from distributed import LocalCluster
 import mesonb as mb
 from mesonb.errors import BadValue, MasterExists, TaskGone, Unreachable, VersionMismatch
 from mesonb.live import cluster
-from mesonb.live.processes import birthmark
+from mesonb.live.limits.processes import birthmark
 from tests.helpers import ROOT, wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import double, lineage, rest
@@ -211,7 +211,7 @@ def test_a_worker_of_another_version_is_refused(what, lie):
 
 
 def test_a_late_worker_of_another_version_stays_out(monkeypatch):
-    lie = "import mesonb.live.versions as v; v.version = lambda p: '2020.1.0'"
+    lie = "import mesonb.live.wire.versions as v; v.version = lambda p: '2020.1.0'"
     with (
         LocalCluster(n_workers=1, dashboard_address=None, preload="import os; os.setpgrp()") as given,
         mb.Master(given) as master,

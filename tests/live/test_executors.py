@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mesonb.live import executors as module
-from mesonb.live import printing
-from mesonb.live.child import DONE, STARTED
-from mesonb.live.executors import Executors
+from mesonb.live.tasks import executors as module
+from mesonb.live.tasks import printing
+from mesonb.live.tasks.child import DONE, STARTED
+from mesonb.live.tasks.executors import Executors
 from tests.helpers import wait_for, wait_for_async
 from tests.live.tasks import double, wait_and_return
 

@@ -11,8 +11,8 @@ from distributed import Scheduler
 from distributed.comm.core import connect
 
 from mesonb.errors import MasterExists, VersionMismatch
-from mesonb.live import comms, door, hub
-from mesonb.live.comms import ATTACH, LEADER, PROTOCOL, dial
+from mesonb.live.wire import comms, door, hub
+from mesonb.live.wire.comms import ATTACH, LEADER, PROTOCOL, dial
 from tests.helpers import wait_for_async
 
 pytestmark = pytest.mark.live

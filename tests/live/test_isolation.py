@@ -9,9 +9,9 @@ import pytest
 
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
-from mesonb.live import cgroups
-from mesonb.live.isolation import Isolation, choose
-from mesonb.live.processes import Weight, threads, weigh
+from mesonb.live.limits import cgroups
+from mesonb.live.limits.isolation import Isolation, choose
+from mesonb.live.limits.processes import Weight, threads, weigh
 from tests.helpers import wait_for
 from tests.live.children import Told
 

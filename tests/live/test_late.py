@@ -5,8 +5,8 @@ from distributed import Client, LocalCluster
 
 import mesonb as mb
 from mesonb.errors import VersionMismatch
-from mesonb.live import hub
-from mesonb.live.versions import ours
+from mesonb.live.wire import hub
+from mesonb.live.wire.versions import ours
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.dask_cli import DaskCluster

@@ -10,7 +10,7 @@ import pytest
 import mesonb as mb
 from mesonb.core.invariants import check
 from mesonb.errors import TaskFailed
-from mesonb.live.isolation import choose
+from mesonb.live.limits.isolation import choose
 from tests.helpers import wait_for
 from tests.live.tasks import double, lineage
 

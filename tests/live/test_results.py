@@ -17,7 +17,7 @@ from distributed import Client
 import mesonb as mb
 from mesonb.core.invariants import check
 from mesonb.errors import BadValue, CannotPickle, ResultLost, TaskFailed
-from mesonb.live.child import INLINE_MOST
+from mesonb.live.tasks.child import INLINE_MOST
 from tests.helpers import wait_for
 from tests.live.tasks import Trap, double, lineage, wait_and_return
 
@@ -73,7 +73,7 @@ def most_through_the_hub(client):
     """The largest batch that passed the hub since this was called last."""
 
     def look(dask_scheduler):
-        from mesonb.live.hub import Line
+        from mesonb.live.wire.hub import Line
 
         if not hasattr(Line, "largest"):
             Line.largest, plain = 0, Line.forward

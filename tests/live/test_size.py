@@ -7,7 +7,7 @@ from distributed.system import MEMORY_LIMIT
 import mesonb as mb
 from mesonb.core.resources import Resources, less
 from mesonb.errors import BadValue, TaskFailed
-from mesonb.live import size
+from mesonb.live.limits import size
 from tests.helpers import wait_for
 from tests.live.tasks import double, rest
 

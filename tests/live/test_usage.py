@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mesonb.live.usage import Usage
+from mesonb.live.limits.usage import Usage
 from tests.helpers import wait_for
 from tests.live.children import Told
 

@@ -7,7 +7,7 @@ import dask
 import pytest
 
 import mesonb as mb
-from mesonb.live.blocking import BLOCKED
+from mesonb.live.security.blocking import BLOCKED
 from tests.live.conftest import AGENT
 
 SECRETS = {name: secrets.token_urlsafe(32) for name in ("anna", "ben", "carl")}

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 
-from mesonb.live.comms import HUB, LEADER, Peer, dial
+from mesonb.live.wire.comms import HUB, LEADER, Peer, dial
 from tests.helpers import wait_for_async
 
 

@@ -7,7 +7,7 @@ import pytest
 from mesonb.core import calls
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
-from mesonb.live.acls import ACTIONS, Acls, deed
+from mesonb.live.security.acls import ACTIONS, Acls, deed
 
 RULES = [
     {"who": "anna", "may": "register", "what": ["research", "research/*"]},

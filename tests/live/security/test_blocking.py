@@ -16,7 +16,7 @@ from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerP
 
 import mesonb as mb
 from mesonb.errors import ClusterError
-from mesonb.live import blocking
+from mesonb.live.security import blocking
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import double
@@ -195,7 +195,7 @@ def test_every_handler_of_the_dask_scheduler_is_open_or_blocked():
     assert set(blocking.BLOCKED) <= found, f"not there any more: {set(blocking.BLOCKED) - found}"
     known = OPEN | set(blocking.BLOCKED)
     unknown = {op for op in found - known if not op.startswith(EXTENSIONS)}
-    assert not unknown, f"is {unknown} harmless, or to be blocked? say so in OPEN or in mesonb.live.blocking"
+    assert not unknown, f"is {unknown} harmless, or to be blocked? say so in OPEN or in mesonb.live.security.blocking"
 
 
 def test_a_blocked_handler_is_refused_before_it_is_called():

@@ -11,8 +11,8 @@ from mesonb.core import calls
 from mesonb.core.invariants import check
 from mesonb.core.resources import Resources
 from mesonb.errors import NotAllowed
-from mesonb.live.cargo import Cargo
-from mesonb.live.principals import proof
+from mesonb.live.security.principals import proof
+from mesonb.live.tasks.cargo import Cargo
 from tests.helpers import wait_for, wait_for_async
 from tests.live.conftest import SMALL
 from tests.live.security.conftest import SECRETS

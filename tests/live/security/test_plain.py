@@ -12,8 +12,8 @@ from mesonb.core.ranges import Names, Ranges
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, NotThere
-from mesonb.live.cargo import Cargo
-from mesonb.live.plain import read, well_formed
+from mesonb.live.tasks.cargo import Cargo
+from mesonb.live.wire.plain import read, well_formed
 
 
 class Runs:

@@ -10,9 +10,9 @@ from distributed import Scheduler
 
 import mesonb as mb
 from mesonb.errors import BadValue, ClusterError, NotAllowed
-from mesonb.live import hub
-from mesonb.live.principals import Principals, proof
 from mesonb.live.remote import Remote
+from mesonb.live.security.principals import Principals, proof
+from mesonb.live.wire import hub
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.security.conftest import SECRETS

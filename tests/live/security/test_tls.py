@@ -11,7 +11,8 @@ from distributed.security import Security
 
 import mesonb as mb
 from mesonb.errors import BadValue, Unreachable
-from mesonb.live import cluster, tls
+from mesonb.live import cluster
+from mesonb.live.wire import tls
 from tests.live.conftest import SMALL
 from tests.live.security.strangers import Stranger, Wire
 from tests.live.tasks import double

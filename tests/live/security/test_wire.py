@@ -20,8 +20,9 @@ from distributed.security import Security
 import mesonb as mb
 from mesonb.core import calls
 from mesonb.errors import ClusterError, MasterExists
-from mesonb.live import door, frames, guests, hub, line
-from mesonb.live.comms import ATTACH, LEADER, PROTOCOL
+from mesonb.live import guests
+from mesonb.live.wire import door, frames, hub, line
+from mesonb.live.wire.comms import ATTACH, LEADER, PROTOCOL
 from tests.helpers import wait_for, wait_for_async
 from tests.live.conftest import SMALL
 from tests.live.security.strangers import Stranger, stranger_at

@@ -19,9 +19,9 @@ from typing import ClassVar
 
 from mesonb.core.resources import Resources
 from mesonb.core.units import show_bytes
-from mesonb.live import cgroups
-from mesonb.live.isolator import Isolator, over_memory
-from mesonb.live.processes import Weight, family, threads, weigh
+from mesonb.live.limits import cgroups
+from mesonb.live.limits.isolator import Isolator, over_memory
+from mesonb.live.limits.processes import Weight, family, threads, weigh
 
 #: One step of nice changes the weight of a process by this factor; 19 steps are all there are.
 NICE_STEP, NICE_MOST = 1.25, 19

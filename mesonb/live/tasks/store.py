@@ -14,7 +14,7 @@ from typing import Any
 
 from mesonb.core.units import show_bytes
 from mesonb.errors import BadValue
-from mesonb.live import parcel
+from mesonb.live.tasks import parcel
 
 #: An answer to a task, and perhaps a descriptor.
 Answer = tuple[Any, int | None]

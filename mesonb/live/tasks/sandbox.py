@@ -16,7 +16,7 @@ import dask
 import psutil
 
 from mesonb.core.units import parse_duration, show_bytes
-from mesonb.live.comms import Message
+from mesonb.live.wire.comms import Message
 
 KEEP = "10 min"
 #: The most sandboxes of commands that have ended; and the most files of one that are listed.

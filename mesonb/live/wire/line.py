@@ -14,8 +14,8 @@ from typing import Any
 
 from distributed.comm.core import CommClosedError
 
-from mesonb.live import frames
-from mesonb.live.comms import HUB, KERNEL
+from mesonb.live.wire import frames
+from mesonb.live.wire.comms import HUB, KERNEL
 
 logger = logging.getLogger("mesonb")
 

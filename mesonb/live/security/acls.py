@@ -15,7 +15,7 @@ from typing import Any
 
 from mesonb.core import calls
 from mesonb.errors import BadValue
-from mesonb.live.principals import table
+from mesonb.live.security.principals import table
 
 #: What a rule may speak of: each action, and what it is done to.
 ACTIONS = {

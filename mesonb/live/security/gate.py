@@ -19,9 +19,9 @@ from mesonb.core import calls
 from mesonb.core.branches import owner_of
 from mesonb.core.explain import Explanation
 from mesonb.core.snapshot import Snapshot
-from mesonb.live.acls import Acls, deed
-from mesonb.live.comms import Message
-from mesonb.live.principals import MASTER, NONCE_BYTES, Principals, proof
+from mesonb.live.security.acls import Acls, deed
+from mesonb.live.security.principals import MASTER, NONCE_BYTES, Principals, proof
+from mesonb.live.wire.comms import Message
 
 #: What a framework says for itself.
 OWN = calls.FrameworkCall

@@ -17,7 +17,7 @@ from distributed import Client, Future, default_client
 from distributed.utils_comm import gather_from_workers
 
 from mesonb.errors import BadValue, ResultLost
-from mesonb.live.loop import LoopThread
+from mesonb.live.wire.loop import LoopThread
 
 if TYPE_CHECKING:
     from distributed.security import Security

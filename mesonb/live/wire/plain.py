@@ -24,7 +24,7 @@ from mesonb.errors import BadValue, MesonbError
 #: Modules whose records may travel; of anything else in them nothing is ever built.
 RECORDS = {
     *[f"mesonb.core.{name}" for name in "calls events explain limits ranges records resources snapshot".split()],
-    "mesonb.frameworks.output", "mesonb.live.cargo",
+    "mesonb.frameworks.output", "mesonb.live.tasks.cargo",
 }  # fmt: skip
 PLAIN = (Resources, Ranges, Names)
 CONTAINERS = {"builtins": {"set", "frozenset", "bytearray"}, "collections": {"Counter", "deque", "OrderedDict"}}

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from mesonb.errors import BadValue
-from mesonb.live import here, parcel
-from mesonb.live.pickling import pickled_apart
-from mesonb.live.store import HERE, MAKE
+from mesonb.live.tasks import here, parcel
+from mesonb.live.tasks.pickling import pickled_apart
+from mesonb.live.tasks.store import HERE, MAKE
 
 
 class Local(MutableMapping[str, Any]):

@@ -31,9 +31,9 @@ from typing import Any, NoReturn
 import cloudpickle
 
 from mesonb.frameworks.command import shell
-from mesonb.live import here, parcel
-from mesonb.live.pickling import pickled, pickled_apart
-from mesonb.live.processes import weight
+from mesonb.live.limits.processes import weight
+from mesonb.live.tasks import here, parcel
+from mesonb.live.tasks.pickling import pickled, pickled_apart
 
 #: A packet: the task's number, the digest of its function, whether the rest is a path, and a number that stands for its limits.
 PACKET = struct.Struct("<Q16s?Q")

@@ -25,13 +25,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mesonb.core.resources import NOTHING, Resources
-from mesonb.live.child import ASK, BECOMES, DONE, HELD, LARGE, PACKET, PACKET_MOST, SAID, STARTED, WAITING
-from mesonb.live.isolation import Isolation
-from mesonb.live.printing import Pipes
-from mesonb.live.processes import weight
-from mesonb.live.running import Running, end_family, how_it_ended
-from mesonb.live.warden import Warden
-from mesonb.live.zygote import BORN, NEWS, SPARE, WARM
+from mesonb.live.limits.isolation import Isolation
+from mesonb.live.limits.processes import weight
+from mesonb.live.limits.warden import Warden
+from mesonb.live.tasks.child import ASK, BECOMES, DONE, HELD, LARGE, PACKET, PACKET_MOST, SAID, STARTED, WAITING
+from mesonb.live.tasks.printing import Pipes
+from mesonb.live.tasks.running import Running, end_family, how_it_ended
+from mesonb.live.tasks.zygote import BORN, NEWS, SPARE, WARM
 
 #: A task waits so long for an idle child before one more is forked.
 PATIENCE_S = 0.02
@@ -181,7 +181,7 @@ class Executors:
         # Children block in recv itself, not in poll: the kernel then wakes exactly one of them per packet.
         tasks.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", IDLE_S, 0))
         self._zygote = subprocess.Popen(
-            [sys.executable, "-c", "from mesonb.live.zygote import main; main()",
+            [sys.executable, "-c", "from mesonb.live.tasks.zygote import main; main()",
              str(os.getpid()), str(theirs.fileno()), str(tasks.fileno()), str(self.folder), *modules],
             pass_fds=(theirs.fileno(), tasks.fileno()), stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip

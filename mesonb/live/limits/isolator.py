@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from mesonb.core.resources import Resources
 from mesonb.core.units import show_bytes
-from mesonb.live.processes import Weight
+from mesonb.live.limits.processes import Weight
 
 
 class Isolator:

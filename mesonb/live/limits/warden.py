@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Callable
 
 from mesonb.core.resources import NOTHING, Resources
-from mesonb.live.isolation import WATCH_S, Isolation
-from mesonb.live.processes import Weight
+from mesonb.live.limits.isolation import WATCH_S, Isolation
+from mesonb.live.limits.processes import Weight
 
 #: So many different needs are told apart; more cost a child a wait, no more.
 KINDS_MOST = 1000

@@ -8,9 +8,9 @@ import pickle
 import signal
 import socket
 
-from mesonb.live import parcel
-from mesonb.live.child import FAILED, GO, LARGE
-from mesonb.live.processes import family
+from mesonb.live.limits.processes import family
+from mesonb.live.tasks import parcel
+from mesonb.live.tasks.child import FAILED, GO, LARGE
 
 
 class Running:

@@ -10,9 +10,9 @@ import time
 from typing import ClassVar
 
 from mesonb.core.resources import Resources
-from mesonb.live import cgroups
-from mesonb.live.isolator import Isolator, over_memory
-from mesonb.live.processes import Weight, family
+from mesonb.live.limits import cgroups
+from mesonb.live.limits.isolator import Isolator, over_memory
+from mesonb.live.limits.processes import Weight, family
 
 #: How long an agent that leaves waits for the dead to be gone, so that it can remove their groups.
 GONE_MOST_S = 1.0

@@ -19,8 +19,8 @@ import struct
 import sys
 from typing import NoReturn
 
-from mesonb.live.child import Child
-from mesonb.live.processes import family
+from mesonb.live.limits.processes import family
+from mesonb.live.tasks.child import Child
 
 #: What the zygote says: a letter (Born, eXited), a pid, and the exit status as ``os.waitpid`` gives it.
 NEWS = struct.Struct("<cii")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mesonb.frameworks.output import KEPT_BYTES, Outputs
-from mesonb.live.comms import Message
+from mesonb.live.wire.comms import Message
 
 #: What a pipe holds; Linux lets anybody have so much for a few hundred of them.
 PIPE_BYTES = 256_000

@@ -23,13 +23,13 @@ from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from mesonb.core.units import parse_duration
-from mesonb.live.comms import ATTACH, HUB, LEADER, PROTOCOL
-from mesonb.live.door import MISSED_MOST, Door
-from mesonb.live.frames import Bad
-from mesonb.live.leaving import Keeper
-from mesonb.live.line import Line
-from mesonb.live.plain import read
-from mesonb.live.versions import ours
+from mesonb.live.wire.comms import ATTACH, HUB, LEADER, PROTOCOL
+from mesonb.live.wire.door import MISSED_MOST, Door
+from mesonb.live.wire.frames import Bad
+from mesonb.live.wire.leaving import Keeper
+from mesonb.live.wire.line import Line
+from mesonb.live.wire.plain import read
+from mesonb.live.wire.versions import ours
 
 logger = logging.getLogger("mesonb")
 

@@ -2,7 +2,7 @@
 
 A batch on the wire is a list of pairs (whom, bytes): whom it is for on the way to the hub, whom it is from on the way
 back. The bytes are a pickled list of messages, each a plain tuple whose first part is its kind; the hub forwards them
-unread, and whoever they are for reads them with care (``mesonb.live.plain``). Rules: never put a message on one of
+unread, and whoever they are for reads them with care (``mesonb.live.wire.plain``). Rules: never put a message on one of
 Dask's own streams (one bad message there removes the worker); a message whose handler raises is logged and dropped, and
 the next is handled.
 """
@@ -19,8 +19,8 @@ from typing import Any
 from distributed.comm.core import CommClosedError, connect
 
 from mesonb.errors import BadValue, ClusterError, MasterExists, Unreachable, VersionMismatch
-from mesonb.live.plain import read
-from mesonb.live.tls import encrypted
+from mesonb.live.wire.plain import read
+from mesonb.live.wire.tls import encrypted
 
 logger = logging.getLogger("mesonb")
 

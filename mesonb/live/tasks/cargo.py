@@ -17,8 +17,8 @@ from mesonb.core import calls
 from mesonb.core.records import TaskState
 from mesonb.errors import CannotPickle
 from mesonb.frameworks.base import Outcome, TaskHandle
-from mesonb.live import inputs
-from mesonb.live.pickling import pickled
+from mesonb.live.tasks import inputs
+from mesonb.live.tasks.pickling import pickled
 
 #: The most that the arguments of one task may weigh; they travel through the hub.
 ARGUMENTS_MOST = 256_000_000

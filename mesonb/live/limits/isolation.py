@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
-from mesonb.live import cgroup_isolators, isolators
-from mesonb.live.isolator import Isolator
-from mesonb.live.processes import Weight, weigh
+from mesonb.live.limits import cgroup_isolators, isolators
+from mesonb.live.limits.isolator import Isolator
+from mesonb.live.limits.processes import Weight, weigh
 
 #: So often a running task is looked at: what fills memory at 2 GB/s gets 200 MB too far.
 WATCH_S = 0.1

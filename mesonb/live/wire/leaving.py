@@ -20,7 +20,7 @@ from typing import Any
 import dask
 
 from mesonb.core.units import SECOND_US, parse_duration
-from mesonb.live.comms import Message
+from mesonb.live.wire.comms import Message
 
 logger = logging.getLogger("mesonb")
 

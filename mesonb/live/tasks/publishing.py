@@ -15,8 +15,8 @@ import dask
 from distributed import Client, Future
 
 from mesonb.core.units import parse_duration
-from mesonb.live import parcel
-from mesonb.live.results import Mark, Sealed, key_of, task_of
+from mesonb.live.tasks import parcel
+from mesonb.live.tasks.results import Mark, Sealed, key_of, task_of
 
 #: After another master took the lead, the kernels that are left have so long to say which results they want.
 GRACE = "30s"

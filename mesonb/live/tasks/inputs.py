@@ -19,14 +19,14 @@ import cloudpickle
 from distributed import Future
 from distributed.utils_comm import gather_from_workers
 
-from mesonb.live import here, parcel
-from mesonb.live.pickling import pickled_apart
-from mesonb.live.results import task_of
+from mesonb.live.tasks import here, parcel
+from mesonb.live.tasks.pickling import pickled_apart
+from mesonb.live.tasks.results import task_of
 
 #: Arguments that begin so name their keys first; a pickle never does.
 MARK = b"mesonb inputs"
 #: In the pickle of every Dask future, and of what stands for one.
-TRACES = b"distributed.client", b"mesonb.live.here"
+TRACES = b"distributed.client", b"mesonb.live.tasks.here"
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]

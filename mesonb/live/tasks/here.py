@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mesonb.errors import BadValue
-from mesonb.live import parcel
+from mesonb.live.tasks import parcel
 
 #: An answer: how many bytes follow, and perhaps a descriptor beside them.
 ANSWER = struct.Struct("<I")

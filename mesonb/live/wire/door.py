@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from mesonb.live.comms import KERNEL, LEADER, PROTOCOL
+from mesonb.live.wire.comms import KERNEL, LEADER, PROTOCOL
 
 if TYPE_CHECKING:
-    from mesonb.live.hub import Hub
-    from mesonb.live.line import Line
+    from mesonb.live.wire.hub import Hub
+    from mesonb.live.wire.line import Line
 
 #: What a peer may be, and what its introduction names.
 KINDS = {

@@ -1,0 +1,1 @@
+"""What runs tasks on an agent, and how functions, arguments, output and results travel there and back."""
