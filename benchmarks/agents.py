@@ -77,7 +77,7 @@ class LightAgent:
     def _introduction(self) -> dict[str, Any]:
         return {
             "id": self.id, "joins": calls.AgentJoined(self.name, self.total), "host": "here", "pid": os.getpid(), "group": os.getpgrp(),
-            "isolation": [], "versions": ours(), "leaving": 0, "holds": [], "plain": 0,
+            "isolation": [], "versions": ours(), "leaving": None, "holds": [], "plain": 0,
         }  # fmt: skip
 
     def _say(self, *messages: Message, to: str = LEADER) -> None:
