@@ -38,11 +38,10 @@ class Acknowledging(Maintenance):
         self.unacknowledged: dict[str, Pending] = {}  #: by task, in the order in which they are said again
 
     def _end(self, task: Task, state: TaskState, because: str) -> list[Event]:
-        self.end_task(task, state)
-        update = events.Updated(task.framework, task.id, state, because)
+        out = super()._end(task, state, because)
         if self.settings.update_retry_us:
-            self._keep(update, task.agent)
-        return [update]
+            self._keep(events.Updated(task.framework, task.id, state, because), task.agent)
+        return out
 
     def acknowledge(self, call: calls.Acknowledge) -> list[Event]:
         """Let the agents forget what a framework knows; what it acknowledged before is no news."""

@@ -111,9 +111,8 @@ class _Writer(pickle.Pickler):
         """Write the place of a class or a function from elsewhere, and all else as pickle does."""
         if not isinstance(thing, type | FunctionType) or _known(thing.__module__, thing.__qualname__):
             return NotImplemented
-        if thing not in self.foreign:
-            self.foreign.append(thing)
-        return _at_place, (self.foreign.index(thing),)
+        self.foreign.append(thing)  # met once: pickle remembers what it has written
+        return _at_place, (len(self.foreign) - 1,)
 
 
 class _Reader(pickle.Unpickler):

@@ -87,8 +87,7 @@ def _check_filters(core: Books) -> None:
 
 def _check_maintenance(core: Books) -> None:
     """Whoever was asked to leave an agent was asked once, before its window; an agent in its window takes no tasks."""
-    if not isinstance(core, Maintenance):
-        return
+    assert isinstance(core, Maintenance)
     asked = {inverse.id: inverse for window in core.windows.values() for inverse in window.inverses.values()}
     assert asked == core.inverses
     for name, window in core.windows.items():
@@ -102,8 +101,7 @@ def _check_maintenance(core: Books) -> None:
 
 def _check_unacknowledged(core: Books) -> None:
     """Only of what has ended an acknowledgement is awaited, and the alarm is set to the first to be said again."""
-    if not isinstance(core, Acknowledging):
-        return
+    assert isinstance(core, Acknowledging)
     dues = [one.again_us for one in core.unacknowledged.values()]
     assert dues == sorted(dues) and core.alarms.get("acknowledgement") == (dues[0] if dues else None)
     assert not core.unacknowledged.keys() & core.tasks.keys()

@@ -153,9 +153,8 @@ class Recovery(Roles):
         return [] if framework.name in self.away else [events.Updated(framework.name, task.id, task.state)]
 
     def found_ended(self, agent: Agent, found: calls.RunningTask, framework: Framework | None) -> list[Event]:
-        """Believe an agent how a task ended; with no framework that is no news. (Updates that are acknowledged: more.)"""
-        if framework is not None:
-            self.end_unseen(found.task, found.state)
+        """Believe an agent how a task ended. (Updates that are acknowledged: more; with no framework it is no news.)"""
+        self.end_unseen(found.task, found.state)
         return []
 
     def _remember(self, found: calls.RunningTask) -> Framework:

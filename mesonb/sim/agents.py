@@ -141,6 +141,8 @@ def totals(agents: int | Iterable[Resources | Agent] | Mapping[Resources, int]) 
     """Return each agent, or the resources of each."""
     mix = {AGENT: agents} if isinstance(agents, int) else agents
     if not isinstance(mix, Mapping):
+        if not isinstance(mix, Iterable):
+            raise BadValue(f"{mix!r} is not a number of agents; write agents=4, or agents=[mb.Resources(cpus=4), ...]")
         return list(mix)
     if bad := [number for number in mix.values() if not isinstance(number, int) or number < 0]:
         raise BadValue(f"{bad[0]!r} is not a number of agents; write agents=4, or agents={{mb.Resources(cpus=4): 900}}")

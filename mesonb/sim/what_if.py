@@ -37,7 +37,7 @@ PATIENCE = 20
 def what_if(
     recording: Log | str | Path,
     *,
-    allocator: Allocator | None = None,
+    allocator: Allocator | str | None = None,
     weights: Mapping[str, float] | None = None,
     filters: float | str | None = None,
     agents: int | Iterable[Resources] | None = None,
@@ -45,11 +45,12 @@ def what_if(
 ) -> WhatIf:
     """Run a recorded demand again under other decisions, and return the differences.
 
-    ``allocator`` decides in place of the recorded one, ``weights`` hold for these roles from the start, ``filters`` is how
-    long each decline lasts, ``agents`` are there from start to end instead of those that were: so many like the recorded
-    ones, or these. What is not given is as recorded.
+    ``allocator`` (or one of mesonb's own, by its name) decides in place of the recorded one, ``weights`` hold for these
+    roles from the start, ``filters`` is how long each decline lasts, ``agents`` are there from start to end instead of
+    those that were: so many like the recorded ones, or these. What is not given is as recorded.
     """
     log = recording if isinstance(recording, Log) else Log.load(str(recording))
+    allocator = _allocator(allocator)
     demand = Demand(log)
     if not demand.spans:
         raise BadValue("nothing was launched in this recording, so no other decision could have changed anything")
@@ -65,6 +66,14 @@ def what_if(
     world = _World(demand, module, weights or {}, refuse_us, _agents(demand, agents), seed)
     columns["what if"] = world.measured()
     return WhatIf(columns, world.simulation, _said(log, allocator, weights, filters, agents))
+
+
+def _allocator(said: Allocator | str | None) -> Allocator | None:
+    if said is None or isinstance(said, Allocator):
+        return said
+    if said not in MODULES:
+        raise BadValue(f"{said!r} is no allocator; write one of {', '.join(MODULES)}, or allocator=YourAllocator()")
+    return MODULES[said]()
 
 
 @dataclass(frozen=True, slots=True)

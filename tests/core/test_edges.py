@@ -11,6 +11,9 @@ from mesonb.core.calls import (
     AgentJoined,
     Decline,
     Drain,
+    Pause,
+    Resume,
+    Revoke,
     SetGuarantee,
     SetWeight,
     Subscribe,
@@ -18,10 +21,12 @@ from mesonb.core.calls import (
     TaskInfo,
     TaskUpdate,
     Undrain,
+    Unregister,
 )
 from mesonb.core.events import Kill
 from mesonb.core.explain import explain
 from mesonb.core.limits import Why
+from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, NotThere
@@ -53,6 +58,31 @@ def test_a_module_without_a_cycle_says_so() -> None:
     core = Checked()
     with pytest.raises(NotImplementedError):
         Allocator().cycle(View(core))
+    assert repr(Allocator()) == "Allocator()"
+
+
+def test_what_is_no_call_is_a_defect_of_the_shell() -> None:
+    with pytest.raises(AssertionError, match="'sing'"):
+        MasterCore().step("sing", 0)
+
+
+def test_a_kill_that_was_due_is_forgotten_with_its_task() -> None:
+    core = Checked()
+    core.tell(Subscribe("f"), AgentJoined("agent-1", CPU))
+    core.tell(Accept("f", ("offer-1",), (TaskInfo("t", CPU),)), Revoke("t", 5), Suppress("f"))
+    assert core.next_deadline() == 5
+    core.tell(TaskUpdate("agent-1", "t", TaskState.FINISHED), at_us=1)
+    assert core.next_deadline() is None and not core.kills_due
+
+
+def test_a_refusal_that_waited_for_a_batch_may_outlive_its_framework() -> None:
+    core = Checked(Settings(allocation_interval_us=10, allocate_on_recovery=False, offer_timeout_us=0))
+    core.tell(Subscribe("f"), AgentJoined("agent-1", CPU), at_us=1)
+    core.tell(Decline("f", ("offer-1",), 1), Pause())
+    core.tell(at_us=11)
+    assert core.after_batch
+    core.tell(Unregister("f"), Subscribe("g"), Resume(), at_us=12)
+    assert not core.after_batch and core.frameworks["g"].offers
 
 
 def test_a_share_is_divided_by_the_weight_of_the_role() -> None:

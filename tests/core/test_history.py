@@ -2,8 +2,8 @@
 
 import pytest
 
-from mesonb.core.calls import Accept, AgentJoined, Subscribe, TaskInfo, TaskUpdate, Tick
-from mesonb.core.history import HISTORY_STEP_US, History
+from mesonb.core.calls import Accept, AgentJoined, AgentLost, Subscribe, TaskInfo, TaskUpdate, Tick
+from mesonb.core.history import HISTORY_STEP_US, USED_STEP_US, History
 from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
@@ -24,3 +24,28 @@ def test_a_row_is_the_mean_since_the_row_before() -> None:
     history.note(core)
     time_us, shares = history.rows[-1]
     assert time_us == span_us and shares["f"] == pytest.approx(0.5 / 4) and shares["g"] == 0
+
+
+def test_what_is_used_is_added_up_by_framework_and_not_too_often() -> None:
+    core, history = MasterCore(), History()
+    for call in (Subscribe("f"), AgentJoined("agent-1", Resources(cpus=4)), Tick()):
+        core.step(call, 0)
+    core.step(Accept("f", ("offer-1",), tuple(TaskInfo(task, Resources(cpus=1)) for task in ("t", "u"))), 0)
+    half = Resources(cpus=0.5)
+    used = {"agent-1": {"t": half, "u": half, "gone": half}}
+    history.note_used(0, core, used)
+    history.note_used(USED_STEP_US - 1, core, used)
+    assert list(history.used) == [(0, {"f": Resources(cpus=1)})]
+
+
+def test_what_no_agent_has_any_more_is_no_share() -> None:
+    core, history = MasterCore(), History()
+    for call in (Subscribe("f"), AgentJoined("agent-1", Resources(cpus=4, gpus=1)), Tick()):
+        core.step(call, 0)
+    core.step(Accept("f", ("offer-1",), (TaskInfo("t", Resources(cpus=1, gpus=1)),)), 0)
+    history.note(core)
+    core.step(TaskUpdate("agent-1", "t", TaskState.FINISHED), HISTORY_STEP_US)
+    core.step(AgentLost("agent-1"), HISTORY_STEP_US)
+    core.step(AgentJoined("agent-2", Resources(cpus=2)), HISTORY_STEP_US)
+    history.note(core)
+    assert history.rows[-1] == (HISTORY_STEP_US, {"f": 0.5})

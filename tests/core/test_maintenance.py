@@ -10,6 +10,7 @@ from mesonb.core.calls import (
     AgentJoined,
     AgentLost,
     AgentUnreachable,
+    Decline,
     DeclineInverse,
     Drain,
     EndMaintenance,
@@ -208,3 +209,15 @@ def test_a_framework_leaves_an_agent_in_time_and_the_operator_sees_it() -> None:
         sim.end_maintenance("agent-1")
     with pytest.raises(BadValue):
         sim.maintain("agent-1", after="soon")
+
+
+def test_those_who_declined_are_asked_again_each_in_its_time(core) -> None:
+    core.tell(Decline("f", tuple(core.offers)), Subscribe("g"))
+    core.tell(Accept("g", tuple(core.frameworks["g"].offers), (TaskInfo("g/t", CPU),)))
+    first, second = kinds(core.tell(PLAN), InverseOfferMade)
+    core.tell(*(DeclineInverse(one.framework, (one.inverse,), n * S) for n, one in ((1, first), (2, second))))
+    asked = kinds(core.tell(at_us=core.now_us + S), InverseOfferMade)
+    assert [event.framework for event in asked] == [first.framework]
+    assert [event.framework for event in kinds(core.tell(at_us=core.now_us + S), InverseOfferMade)] == [
+        second.framework
+    ]

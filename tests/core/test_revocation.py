@@ -84,3 +84,13 @@ def test_an_agent_for_short_tasks_kills_long_ones() -> None:
     core.tell(Accept("f", ("offer-1",), (TaskInfo("quick", CPU), TaskInfo("slow", CPU))))
     core.tell(TaskUpdate("agent-1", "quick", TaskState.FINISHED), at_us=S)
     assert [event.task for event in kinds(core.tell(at_us=5 * S), Kill)] == ["slow"]
+
+
+@pytest.mark.parametrize(("needs", "asked"), [(CPU, ["t3"]), (Resources(mem="1GB"), [])], ids=["cpus", "memory"])
+def test_nothing_is_taken_back_that_would_not_help(needs, asked) -> None:
+    """What is taken back holds some of what is missing; if all of it is not enough, what there is has to do."""
+    core = Checked(Settings(grace_us=10 * S))
+    core.tell(Subscribe("greedy", "many"), AgentJoined("agent-1", CPU * 4 + Resources(mem="4GB")))
+    core.tell(Accept("greedy", ("offer-1",), (TaskInfo("t3", needs), TaskInfo("rest", Resources(mem="3GB")))))
+    core.tell(SetGuarantee("lab", CPU * 4))
+    assert [event.task for event in kinds(core.tell(Subscribe("late", "lab")), Revoked)] == asked

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 import mesonb as mb
+from mesonb.core import calls
 from mesonb.core.books import Settings
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import NOBODY, take
@@ -82,3 +83,14 @@ def test_a_spot_says_how_full_an_agent_is_and_whose_most_of_it_is() -> None:
 def test_an_agent_that_holds_nothing_is_nobodys() -> None:
     spots = take(mb.Simulation(agents=2).core, 1, spots=True).spots
     assert spots and set(spots.holder) == {NOBODY} and set(spots.filled) == {0.0}
+
+
+def test_spots_of_agents_that_only_run_tasks_are_copied_until_they_move() -> None:
+    core, cpu = Checked(), Resources(cpus=1)
+    core.tell(calls.Subscribe("f"), *(calls.AgentJoined(f"agent-{n}", cpu) for n in (1, 2)))
+    core.tell(calls.Accept("f", ("offer-1",), (calls.TaskInfo("t", cpu),)))
+    before = take(core, 1, spots=True)
+    core.tell(calls.Accept("f", ("offer-2",), (calls.TaskInfo("u", cpu),)), at_us=1)
+    after = take(core, 1, before, spots=True)
+    assert after == take(core, 1, spots=True)
+    assert list(after.spots.filled) == [1, 1] and list(after.spots.holder) == [0, 0]

@@ -198,6 +198,7 @@ def test_nobody_said_how_long() -> None:
         (lambda sim: sim.add_agent("large"), "'large' is no agent"),
         (lambda sim: sim.add_agent(mb.Resources()), "is no agent"),
         (lambda _: mb.Simulation(agents=-1), "-1 is not a number of agents"),
+        (lambda _: mb.Simulation(agents=2.5), "2.5 is not a number of agents"),
         (lambda _: mb.Simulation(agents=[4]), "4 is no agent"),
         (lambda _: mb.Simulation(agents={mb.Resources(cpus=1): "many"}), "'many' is not a number of agents"),
         (lambda _: exponential(0), "mean=0.0 must be more than zero"),

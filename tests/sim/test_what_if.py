@@ -128,6 +128,11 @@ def test_what_cannot_be_asked_is_said():
     with pytest.raises(BadValue, match="agents=0"):
         mb.what_if(simulation.log, agents=0)
 
+    for nobody in ("Fifo", FIFO, 3):
+        with pytest.raises(BadValue, match="is no allocator; write one of DRF,"):
+            mb.what_if(simulation.log, allocator=nobody)
+    assert "FIFO had decided" in repr(mb.what_if(simulation.log, allocator="FIFO"))
+
     class Own(FIFO):
         pass
 
