@@ -109,7 +109,8 @@ def agent(this: Agent) -> str:
 
 
 def _titled(text: str, kind: type) -> str:
-    doc = (inspect.getdoc(kind) or "").split("\n\n")[0]
+    own = inspect.cleandoc(kind.__doc__ or "")  # a base's says how to write one, which is done here
+    doc = own.split("\n\n")[0].replace("``", "")
     return f"<div><code>{escape(text)}</code> {escape(' '.join(doc.split()))}</div>"
 
 

@@ -217,13 +217,21 @@ def _command(do: str, *fields: str, **usual: Any) -> Callable[..., Told]:
     def act(session: Session, _name: str, *words: str) -> Told:
         given: dict[str, Any] = {**usual, **dict(zip(fields, words, strict=False))}
         if do == "weight":
-            given["weight"] = float(given["weight"])
+            given["weight"] = _number(given["weight"])
         ack = obey(session, {"do": do, **given})
         if not ack["ok"]:
             raise BadValue(ack["because"])
         return Told([], ack["did"])
 
     return act
+
+
+def _number(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        raise BadValue(f"{word!r} is not a number; write %mesos weight ROLE 2") from None
+    return int(number) if number.is_integer() else number
 
 
 #: What may be typed, what does it, and what for; words in capitals must be there, the others may.

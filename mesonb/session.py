@@ -205,7 +205,7 @@ class Session(Steering):
         with self.lock:
             found = explain(self.core, name, agent)
             if found is None or (agent and agent not in self.core.agents):
-                names = [*self.core.frameworks, *self.core.roles, *list(self.core.agents)[:10]]
+                names = dict.fromkeys([*self.core.frameworks, *self.core.roles, *list(self.core.agents)[:10]])
                 raise NotThere(
                     f"nothing here is called {agent if found else name!r}; there are: {', '.join(names) or 'none yet'}"
                 )

@@ -78,7 +78,7 @@ WRONG = [
     ("%mesos dance", "it has status, frameworks"),
     ("%mesos why", "write %mesos why NAME agent"),
     ("%mesos weight research", "write %mesos weight ROLE NUMBER"),
-    ("%mesos weight research heavy", "heavy"),
+    ("%mesos weight research heavy", "'heavy' is not a number"),
     ("%mesos kill lab/task-99", "nothing here is called 'lab/task-99'"),
     ("%mesos watch stars", "no panel is called 'stars'"),
     ("%mesos use nobody", "nobody is no master or simulation here; there are: sim"),
@@ -215,6 +215,14 @@ def test_cards_escape_what_they_show():
     rule = mb.Agent(mb.Resources(cpus=1), attributes={"<b>": "<i>"})
     assert "<i>" not in cards.agent(rule) and "&lt;i&gt;" in cards.agent(rule)
     assert "&lt;Queue lab in role a_b" in cards.framework(found)
+
+
+def test_a_card_says_what_the_class_says_of_itself_and_nothing_of_its_base():
+    class Silent(mb.Framework):
+        pass
+
+    assert cards.framework(Silent()) == "<div><code>&lt;Silent, not registered&gt;</code> </div>"
+    assert "Runs functions" in cards.framework(mb.Queue())
 
 
 def test_no_public_name_was_forgotten():

@@ -213,7 +213,7 @@ def summary(core: Core, framework: Framework) -> list[Reason]:
 def _role(core: Core, name: str) -> Explanation:
     role = core.roles[name]
     share, weight = f"{dominant(core, role.allocated):.2f}", f"{role.weight_milli / 1000:g}"
-    held = f"role {name}: share {share}, weight {weight}, {len(role.frameworks)} frameworks"
+    held = f"role {name}: share {share}, weight {weight}, {len(role.frameworks)} framework{'s' * (len(role.frameworks) != 1)}"
     bounds = [f"guaranteed {role.guarantee}"] * bool(role.guarantee) + [f"limited to {role.limit}"] * (
         role.limit is not None
     )

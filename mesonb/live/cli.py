@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--principal", default="", metavar="NAME", help="who asks, where the master knows several")
         parser.add_argument("--secret", type=Path, metavar="FILE", help="which proves it")
     if command == "status":
-        parser.add_argument("--json", action="store_true", help="print JSON: amounts in thousandths, memory in bytes")
+        parser.add_argument("--json", action="store_true", help="print JSON: cpus as numbers, memory and disk in bytes")
     if command == "top":
         parser.add_argument("--every", default="500ms", metavar="TIME", help="how often to look (default: %(default)s)")
 
@@ -266,7 +266,7 @@ def top(args: argparse.Namespace) -> int:
     """Watch one cluster until q is typed."""
     every_s = parse_duration(args.every) / 1_000_000
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise BadValue("top needs a terminal; `mesonb status` prints once, `mesonb status --json` for programs")
+        raise BadValue("it needs a terminal; `mesonb status` prints once, `mesonb status --json` for programs")
     terminal = _terminal()
     with status.Watched(_the_one(args), _who(args)) as watched:
         terminal.watch(watched.look, max(0.05, every_s))

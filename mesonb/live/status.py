@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from mesonb.core.resources import IN_BYTES, Resources
 from mesonb.core.snapshot import Snapshot
 from mesonb.errors import MesonbError
 from mesonb.live.masters import Known, known, where
@@ -72,7 +73,7 @@ class Watched:
 
 
 def as_data(cluster: Cluster) -> dict[str, Any]:
-    """Say it as JSON can: amounts are exact, cpus in thousandths and memory in bytes, as the books have them."""
+    """Say it as JSON can: cpus and whatever else is counted as people count them, memory and disk in bytes."""
     return {
         "address": cluster.address,
         "masters": [
@@ -87,19 +88,19 @@ def as_data(cluster: Cluster) -> dict[str, Any]:
 def _pictured(picture: Snapshot) -> dict[str, Any]:
     return {
         "paused": picture.paused,
-        "total": dict(picture.total.amounts),
-        "free": dict(picture.free.amounts),
+        "total": _amounts(picture.total),
+        "free": _amounts(picture.free),
         "tasks": picture.task_count,
         "offers": picture.offer_count,
         "agent_count": picture.agent_count,
         "agents": [
-            {"agent": row.agent, "total": dict(row.total.amounts), "free": dict(row.free.amounts), "tasks": row.task_count}
+            {"agent": row.agent, "total": _amounts(row.total), "free": _amounts(row.free), "tasks": row.task_count}
             for row in picture.agents
         ],
         "frameworks": [
             {
                 "framework": row.framework, "role": row.role, "share": row.share, "task_share": row.task_share,
-                "allocated": dict(row.allocated.amounts), "suppressed": row.suppressed, "counts": dict(row.counts),
+                "allocated": _amounts(row.allocated), "suppressed": row.suppressed, "counts": dict(row.counts),
                 "tasks": [task.task for agent in picture.agents for task in agent.tasks if task.framework == row.framework],
             }
             for row in picture.frameworks
@@ -108,6 +109,15 @@ def _pictured(picture: Snapshot) -> dict[str, Any]:
             {"role": row.role, "weight": row.weight_milli / 1000, "share": row.share} for row in picture.roles
         ],
     }  # fmt: skip
+
+
+def _amounts(held: Resources) -> dict[str, int | float]:
+    """Write amounts as programs expect them: 2 cpus are 2, half a one is 0.5, memory and disk are bytes.
+
+    >>> _amounts(Resources(cpus=2, mem="2GB", gpus=0.5))
+    {'cpus': 2, 'mem': 2000000000, 'gpus': 0.5}
+    """
+    return {name: n if name in IN_BYTES else n / 1000 if n % 1000 else n // 1000 for name, n in held.amounts.items()}
 
 
 def _moment(since_s: float) -> str:

@@ -60,7 +60,7 @@ class Frameworks(Panel):
         """The share as a bar in the framework's colour, and as a figure."""
         colour = self.look.palette[row.framework].colour
         filled = f"linear-gradient(to right, {colour} {row.share:.0%}, #8883 {row.share:.0%})"
-        return f'<span style="display:inline-block;width:90px;height:9px;background:{filled}"></span> {row.share:.2f}'
+        return f'<span style="display:inline-block;width:60px;height:9px;background:{filled}"></span> {row.share:.2f}'
 
     def _complained(self, found: Mapping[str, Any]) -> str:
         """One foldable piece for each framework that has raised something, with the last traceback."""

@@ -32,7 +32,7 @@ LOOKS = """
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 2px 8px; }
 th { font-weight: 500; opacity: .7; vertical-align: bottom; }
-th, td { padding: 3px 8px; text-align: right; white-space: nowrap; }
+th, td { padding: 3px 6px; text-align: right; white-space: nowrap; }
 td { border-top: 1px solid #8884; }
 :is(th, td).text { text-align: left; }
 td:last-child { min-width: 7em; }

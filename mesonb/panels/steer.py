@@ -73,11 +73,11 @@ class Steer(Panel):
             "weight", lambda text: {"do": "weight", "role": self.role.value, "weight": number(text)}, 80
         )
         self.guarantee = self._box(
-            "guarantee", lambda text: {"do": "guarantee", "role": self.role.value, "amount": text}, 200
+            "guarantee", lambda text: {"do": "guarantee", "role": self.role.value, "amount": text}, 185
         )
-        self.limit = self._box("limit", lambda text: {"do": "limit", "role": self.role.value, "amount": text}, 200)
+        self.limit = self._box("limit", lambda text: {"do": "limit", "role": self.role.value, "amount": text}, 185)
         for box in (self.guarantee, self.limit):
-            box.placeholder = "cpus=4, mem=8GB; empty: none"
+            box.placeholder = "cpus=4; empty: none"
 
     def _names(self) -> None:
         self.framework = self._select("framework", lambda _name: None, 200)

@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from mesonb.core.allocators import MODULES
 from mesonb.core.resources import Resources
 from mesonb.core.units import SECOND_US, parse_bytes, show_duration
 from mesonb.errors import BadValue
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Simulate, and print."""
     allocator = known_allocator(args.allocator)
     if allocator is None:
-        raise BadValue(f"no allocator of mesonb is called {args.allocator!r}; the default is DRF")
+        raise BadValue(f"no allocator of mesonb is called {args.allocator!r}; it has {', '.join(MODULES)}")
     machine = Resources(cpus=args.cpus, mem=args.mem)
     jobs = read_csv(args.workload) if args.workload else _generated(args)
     check_fits(jobs, [(round(args.cpus * 1000), parse_bytes(args.mem))])
