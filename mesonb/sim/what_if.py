@@ -310,11 +310,20 @@ def _agents(demand: Demand, agents: int | Iterable[Resources] | None) -> list[Re
     if agents is None:
         return None
     if not isinstance(agents, int):
-        return list(agents)
+        return _large_enough(demand, list(agents))
     if agents < 1:
         raise BadValue(f"agents={agents}; at least one is needed to run anything")
     recorded = [call.total for _, call in demand.agents if isinstance(call, calls.AgentJoined)]
-    return list(islice(cycle(recorded), agents))
+    return _large_enough(demand, list(islice(cycle(recorded), agents)))
+
+
+def _large_enough(demand: Demand, agents: list[Resources]) -> list[Resources]:
+    """Return the agents; BadValue for a recorded task that fits on none of them, which would be wanted for ever."""
+    kinds = list(dict.fromkeys(agents))
+    for span in demand.spans.values():
+        if not any(span.needs <= total for total in kinds):
+            raise BadValue(f"{span.task} needs {span.needs}, and none of these agents has that; give larger ones")
+    return agents
 
 
 def _said(

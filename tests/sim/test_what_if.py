@@ -128,6 +128,8 @@ def test_what_cannot_be_asked_is_said():
     with pytest.raises(BadValue, match="agents=0"):
         mb.what_if(simulation.log, agents=0)
 
+    with pytest.raises(BadValue, match="a/task-1 needs 1 cpu, and none of these agents has that"):
+        mb.what_if(simulation.log, agents=[mb.Resources(cpus=0.5)])
     for nobody in ("Fifo", FIFO, 3):
         with pytest.raises(BadValue, match="is no allocator; write one of DRF,"):
             mb.what_if(simulation.log, allocator=nobody)
