@@ -7,7 +7,7 @@ import mesonb as mb
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_the_cards_of_a_simulation_are_drawn_and_answered(chart, tmp_path, theme):
     sim = mb.Simulation(agents=4, seed=1)
     sim.runs_for(max, "2s")

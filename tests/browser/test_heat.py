@@ -124,6 +124,7 @@ def test_the_wheel_zooms_where_the_pointer_is_once_the_map_has_the_focus(heat):
     heat.until(lambda: agent_told(heat) == name, 5, "what was under the pointer is there still")
 
 
+@pytest.mark.slow
 def test_a_map_that_is_zoomed_is_dragged_and_dragging_is_no_click(heat):
     agents, mouse = heat.page.locator(".mesonb .agents"), heat.page.mouse
     for _ in range(2):
@@ -142,6 +143,7 @@ def test_a_map_that_is_zoomed_is_dragged_and_dragging_is_no_click(heat):
     heat.until(lambda: zoom(heat) == 1, 5, "all is shown")
 
 
+@pytest.mark.slow
 def test_a_map_of_another_width_shows_the_same_middle(heat):
     agents = heat.page.locator(".mesonb .agents")
     for _ in range(3):
@@ -198,6 +200,7 @@ def same_when_drawn_anew(notebook: Notebook) -> None:
     assert page.evaluate(PIXELS) == before
 
 
+@pytest.mark.slow
 def test_a_heat_map_drawn_bit_by_bit_is_the_picture_and_empties_in_the_end(heat):
     heat.run_to_end(CELL["time of large"])
     same_when_drawn_anew(heat)
@@ -207,6 +210,7 @@ def test_a_heat_map_drawn_bit_by_bit_is_the_picture_and_empties_in_the_end(heat)
     heat.until(lambda: told(heat).endswith("free"), 5, "an agent with nothing on it")
 
 
+@pytest.mark.slow
 def test_tiles_drawn_bit_by_bit_are_the_picture(notebook):
     show(notebook, "small")
     notebook.run_to_end(CELL["time of small"])

@@ -155,6 +155,7 @@ def saved_layout_has(lab, name: str) -> bool:
     return any(name in path.read_text() for path in (lab.home / "workspaces").glob("*"))
 
 
+@pytest.mark.slow
 def test_the_sidebar_follows_the_notebook_in_front(lab, page) -> None:
     notebook = opened(page, lab, "first", ONE)
     notebook.run_to_end(0)
@@ -212,6 +213,7 @@ def test_a_tab_shows_its_panel_and_finds_it_again_after_a_restart(lab, page) -> 
     page.locator(".mesonb-tab .mesonb h3", has_text="simulation-1").wait_for(timeout=30_000)
 
 
+@pytest.mark.slow
 def test_a_newcomer_is_given_a_first_cell(lab, page) -> None:
     notebook = opened(page, lab, "newcomer", "1 + 1")
     page.get_by_role("button", name="Put it in a cell").click(timeout=20_000)
@@ -241,6 +243,7 @@ def test_a_server_without_its_half_is_named_with_the_remedy(chromium_path, tmp_p
         lab.close()
 
 
+@pytest.mark.slow
 def test_behind_a_hub_prefix_in_a_dark_theme(chromium_path, tmp_path) -> None:
     lab = ExtendedLab(tmp_path, base_url="/user/ada/")
     try:

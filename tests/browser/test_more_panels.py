@@ -67,7 +67,7 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", PANELS)
 def test_a_chart_is_drawn(chart, run, name, theme, tmp_path):
     page = chart(name, run, theme)

@@ -25,7 +25,7 @@ def press(page, *names):
         page.get_by_role("button", name=name, exact=True).first.click()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["timeline", "shares"])
 def test_a_panel_of_a_session_that_goes_on_looks_back(chart, run, theme, name, tmp_path):
     page = chart(name, run, theme)

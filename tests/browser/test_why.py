@@ -45,7 +45,7 @@ def run():
     return sim
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_name_is_explained_and_a_remedy_is_copied_where_there_is_no_notebook(chart, run, theme, tmp_path):
     page = chart("events", run, theme)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
