@@ -54,8 +54,6 @@ class Pacing(Limits):
         if self.again:
             self.dirty |= self.again
             self.again = {}
-        if self.kept_back is not None:
-            self.forget_kept_back()
         interval_us = self.settings.allocation_interval_us
         if not interval_us or self.now_us < self.next_batch_us:
             return False

@@ -13,6 +13,7 @@ from mesonb.core.calls import (
     Drain,
     Pause,
     Resume,
+    Revive,
     Revoke,
     SetGuarantee,
     SetWeight,
@@ -23,7 +24,7 @@ from mesonb.core.calls import (
     Undrain,
     Unregister,
 )
-from mesonb.core.events import Kill
+from mesonb.core.events import Kill, OfferMade
 from mesonb.core.explain import explain
 from mesonb.core.limits import Why
 from mesonb.core.master import MasterCore
@@ -59,6 +60,15 @@ def test_a_module_without_a_cycle_says_so() -> None:
     with pytest.raises(NotImplementedError):
         Allocator().cycle(View(core))
     assert repr(Allocator()) == "Allocator()"
+
+
+def test_a_question_about_guarantees_leaves_nothing_stale_behind() -> None:
+    core = Checked()
+    core.tell(SetGuarantee("lab", CPU), Subscribe("f"), Suppress("f"), AgentJoined("agent-1", CPU))
+    assert explain(core, "f", "agent-1") and core.surplus() == {"cpus": 0}
+    core.step(AgentJoined("agent-2", CPU), 0)
+    out = core.tell(Revive("f"))
+    assert sum(isinstance(event, OfferMade) for event in out) == 1, "of two cpus one is kept back"
 
 
 def test_what_is_no_call_is_a_defect_of_the_shell() -> None:

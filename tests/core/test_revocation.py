@@ -94,3 +94,11 @@ def test_nothing_is_taken_back_that_would_not_help(needs, asked) -> None:
     core.tell(Accept("greedy", ("offer-1",), (TaskInfo("t3", needs), TaskInfo("rest", Resources(mem="3GB")))))
     core.tell(SetGuarantee("lab", CPU * 4))
     assert [event.task for event in kinds(core.tell(Subscribe("late", "lab")), Revoked)] == asked
+
+
+def test_who_lacks_something_does_not_give_it_up(core) -> None:
+    """Lab's own task is the most recent of all; what it lacks is taken from others."""
+    core.tell(TaskUpdate("agent-1", "t3", TaskState.FINISHED), Subscribe("late", "lab"))
+    core.tell(Accept("late", tuple(core.frameworks["late"].offers), (TaskInfo("own", CPU),)))
+    assert list(core.tasks)[-1] == "own"
+    assert list(core.revoking) == ["t2"]

@@ -17,6 +17,7 @@ from mesonb.core.invariants import check
 from mesonb.core.log import Log, first_difference
 from mesonb.core.master import MasterCore
 from mesonb.core.snapshot import take
+from mesonb.core.units import show_duration
 from mesonb.errors import LogError
 from tests.helpers import ROOT
 from tests.log.sweep import Sweep, train
@@ -58,6 +59,11 @@ def test_compressed_is_a_tenth(recorded, tmp_path) -> None:
     recorded.save(tmp_path / "run.log")
     recorded.save(tmp_path / "run.log.gz")
     assert (tmp_path / "run.log.gz").stat().st_size < (tmp_path / "run.log").stat().st_size / 5
+
+
+def test_a_log_says_how_long_it_is(recorded) -> None:
+    lasted = show_duration(recorded.steps[-1].now_us - recorded.steps[0].now_us)
+    assert repr(recorded) == f"<log of {len(recorded.steps):,} calls over {lasted}, begun with DRF>"
 
 
 def test_a_replay_ends_in_the_same_state(recorded) -> None:
