@@ -68,14 +68,17 @@ class Revocation(Recovery):
             if not missing:
                 return
             owner = self.roles[outermost(self.frameworks[task.framework].role)]
-            if owner is role or task.killing or task.id in self.revoking or task.state is TaskState.UNREACHABLE:
-                continue
-            above = spare.get(owner.name, less(owner.consumed, owner.guarantee))
-            guaranteed = Resources.of({n: x for n, x in task.needs.amounts.items() if n in owner.guarantee.amounts})
-            if guaranteed <= above and shared_part(task.needs, missing):
-                spare[owner.name] = less(above, task.needs)
-                missing = less(missing, task.needs)
-                yield task
+            if owner is not role and self._can_be_taken(task) and shared_part(task.needs, missing):
+                above = spare.get(owner.name, less(owner.consumed, owner.guarantee))
+                guaranteed = Resources.of({n: x for n, x in task.needs.amounts.items() if n in owner.guarantee.amounts})
+                if guaranteed <= above:
+                    spare[owner.name] = less(above, task.needs)
+                    missing = less(missing, task.needs)
+                    yield task
+
+    def _can_be_taken(self, task: Task) -> bool:
+        """Whether a task would free something: it is within reach, and nobody ends it already."""
+        return not (task.killing or task.id in self.revoking or task.state is TaskState.UNREACHABLE)
 
     def _revoke(self, task: Task, role: Role) -> Event:
         grace_us = self.settings.grace_us

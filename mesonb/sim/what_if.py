@@ -49,9 +49,12 @@ def what_if(
     roles from the start, ``filters`` is how long each decline lasts, ``agents`` are there from start to end instead of
     those that were: so many like the recorded ones, or these. What is not given is as recorded.
     """
+    if not isinstance(recording, Log | str | Path):
+        raise BadValue(f"{recording!r} is no recording; give its log (session.log), or the path of one that was saved")
     log = recording if isinstance(recording, Log) else Log.load(str(recording))
     allocator = _allocator(allocator)
     demand = Demand(log)
+    _check_roles(demand, weights or {})
     if not demand.spans:
         raise BadValue("nothing was launched in this recording, so no other decision could have changed anything")
     columns = {"recorded": measure(demand, demand.spans)}
@@ -66,6 +69,14 @@ def what_if(
     world = _World(demand, module, weights or {}, refuse_us, _agents(demand, agents), seed)
     columns["what if"] = world.measured()
     return WhatIf(columns, world.simulation, _said(log, allocator, weights, filters, agents))
+
+
+def _check_roles(demand: Demand, weights: Mapping[str, float]) -> None:
+    said = (program.subscribe for program in demand.programs.values())
+    known = list(dict.fromkeys(role for call in said for role in (call.role, *call.roles)))
+    for role in weights:
+        if not any(name == role or name.startswith(f"{role}/") for name in known):
+            raise BadValue(f"nobody ran in role {role!r} in this recording; there are: {', '.join(known)}")
 
 
 def _allocator(said: Allocator | str | None) -> Allocator | None:

@@ -135,6 +135,11 @@ def test_what_cannot_be_asked_is_said():
             mb.what_if(simulation.log, allocator=nobody)
     assert "FIFO had decided" in repr(mb.what_if(simulation.log, allocator="FIFO"))
 
+    with pytest.raises(BadValue, match="nobody ran in role 'nobody' in this recording; there are: "):
+        mb.what_if(simulation.log, weights={"nobody": 2})
+    with pytest.raises(BadValue, match=r"give its log \(session.log\)"):
+        mb.what_if(simulation)
+
     class Own(FIFO):
         pass
 
