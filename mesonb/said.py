@@ -1,6 +1,6 @@
 """What is said of roles (weight, priority, guarantee, limit), as mappings: ``master.weights["lab"] = 3``.
 
-Each is one call, sent at once. What was said is read back without picturing the whole cluster.
+Each is one call, taken before the assignment is over. What was said is read back without picturing the whole cluster.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Value = TypeVar("Value")
 class Sayer(Protocol):
     """What these mappings need of a session."""
 
-    def post(self, sent: Sequence[calls.Call]) -> None:
-        """Send calls to the core, in order."""
+    def operate(self, sent: Sequence[calls.Call]) -> None:
+        """Send an operator's calls, and come back when they have been taken."""
 
     def said_of_roles(self) -> Mapping[str, Role | RoleRow]:
         """Return the roles that there are, by name, each with what is said of it."""
@@ -55,7 +55,7 @@ class _Roles(MutableMapping[str, Value], Generic[Value]):
         return said[role]
 
     def __setitem__(self, role: str, value: Value) -> None:
-        self._session.post([self._call(role, value)])
+        self._session.operate([self._call(role, value)])
 
     def __delitem__(self, role: str) -> None:
         self[role] = self.unsaid

@@ -182,7 +182,7 @@ class Session(Steering):
         else:
             known = f"an object of your subclass of mb.Allocator, or one of {', '.join(self.allocators)}"
             raise BadValue(f"{allocator!r} is not an allocator; give mb.DRF(), {known}")
-        self.post([calls.SetAllocator(name)])
+        self.operate([calls.SetAllocator(name)])
 
     def _hand_over(self, allocator: Allocator) -> str:
         name = type(allocator).__name__

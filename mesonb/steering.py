@@ -29,6 +29,10 @@ class Steering(ABC):
     def post(self, sent: Sequence[calls.Call]) -> None:
         """Send calls to the core, in order; callable from any thread."""
 
+    def operate(self, sent: Sequence[calls.Call]) -> None:
+        """Send an operator's calls, and come back when they have been taken, so that what is read next knows of them."""
+        self.post(sent)
+
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """Picture the cluster as it is now."""
@@ -39,52 +43,52 @@ class Steering(ABC):
 
     def pause(self) -> None:
         """Make no more offers; tasks run on."""
-        self.post([calls.Pause()])
+        self.operate([calls.Pause()])
 
     def resume(self) -> None:
         """Make offers again."""
-        self.post([calls.Resume()])
+        self.operate([calls.Resume()])
 
     def cycle(self) -> None:
         """Make one round of offers, and no more: how a paused master is walked through its decisions."""
-        self.post([calls.Resume(), calls.Tick(), calls.Pause()])
+        self.operate([calls.Resume(), calls.Tick(), calls.Pause()])
 
     def suppress(self, framework: Framework | str) -> None:
         """Send a framework no offers until it is revived."""
-        self.post([calls.Suppress(self._registered(framework))])
+        self.operate([calls.Suppress(self._registered(framework))])
 
     def revive(self, framework: Framework | str) -> None:
         """Send a framework offers again, and forget its refusals."""
-        self.post([calls.Revive(self._registered(framework))])
+        self.operate([calls.Revive(self._registered(framework))])
 
     def disconnect(self, framework: Framework | str, scheduler: str = "") -> None:
         """Take a framework's scheduler for lost: the next that stands by goes on, or its tasks run on until it registers again."""
-        self.post([calls.Disconnect(self._registered(framework), scheduler)])
+        self.operate([calls.Disconnect(self._registered(framework), scheduler)])
 
     def kill(self, task: TaskHandle | str) -> None:
         """Kill a task, whoever's it is; its framework is told when it is dead."""
         name = self._live(task)
-        self.post([calls.KillTask(_AFTER_NAME.sub("", name), name)])
+        self.operate([calls.KillTask(_AFTER_NAME.sub("", name), name)])
 
     def revoke(self, task: TaskHandle | str, grace: float | str = "10s") -> None:
         """Take a task's resources back: its framework is told at once, and it is killed after a while."""
-        self.post([calls.Revoke(self._live(task), parse_duration(grace))])
+        self.operate([calls.Revoke(self._live(task), parse_duration(grace))])
 
     def drain(self, agent: str, grace: float | str = "30s", because: str = "") -> None:
         """Offer nothing of an agent any more, and kill its tasks after a while; their frameworks are told at once."""
-        self.post([calls.Drain(self._agent_called(agent), parse_duration(grace), because)])
+        self.operate([calls.Drain(self._agent_called(agent), parse_duration(grace), because)])
 
     def undrain(self, agent: str) -> None:
         """Offer a draining agent again; what still runs there runs on."""
-        self.post([calls.Undrain(self._agent_called(agent))])
+        self.operate([calls.Undrain(self._agent_called(agent))])
 
     def reserve(self, agent: str, role: str, resources: Resources, out_of: str = "") -> None:
         """Keep some of what is free on an agent for a role; ``out_of`` a role that contains it refines its reservation."""
-        self.post([calls.Reserve(self._agent_called(agent), role, _some(resources), out_of)])
+        self.operate([calls.Reserve(self._agent_called(agent), role, _some(resources), out_of)])
 
     def unreserve(self, agent: str, role: str, resources: Resources, out_of: str = "") -> None:
         """Give some of what is free of a reservation back to all, or to the role that it was taken ``out_of``."""
-        self.post([calls.Unreserve(self._agent_called(agent), role, _some(resources), out_of)])
+        self.operate([calls.Unreserve(self._agent_called(agent), role, _some(resources), out_of)])
 
     def maintain(
         self, agent: str, after: float | str = 0, lasts: float | str = 0, grace: float | str = "30s", because: str = ""
@@ -95,14 +99,14 @@ class Steering(ABC):
         there has ``grace`` to end. The agent is offered again when it is over.
         """
         after_us, lasts_us, grace_us = parse_duration(after), parse_duration(lasts), parse_duration(grace)
-        self.post([calls.PlanMaintenance(self._agent_called(agent), after_us, lasts_us, grace_us, because)])
+        self.operate([calls.PlanMaintenance(self._agent_called(agent), after_us, lasts_us, grace_us, because)])
 
     def end_maintenance(self, agent: str) -> None:
         """Offer an agent again that was under maintenance, or call off what was planned."""
         planned = self.maintenance
         if agent not in planned:
             raise NotThere(f"no maintenance is planned for {agent!r}; there are: {', '.join(planned) or 'none'}")
-        self.post([calls.EndMaintenance(agent)])
+        self.operate([calls.EndMaintenance(agent)])
 
     @property
     def maintenance(self) -> dict[str, MaintenanceRow]:

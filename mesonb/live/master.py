@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import threading
 import time
 import warnings
 from collections import deque
@@ -40,6 +41,8 @@ NOTE_S = 0.05
 LOOK_S = 0.25
 #: An offer that comes back at once is made again not before this, so that a loop of declines leaves time for the rest.
 AGAIN_S = 0.001
+#: A loop that is busy for longer keeps no operator waiting.
+TAKEN_S = 1.0
 #: After an allocator raised, the next cycle waits so long.
 SULK_S = 1.0
 
@@ -148,6 +151,13 @@ class Master(Leading):
         """Send calls to the core, in order, to be taken at the loop's next turn; callable from any thread."""
         self._inbox.extend([(call, b"") for call in sent])
         self._wake()
+
+    def operate(self, sent: Sequence[calls.Call]) -> None:
+        """Send an operator's calls, and wait for the loop's turn that takes them; not for one that is held up."""
+        self.post(sent)
+        if not self.closed and threading.current_thread() is not self._thread.thread:
+            with contextlib.suppress(TimeoutError):
+                self._thread.wait_for(asyncio.sleep(0), TAKEN_S)  # it comes after the turn that was asked for
 
     def _wake(self) -> None:
         if not self._awake:

@@ -184,3 +184,14 @@ def test_what_ended_while_the_old_code_was_busy_reaches_the_new_code(master):
     old.free.set()
     wait_for(lambda: len(old.got) + len(new.got) == 3, 10, "every result to be told")
     assert new.got
+
+
+def test_what_an_operator_said_is_read_back_at_once(master):
+    master.weights["lab"], master.limits["lab"] = 2, mb.Resources(cpus=1)
+    assert (master.weights["lab"], master.limits["lab"]) == (2, mb.Resources(cpus=1))
+    del master.weights["lab"], master.limits["lab"]
+    agent = master.snapshot().agents[0].agent
+    master.maintain(agent, after="1h")
+    assert list(master.maintenance) == [agent]
+    master.end_maintenance(agent)
+    assert not master.maintenance
