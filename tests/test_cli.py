@@ -65,6 +65,11 @@ def test_simulate_prints_a_table_and_saves_a_recording(tmp_path, capsys) -> None
     assert f"digest {Log.load(saved).digest()[:16]}" in table
 
 
+def test_simulate_without_agents_is_refused(capsys) -> None:
+    assert cli.main(["simulate", "--agents", "0"]) == 2
+    assert "--agents 0: a workload needs agents" in capsys.readouterr().err
+
+
 def test_simulate_is_the_same_again(capsys) -> None:
     first = (cli.main([*SMALL, "--json"]), capsys.readouterr().out)
     again = (cli.main([*SMALL, "--json"]), capsys.readouterr().out)

@@ -181,16 +181,16 @@ def _rule(given: str) -> tuple[str, Any]:
 
 def up(args: argparse.Namespace) -> int:
     """Start a master in the background, unless it is there."""
+    joins = f"mb.connect({f'name={args.name!r}' if args.name else ''}) joins it"
     if there := [
         one for one in known(args.name) if one.made_by == UP and one.name == args.name and one.here and one.runs
     ]:
-        _say(f"it is up already: process {there[0].pid} leads {there[0].address}; mb.connect() joins it")
+        _say(f"it is up already: process {there[0].pid} leads {there[0].address}; {joins}")
         return 0
     _cluster(args), _sizes(args), settings_from(rules(args.set))  # what is wrong is said here, not in a log
     log = folder() / f"mesonb-up-{args.name or 'unnamed'}.log"
     one = _started(_start(args, log), log)
-    name = f"name={args.name!r}" if args.name else ""
-    _say(f"process {one.pid} leads {one.address}; mb.connect({name}) joins it, `mesonb down` ends it; its log is {log}")
+    _say(f"process {one.pid} leads {one.address}; {joins}, `mesonb down` ends it; its log is {log}")
     return 0
 
 

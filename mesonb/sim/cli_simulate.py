@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     allocator = known_allocator(args.allocator)
     if allocator is None:
         raise BadValue(f"no allocator of mesonb is called {args.allocator!r}; it has {', '.join(MODULES)}")
+    if args.agents < 1:
+        raise BadValue(f"--agents {args.agents}: a workload needs agents to run on, 1 or more")
     machine = Resources(cpus=args.cpus, mem=args.mem)
     jobs = read_csv(args.workload) if args.workload else _generated(args)
     check_fits(jobs, [(round(args.cpus * 1000), parse_bytes(args.mem))])
