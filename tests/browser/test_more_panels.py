@@ -141,7 +141,7 @@ def work(seconds):
     time.sleep(seconds)
 
 queue = master.register(mb.Queue(needs=mb.Resources(cpus=1, mem="100MB")), name="sweep", role="research")
-queue.map(work, [0.2] * 2000)
+queue.map(work, [0.2] * 200)
 master.watch("timeline")
 """
 
@@ -153,9 +153,10 @@ def said(page):
     return frame.evaluate(texts) if frame else ""
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_chart_in_a_cell_follows_a_live_master_while_the_kernel_is_busy(page, lab):
-    notebook = Notebook(page, lab, "charts", [LIVE, "time.sleep(15)", "master.close(cluster=True)"])
+    notebook = Notebook(page, lab, "charts", [LIVE, "time.sleep(6)", "master.close(cluster=True)"])
     try:
         notebook.run_to_end(0)
         assert page.locator("iframe[title^='Timeline of']").count() == 1

@@ -46,6 +46,7 @@ def there(given):
     return {worker.name for worker in given.scheduler.workers.values()}
 
 
+@pytest.mark.slow
 def test_an_adaptive_cluster_keeps_the_worker_that_is_busy_until_it_is_not(go):
     with led(3) as (given, master):
         run = running(master.register(mb.Queue(needs=SMALL), name="lab"), go)
