@@ -169,6 +169,7 @@ def test_the_sidebar_follows_the_notebook_in_front(lab, page) -> None:
     notebook.until(lambda: listed(page) == ["simulation-1"], 10, "the first one's again")
 
 
+@pytest.mark.slow
 def test_two_pages_show_one_simulation_and_steer_it(lab, page) -> None:
     notebook = opened(page, lab, "pages", ONE)
     notebook.run_to_end(0)
@@ -183,6 +184,7 @@ def test_two_pages_show_one_simulation_and_steer_it(lab, page) -> None:
         each.locator("#mesonb-sidebar .mesonb[data-paused=true]").wait_for(timeout=10_000)
 
 
+@pytest.mark.slow
 def test_a_call_that_holds_the_interpreter_is_named_and_nothing_vanishes(lab, page) -> None:
     notebook = opened(page, lab, "held", ONE, "sum(range(300_000_000))")
     notebook.run_to_end(0)
@@ -221,6 +223,7 @@ def test_a_newcomer_is_given_a_first_cell(lab, page) -> None:
     notebook.until(lambda: "mb.Master()" in (page.evaluate(source) or ""), 10, "the code is in a new cell")
 
 
+@pytest.mark.slow
 def test_without_a_notebook_or_a_kernel_the_reason_is_shown(lab, page) -> None:
     page.goto(f"{lab.url}lab?reset&token={lab.token}")
     page.wait_for_function("window.jupyterapp?.restored.then(() => true)", timeout=60_000)

@@ -95,6 +95,7 @@ def test_the_same_kernel_has_one_master_and_closing_leaves_the_cluster():
     assert not cluster.alive(host)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_nobody_uses_goes_away(monkeypatch):
     import dask
 
@@ -152,6 +153,7 @@ def test_the_file_of_another_machine_is_left_alone(stranger):
     file.unlink()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_makes_way_for_another(stranger, monkeypatch):
     monkeypatch.setattr("mesonb.live.link.REACH_S", 0.5)
     monkeypatch.setattr("mesonb.live.master.GONE_S", 0.5)
@@ -171,6 +173,7 @@ def test_the_machine_is_divided_evenly():
     assert total.cpus == pytest.approx(os.cpu_count(), rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_given_cluster_in_the_kernels_process_group_is_used_with_a_warning():
     with LocalCluster(n_workers=2, threads_per_worker=2, memory_limit="1GB", dashboard_address=None) as given:
         with pytest.warns(UserWarning, match=r"agent-\d is in the kernel's own process group.*os.setpgrp\(\)"):

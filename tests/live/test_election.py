@@ -109,6 +109,7 @@ def test_a_leader_that_was_stopped_and_resumed_is_fenced(stand, agent) -> None:
     assert not second.has("lost")
 
 
+@pytest.mark.slow
 def test_one_who_was_replaced_stands_again_and_has_a_newer_epoch(stand, agent) -> None:
     first, second = stand("first"), stand("second")
     wait_for(lambda: agent.obeys("first"), 10, "the first leads")

@@ -143,6 +143,7 @@ def test_a_crash_says_where(queue):
         queue.submit(crash).result(20)
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_gigabyte_of_output_harms_nobody(queue):
     flooding = queue.submit(flood)

@@ -105,6 +105,7 @@ def test_whoever_lost_a_name_speaks_for_it_no_more(master, remote):
     master.unregister(fresh)
 
 
+@pytest.mark.slow
 def test_another_master_takes_the_lead_and_the_framework_goes_on(tmp_path):
     first, said = kernel(
         "import mesonb as mb; master = mb.Master(agents=2, name='moves'); print('leads', flush=True); input()"

@@ -28,6 +28,7 @@ def sshd(tmp_path):
     server.close()
 
 
+@pytest.mark.slow
 def test_an_ssh_cluster_is_led_and_joined(sshd):
     reached = {"port": sshd.port, "username": sshd.user, "client_keys": [str(sshd.key)], "known_hosts": None}
     with SSHCluster(
