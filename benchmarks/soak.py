@@ -3,7 +3,7 @@
 The local cluster of the benchmark has two agents. Memory is the resident size of this process (master, books and log),
 of the Dask scheduler (hub) and of the Dask workers (agents) without their executors, each after as many tasks as the
 first column says. Growth is what was added between a quarter of the way and the end, in bytes a task: by then caches
-and the log's window are what they will be. Every result is checked.
+are what they will be; the log grows until it holds ``log_steps`` steps. Every result is checked.
 
     python benchmarks/soak.py [--tasks 1000000]
 """
@@ -63,7 +63,8 @@ def main() -> None:
                 told = "  ".join(f"{name} {size / 1e6:7.1f} MB" for name, size in found[-1][1].items())
                 print(f"{numbers.stop:>9,} tasks {time.perf_counter() - began_s:7.0f} s  {told}", flush=True)
         counts = master.snapshot().frameworks[0].counts
-        assert counts["finished"] == counts["launched"] == tasks and not master.complaints, counts
+        raised = [complaint for complaint in master.complaints if complaint.traceback]  # a collection makes some slow
+        assert counts["finished"] == counts["launched"] == tasks and not raised, (counts, raised)
     finally:
         master.close(cluster=True)
     quarter, last = found[len(found) // 4 - 1], found[-1]
