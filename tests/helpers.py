@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline: the only place where a test may let real time pass.
+"""Events of a kind; and waiting for a condition, with a deadline: the only place where a test may let real time pass.
 
 Rule: a test never sleeps. In virtual time it advances the clock; in real time it names what it waits for.
 """
@@ -7,12 +7,17 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 POLL_S = 0.01
+
+
+def kinds(events: Iterable[Any], kind: Any) -> list[Any]:
+    """Return the events of a kind, or of several, in order."""
+    return [event for event in events if isinstance(event, kind)]
 
 
 def wait_for(condition: Callable[[], Any], deadline_s: float, what: str) -> Any:

@@ -73,9 +73,8 @@ class Maintenance(Questions):
         end_us = start_us + call.lasts_us if call.lasts_us else 0
         window = self.windows[agent.name] = Window(agent.name, start_us, end_us, call.grace_us, because)
         agent.closes_us = start_us
-        self.dirty[agent.name] = (
-            agent  # as in Apache Mesos, a new plan is a reason to allocate there, whatever the pacing
-        )
+        # As in Apache Mesos, a new plan is a reason to allocate there, whatever the pacing.
+        self.dirty[agent.name] = agent
         self._set_alarm()
         return out + self.ask_to_leave(agent, window)
 

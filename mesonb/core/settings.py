@@ -27,16 +27,14 @@ class Settings:
     min_allocatable: tuple[Resources, ...] = ()  #: an offer holds at least one of these
     not_shared: tuple[str, ...] = ()  #: resources that count for nobody's share
     gpus_on_request: bool = False  #: agents with gpus are offered only to frameworks that say they can use "gpus"
-    agent_timeout_us: int = (
-        75_000_000  #: an agent that is unreachable for so long is lost; Apache Mesos: 75 s to notice
-    )
+    #: an agent that is unreachable for so long is lost; Apache Mesos: 75 s to notice
+    agent_timeout_us: int = 75_000_000
     update_retry_us: int = 0  #: how a task ended is said so often until its framework acknowledges it; 0: once
     #: A master after the first waits so long for agents before it says of a task that nobody has named that it is lost.
     recovery_us: int = 10_000_000
     failover_timeout_us: int = 600_000_000  #: a framework that is disconnected for so long is unregistered
     #: "pessimistic": what is offered to one is offered to nobody else. "optimistic": to all, and settled at accept (Omega).
     concurrency: str = "pessimistic"
-    conflict: str = (
-        "fit"  #: optimistic: tasks that no longer "fit" are lost; or all, if the agent's "sequence" moved on
-    )
+    #: optimistic: tasks that no longer "fit" are lost; or all, if the agent's "sequence" moved on
+    conflict: str = "fit"
     settle: str = "incremental"  #: optimistic: launch what can be; or "all" of an accept, or nothing

@@ -12,9 +12,9 @@ from typing import Any
 from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, HoverTool
 
-from mesonb.core.units import show_duration
 from mesonb.panels.app import Look, Panel, table, write
 from mesonb.panels.iterations_view import Pace, Report, curves, pace, thinned, times
+from mesonb.panels.look import lasted
 from mesonb.panels.shares import DASHES
 from mesonb.session import Session
 
@@ -85,7 +85,7 @@ class Iterations(Panel):
         return [
             f"{self.look.chip(name)} {escape(name)}",
             "–" if at.iteration is None else f"{at.iteration:,g}" + (f" of {at.total:,g}" if at.total is not None else ""),
-            self._bar(name, at), _time(at.each_us), _time(at.left_us), escape(others),
+            self._bar(name, at), lasted(at.each_us), lasted(at.left_us), escape(others),
         ]  # fmt: skip
 
     def _bar(self, name: str, at: Pace) -> str:
@@ -102,7 +102,3 @@ def reports(session: Session) -> dict[str, list[Report]]:
         name: list(driver.progress_rows) for name, driver in list(session.drivers.items())
     }
     return {name: rows for name, rows in found.items() if rows}
-
-
-def _time(us: float | None) -> str:
-    return "–" if us is None else show_duration(round(us))

@@ -13,9 +13,9 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, HoverTool
 
-from mesonb.core.units import show_duration
 from mesonb.panels.app import Look, Panel, table, write
 from mesonb.panels.iterations_view import thinned
+from mesonb.panels.look import lasted
 from mesonb.panels.shares import DASHES
 from mesonb.session import Session
 
@@ -111,7 +111,7 @@ class Locality(Panel):
         return self._sources[framework]
 
     def _told(self, name: str, row: Row) -> list[str]:
-        waits = [_time(row.waited_us), _time(row.in_vain_us)]
+        waits = [lasted(row.waited_us), lasted(row.in_vain_us)]
         return [
             f"{self.look.chip(name)} {escape(name)}",
             f"{row.near:,}",
@@ -119,7 +119,3 @@ class Locality(Panel):
             f"{row.part:.0%}",
             *waits,
         ]
-
-
-def _time(us: float | None) -> str:
-    return "–" if us is None else show_duration(round(us))

@@ -14,6 +14,7 @@ from bokeh.models import InlineStyleSheet
 from bokeh.models.widgets import Div, Widget
 from bokeh.plotting import figure
 
+from mesonb.core.units import show_duration
 from mesonb.panels.view import Mark, Palette
 
 #: Hatchings as Bokeh calls them, and as CSS draws them.
@@ -137,6 +138,11 @@ def linked(text: str) -> str:
         out += [escape(text[end : found.start()]), named(found.group())]
         end = found.end()
     return "".join([*out, escape(text[end:])])
+
+
+def lasted(us: float | None) -> str:
+    """How long something took, as people say it; a dash where that is not known."""
+    return "–" if us is None else show_duration(round(us))
 
 
 def write(div: Div, html: str) -> None:

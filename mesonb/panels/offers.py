@@ -14,6 +14,7 @@ from bokeh.models import ColumnDataSource, DataRange1d, HoverTool
 from mesonb.core.log import Step
 from mesonb.core.units import show_duration
 from mesonb.panels.app import Look, Panel, legend_above, table, write
+from mesonb.panels.look import lasted
 from mesonb.panels.offers_view import ANSWERS, LEAST_MS, SPANS, US, Drawing, Flight, Offers, Row, drawing, rows
 from mesonb.panels.window import Window, present_us
 from mesonb.session import Session
@@ -141,7 +142,7 @@ class OffersPanel(Panel):
     def _told(self, row: Row) -> list[str]:
         chip = f"{self.look.chip(row.framework)} {row.framework}"
         counts = [f"{n:,}" for n in (row.sent, row.accepted, row.declined, row.rescinded, row.outstanding)]
-        return [chip, *counts, *(_time(us) for us in (row.oldest_us, row.median_us, row.slowest_us))]
+        return [chip, *counts, *(lasted(us) for us in (row.oldest_us, row.median_us, row.slowest_us))]
 
 
 def span_columns(shown: Drawing, origin_us: int) -> dict[str, Any]:
@@ -175,7 +176,3 @@ def flight_columns(flights: Sequence[Flight], origin_us: int) -> dict[str, Any]:
 
 def _stacked(names: Sequence[str]) -> str:
     return "top_of_" + "_".join(names)
-
-
-def _time(us: int | None) -> str:
-    return "–" if us is None else show_duration(us)

@@ -31,9 +31,8 @@ class Faults:
     master_failover: float = 0.005  #: a new master knows only what agents and frameworks tell it
     new_weight: float = 0.01  #: an operator gives a role another weight
     pause: float = 0.005  #: an operator stops the cycles for a while
-    revocation: float = (
-        0.01  #: a role is given a guarantee for a while, which may need resources back, staging tasks' too
-    )
+    #: a role is given a guarantee for a while, which may need resources back, staging tasks' too
+    revocation: float = 0.01
     new_limit: float = 0.005  #: a role may have no more than so much for a while
     drain: float = 0.005  #: an agent is emptied, and used again later
     maintenance: float = 0.005  #: an agent will be down for a while; frameworks on it are asked to leave

@@ -22,14 +22,11 @@ from mesonb.core.resources import Resources
 from mesonb.sim.faults import Faults
 from mesonb.sim.storm import StormFailed, storm
 from mesonb.testing import Checked
+from tests.helpers import kinds
 
 S = 1_000_000
 CPU = Resources(cpus=1)
 DONE = TaskUpdate("agent-1", "t", TaskState.FINISHED)
-
-
-def kinds(out, kind) -> list:
-    return [event for event in out if isinstance(event, kind)]
 
 
 def ends(out) -> list:

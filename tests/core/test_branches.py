@@ -54,14 +54,11 @@ from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import ROLES, Checked, arbitrary_call
+from tests.helpers import kinds
 
 S = 1_000_000
 CPU = Resources(cpus=1)
 BOTH = Subscribe("f", "a", roles=("b",))
-
-
-def kinds(out, kind) -> list:
-    return [event for event in out if isinstance(event, kind)]
 
 
 def offers(core) -> dict[str, str]:

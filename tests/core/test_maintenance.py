@@ -25,25 +25,11 @@ from mesonb.core.events import InverseOfferMade, InverseRescinded, Kill, OfferMa
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, NotThere
-from mesonb.testing import Checked
+from tests.helpers import kinds
 
 S = 1_000_000
 CPU = Resources(cpus=1)
 PLAN = PlanMaintenance("agent-1", 10 * S, 60 * S, 5 * S, "a new disk")
-
-
-def kinds(out, kind) -> list:
-    return [event for event in out if isinstance(event, kind)]
-
-
-@pytest.fixture
-def core() -> Checked:
-    """A task and an offer on agent-1."""
-    core = Checked()
-    core.tell(Subscribe("f"), AgentJoined("agent-1", CPU * 2))
-    core.tell(Accept("f", ("offer-1",), (TaskInfo("t", CPU),), 0))
-    core.tell(at_us=1)
-    return core
 
 
 def test_whoever_is_there_is_asked_and_offers_say_when_it_closes(core) -> None:

@@ -24,14 +24,11 @@ from mesonb.core.events import AgentGone, Kill, Launch, OfferMade, Rejected, Res
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import Checked
+from tests.helpers import kinds
 
 S = 1_000_000
 MACHINE = Resources(cpus=4, mem="4GB")
 SMALL = Resources(cpus=1, mem="1GB")
-
-
-def kinds(out, kind) -> list:
-    return [event for event in out if isinstance(event, kind)]
 
 
 def offers(out) -> list[OfferMade]:

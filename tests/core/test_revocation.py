@@ -8,13 +8,10 @@ from mesonb.core.events import Kill, OfferMade, Revoked
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import Checked
+from tests.helpers import kinds
 
 S = 1_000_000
 CPU = Resources(cpus=1)
-
-
-def kinds(out, kind) -> list:
-    return [event for event in out if isinstance(event, kind)]
 
 
 @pytest.fixture

@@ -9,13 +9,10 @@ from mesonb.core.events import Kill, Launch, OfferMade, Rejected, Rescinded, Sta
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
 from mesonb.testing import Checked
+from tests.helpers import kinds
 
 S = 1_000_000
 CPU = Resources(cpus=1)
-
-
-def kinds(out, kind) -> list:
-    return [event for event in out if isinstance(event, kind)]
 
 
 @pytest.fixture

@@ -10,15 +10,12 @@ from mesonb.core.resources import NOTHING, Resources
 from mesonb.errors import OfferError
 from mesonb.frameworks.base import Framework, OfferHandle
 from mesonb.testing import Checked
+from tests.helpers import kinds
 
 S = 1_000_000
 WHOLE = Resources(cpus=4, ports="31000-31003")
 KEPT = Resources(cpus=1, ports=[31003])
 JOIN = AgentJoined("agent-1", WHOLE, max_task_us=5 * S, short=Resources(cpus=1, ports=[31003]))
-
-
-def kinds(events, kind) -> list:
-    return [event for event in events if isinstance(event, kind)]
 
 
 def begun(*calls, **settings) -> Checked:

@@ -21,23 +21,10 @@ from mesonb.core.events import Kill, Launch, OfferMade, Rejected, Rescinded, Rev
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import Checked
+from tests.helpers import kinds
 
 S = 1_000_000
 CPU = Resources(cpus=1)
-
-
-def kinds(out, kind) -> list:
-    return [event for event in out if isinstance(event, kind)]
-
-
-@pytest.fixture
-def core() -> Checked:
-    """A task and an offer on agent-1."""
-    core = Checked()
-    core.tell(Subscribe("f"), AgentJoined("agent-1", CPU * 2))
-    core.tell(Accept("f", ("offer-1",), (TaskInfo("t", CPU),), 0))
-    core.tell(at_us=1)
-    return core
 
 
 def test_a_draining_agent_sees_its_tasks_out(core) -> None:
