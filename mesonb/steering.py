@@ -6,20 +6,17 @@ be meant (a name that is not there, a task that has ended) is said before anythi
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from mesonb.core import calls
+from mesonb.core.branches import framework_of
 from mesonb.core.explain import Explanation
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import MaintenanceRow, Snapshot
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, TaskHandle
-
-#: What follows a framework's name in the ids of its tasks: epoch and incarnation, then the task.
-_AFTER_NAME = re.compile(r"(\.\d+){0,2}/.*")
 
 
 class Steering(ABC):
@@ -68,7 +65,7 @@ class Steering(ABC):
     def kill(self, task: TaskHandle | str) -> None:
         """Kill a task, whoever's it is; its framework is told when it is dead."""
         name = self._live(task)
-        self.operate([calls.KillTask(_AFTER_NAME.sub("", name), name)])
+        self.operate([calls.KillTask(framework_of(name), name)])
 
     def revoke(self, task: TaskHandle | str, grace: float | str = "10s") -> None:
         """Take a task's resources back: its framework is told at once, and it is killed after a while."""

@@ -8,6 +8,7 @@ the role that an offer is for; nobody else ever says or hears such a name. A rol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -200,3 +201,12 @@ def owner_of(name: str) -> str:
     ('sweep', 'sweep')
     """
     return name.partition("@")[0]
+
+
+def framework_of(task: str) -> str:
+    """Return whose task it is, by its id; epoch and incarnation follow the name.
+
+    >>> [framework_of(task) for task in ("lab/task-1", "lab.2/task-1", "a.b.2.7/task-1", "lab")]
+    ['lab', 'lab', 'a.b', 'lab']
+    """
+    return re.sub(r"(\.\d+){1,2}$", "", task.partition("/")[0]) if "/" in task else task

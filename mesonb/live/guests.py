@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mesonb.core import calls, events
+from mesonb.core.branches import framework_of
 from mesonb.core.calls import RunningTask
 from mesonb.core.resources import NOTHING
 from mesonb.errors import BadValue, MesonbError, NotAllowed, NotThere
 from mesonb.live.inheritance import Mail
-from mesonb.live.security.gate import OWN, Gate, framework_of, own_tasks, veiled
+from mesonb.live.security.gate import OWN, Gate, own_tasks, veiled
 from mesonb.live.security.principals import MASTER
 from mesonb.live.tasks.cargo import Cargo, launches_of
 from mesonb.live.tasks.results import task_of

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from mesonb.core import calls
-from mesonb.core.branches import owner_of
+from mesonb.core.branches import framework_of, owner_of
 from mesonb.core.explain import Explanation
 from mesonb.core.snapshot import Snapshot
 from mesonb.live.security.acls import Acls, deed
@@ -183,15 +183,6 @@ def veiled(explanation: Explanation, names: Iterable[str]) -> Explanation:
         for reason in explanation.reasons
     )
     return replace(explanation, sentence=pattern.sub("another", explanation.sentence), reasons=reasons)
-
-
-def framework_of(task: str) -> str:
-    """Return whose task it is, by its id; epoch and incarnation follow the name.
-
-    >>> [framework_of(task) for task in ("lab/task-1", "lab.2/task-1", "a.b.2.7/task-1", "lab")]
-    ['lab', 'lab', 'a.b', 'lab']
-    """
-    return re.sub(r"(\.\d+){1,2}$", "", task.partition("/")[0]) if "/" in task else task
 
 
 def own_tasks(framework: str, launches: Sequence[calls.TaskInfo]) -> bool:
