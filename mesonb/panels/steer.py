@@ -113,8 +113,15 @@ class Steer(Panel):
         return made
 
     def _box(self, title: str, command: Callable[[str], dict[str, Any]], width: int) -> TextInput:
+        """Make a box for what a role has; what is typed there stays until what is so changes again."""
         made = TextInput(title=title, width=width)
-        made.on_change("value", lambda _name, _old, new: self._sent(command(new)))
+
+        def entered(_name: str, _old: str, text: str) -> None:
+            if not self._reading:
+                self.send(**command(text))
+                made.tags = self._so(made)
+
+        made.on_change("value", entered)
         return made
 
     # -- sending ----------------------------------------------------------------------------------------------------
@@ -145,7 +152,7 @@ class Steer(Panel):
         try:
             self._show_state(session)
             self._show_names(session)
-            self._show_role(session)
+            self._show_role()
         finally:
             self._reading = False
 
@@ -169,17 +176,23 @@ class Steer(Panel):
             if box.completions != names:
                 box.completions = names
 
-    def _show_role(self, session: Session) -> None:
-        """Fill the boxes of a role where another was chosen, or what is so has changed: not while somebody types."""
-        role = session.core.roles.get(self.role.value)
-        now = (
-            ("", "", "") if role is None
-            else (f"{role.weight_milli / 1000:g}", written(role.guarantee), written(role.limit))
-        )  # fmt: skip
-        if self.weight.tags != [self.role.value, *now]:
-            self.weight.tags = [self.role.value, *now]
-            for box, text in zip((self.weight, self.guarantee, self.limit), now, strict=True):
-                box.value = text
+    def _show_role(self) -> None:
+        """Fill a box where another role was chosen, or what it shows has changed: never over what was typed since."""
+        for box in (self.weight, self.guarantee, self.limit):
+            so = self._so(box)
+            if box.tags != so:
+                box.tags = so
+                box.value = so[1]
+
+    def _so(self, box: TextInput) -> list[str]:
+        """Return what a box is to show: of which role, and the text."""
+        session = self.session()
+        role = session.core.roles.get(self.role.value) if session else None
+        if role is None:
+            return [self.role.value, ""]
+        if box is self.weight:
+            return [self.role.value, f"{role.weight_milli / 1000:g}"]
+        return [self.role.value, written(role.guarantee if box is self.guarantee else role.limit)]
 
 
 def said(text: str, *, good: bool) -> str:

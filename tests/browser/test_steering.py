@@ -80,7 +80,11 @@ def enter(frame, label, text):
 
 def says(notebook, frame, words):
     """Wait until the panel says this."""
-    notebook.until(lambda: words in frame.get_by_role("status").inner_text(), WITHIN_S, f"the panel says {words!r}")
+    status = frame.get_by_role("status")
+    try:
+        notebook.until(lambda: words in status.inner_text(), WITHIN_S, f"the panel says {words!r}")
+    except AssertionError:
+        raise AssertionError(f"the panel says {status.inner_text()!r}, not {words!r}") from None
 
 
 @pytest.mark.parametrize("how", ["asleep", "in a Python loop"])

@@ -151,6 +151,25 @@ def test_the_controls_act_and_say_so(steered, cluster):
     assert calls.KillTask("etl", "etl/task-2") in sent(cluster, calls.KillTask)
 
 
+def test_what_is_typed_is_not_written_over_by_what_has_not_changed(steered, cluster):
+    """A page drawn late would take what was typed meanwhile out of a box, and the browser would then send nothing."""
+    steered.again()
+    steered.role.value = "ops"
+    steered.again()
+    steered.guarantee.value = "cpus=1"
+    steered.limit.value = "cpus=x"
+    steered.weight.value = "heavy"
+    steered.again()
+    assert (steered.guarantee.value, steered.limit.value, steered.weight.value) == ("cpus=1", "cpus=x", "heavy")
+    steered.limit.value = "cpus=4"
+    steered.limit.value = ""
+    steered.again()
+    assert steered.limit.value == "" and "ops" not in cluster.limits
+    cluster.limits["ops"] = mb.Resources(cpus=5)
+    steered.again()
+    assert (steered.limit.value, steered.weight.value) == ("cpus=5", "heavy")
+
+
 def click(button):
     from bokeh.events import ButtonClick
 
