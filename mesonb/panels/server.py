@@ -29,6 +29,7 @@ from mesonb.panels.apps import APPS, applications
 from mesonb.panels.asked import respond
 from mesonb.panels.connection import Connection, this_process_began
 from mesonb.panels.feed import Feed, shares_so_far
+from mesonb.panels.listing import listed
 from mesonb.panels.view import Frame
 from mesonb.panels.wire import Encoder
 from mesonb.session import Session
@@ -148,18 +149,8 @@ class Sessions(RequestHandler):
     """Lists the sessions of this process, and the charts there are of each."""
 
     def get(self) -> None:
-        """Answer with their ids, kinds and counts, which are read without the lock: a long step delays no list."""
-        found = [
-            {
-                "id": session.id,
-                "kind": session.kind,
-                "agents": len(session.core.agents),
-                "tasks": len(session.core.tasks),
-            }
-            for session in list(Session.known.values())
-            if session.past_of is None
-        ]
-        self.finish(json.dumps({"sessions": found, "panels": list(APPS)}))
+        """Answer with what ``panels/listing.py`` says of each."""
+        self.finish(json.dumps({"sessions": listed(), "panels": list(APPS)}))
 
 
 class Metrics(RequestHandler):

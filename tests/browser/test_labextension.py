@@ -120,6 +120,8 @@ def test_the_sidebar_lists_masters_and_simulations_live_while_the_kernel_is_busy
     bar = page.locator(".mesonb-status").inner_text()
     assert "master-" in bar
     assert "agents, " in bar
+    assert "my share " in bar
+    assert "this kernel's frameworks (naps)" in page.locator(".mesonb-status button").get_attribute("title")
     command(page, "notebook:interrupt-kernel")
     notebook.until_status("idle", 30)
     notebook.run_to_end(2)
@@ -167,6 +169,27 @@ def test_the_sidebar_follows_the_notebook_in_front(lab, page) -> None:
     assert page.locator("#mesonb-sidebar .mesonb").count() == 0
     command(page, "docmanager:open", path="first.ipynb")
     notebook.until(lambda: listed(page) == ["simulation-1"], 10, "the first one's again")
+
+
+@pytest.mark.slow
+def test_the_sidebar_follows_a_console_in_front(lab, page) -> None:
+    notebook = opened(page, lab, "beside", ONE)
+    notebook.run_to_end(0)
+    notebook.until(lambda: listed(page) == ["simulation-1"], 20, "the notebook's simulation")
+    command(page, "console:create", kernelPreference={"name": "python3"})
+    notebook.until(lambda: says(page, "no master and no simulation"), 60, "the console has none")
+    page.get_by_role("button", name="Put it in a cell").click()
+    prompt = "window.jupyterapp.shell.currentWidget.console.promptCell.model.sharedModel"
+    notebook.until(lambda: "mb.Master()" in page.evaluate(f"{prompt}.source"), 10, "the code is at the prompt")
+    page.evaluate(f"code => {prompt}.setSource(code)", "import mesonb as mb; mine = mb.Simulation(agents=7)")
+    command(page, "console:run-forced")
+    notebook.until(lambda: page.evaluate(FRAMES) > 0 and "7 agents" in counted(page), 20, "the console's simulation")
+    command(page, "docmanager:open", path="beside.ipynb")
+    notebook.until(lambda: "3 agents" in counted(page), 10, "the notebook's again")
+
+
+def counted(page) -> str:
+    return " ".join(page.locator("#mesonb-sidebar .mesonb-counts").all_inner_texts())
 
 
 @pytest.mark.slow

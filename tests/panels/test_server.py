@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 import mesonb as mb
-from mesonb.panels import commands, connection, feed
+from mesonb.panels import commands, connection, feed, listing
 from mesonb.panels.wire import unpack
 from tests.helpers import wait_for
 
@@ -201,10 +202,22 @@ def test_a_socket_from_another_origin_is_refused_even_with_the_token(panels, clu
 
 def test_sessions_are_listed(panels, cluster):
     listed = json.loads(fetch(panels, "/sessions").body)["sessions"]
-    assert {"id": cluster.id, "kind": "simulation", "agents": 3, "tasks": 6} in listed
+    assert {
+        "id": cluster.id, "kind": "simulation", "closed": False, "agents": 3, "tasks": 6, "mine": ["sweep", "etl"],
+        "share": 0.5, "of": "cpus",
+    } in listed  # fmt: skip
     past = commands.obey(cluster, {"do": "look back"})["past"]
     listed = json.loads(fetch(panels, "/sessions").body)["sessions"]
     assert past and past not in [session["id"] for session in listed], "a past is its panel's own affair"
+
+
+def test_a_long_step_delays_no_list_and_a_recording_lists_what_all_hold(panels, cluster):
+    known = listing.line(cluster)
+    with ThreadPoolExecutor(1) as other, cluster.lock:
+        while_held = other.submit(listing.line, cluster).result(DEADLINE_S)
+    assert while_held == known, "the share as it was read last"
+    replay = mb.replay(cluster.log)
+    assert {name: listing.line(replay)[name] for name in ("share", "mine")} == {"share": known["share"], "mine": []}
 
 
 def test_the_shares_app_is_served_with_resources_of_its_own(panels, cluster):

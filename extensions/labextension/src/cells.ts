@@ -1,10 +1,13 @@
-// Cells: code that a panel offers (a remedy, a link to a moment) goes into a new cell below the active one.
+// Cells: code that a panel offers (a remedy, a link to a moment) goes into a new cell below the active one, or to a console's prompt.
 //
 // Panels ask by a message to this window: {mesonb: 'fill', id, code}. Rule: only what comes from this page's own origin is
 // heard, the code is put into a cell and never run, and whoever asked is told.
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
-import { INotebookTracker } from '@jupyterlab/notebook';
+import { NotebookPanel } from '@jupyterlab/notebook';
+import { Widget } from '@lumino/widgets';
+
+import { Watch } from './watch';
 
 /** The longest code that is put into a cell. */
 const LONGEST = 10_000;
@@ -15,25 +18,41 @@ interface IFill {
   code: string;
 }
 
-/** Put code into a new cell below the active one; false where there is no notebook. */
-export async function putIntoCell(app: JupyterFrontEnd, notebooks: INotebookTracker | null, code: string): Promise<boolean> {
-  const panel = notebooks?.currentWidget;
-  if (!panel) {
+/** What can hold code that has not run yet: a cell, a console's prompt. */
+interface ICell {
+  model: { sharedModel: { getSource(): string; setSource(source: string): void } };
+}
+
+/** Put code into a new cell of what is in front, or its prompt; false where there is neither. */
+export async function putIntoCell(app: JupyterFrontEnd, watch: Watch, code: string): Promise<boolean> {
+  const { front } = watch;
+  if (!front) {
     return false;
   }
-  app.shell.activateById(panel.id);
+  app.shell.activateById(front.id);
+  const cell = front instanceof NotebookPanel ? await newCell(app, front) : promptOf(front);
+  const before = cell?.model.sharedModel.getSource().trimEnd();
+  cell?.model.sharedModel.setSource(before ? `${before}\n${code}` : code);
+  return Boolean(cell);
+}
+
+async function newCell(app: JupyterFrontEnd, notebook: NotebookPanel): Promise<ICell | null> {
   await app.commands.execute('notebook:insert-cell-below');
-  notebooks!.activeCell?.model.sharedModel.setSource(code);
-  return true;
+  return notebook.content.activeCell;
+}
+
+/** A console's prompt, by what consoles have: their package is not needed for it. */
+function promptOf(front: Widget): ICell | null {
+  return (front as { console?: { promptCell?: ICell } } & Widget).console?.promptCell ?? null;
 }
 
 /** Do what panels ask, from now on. */
-export function listen(app: JupyterFrontEnd, notebooks: INotebookTracker | null): void {
+export function listen(app: JupyterFrontEnd, watch: Watch): void {
   window.addEventListener('message', async ({ origin, source, data }: MessageEvent) => {
     if (origin !== location.origin || !isFill(data)) {
       return;
     }
-    if (await putIntoCell(app, notebooks, data.code)) {
+    if (await putIntoCell(app, watch, data.code)) {
       (source as Window | null)?.postMessage({ mesonb: 'filled', id: data.id }, origin);
     }
   });

@@ -74,9 +74,9 @@ function offerPanels({ palette, sidebar, watch }: IParts): void {
   });
 }
 
-/** The notebook in front, and the sidebar's session. */
+/** The notebook or console in front, and the sidebar's session. */
 function here({ watch, sidebar }: IParts): Partial<ITabArgs> {
-  return { notebook: watch.notebook?.context.path, session: sidebar.chosen?.id };
+  return { notebook: watch.path, session: sidebar.chosen?.id };
 }
 
 function open(parts: IParts, args: ITabArgs, where: DocumentRegistry.IOpenOptions = {}): Tab {
@@ -102,11 +102,11 @@ function create({ watch, settings, themes, tabs }: IParts, { notebook, session, 
 
 /** The board to the right of the notebook, shares below the board, and the notebook in front again. */
 function arrange(parts: IParts): void {
-  const notebook = parts.watch.notebook;
+  const { front } = parts.watch;
   const args = here(parts);
-  if (notebook && args.session) {
-    const board = open(parts, { ...args, panel: 'board' } as ITabArgs, { mode: 'split-right', ref: notebook.id });
+  if (front && args.session) {
+    const board = open(parts, { ...args, panel: 'board' } as ITabArgs, { mode: 'split-right', ref: front.id });
     open(parts, { ...args, panel: 'shares' } as ITabArgs, { mode: 'split-bottom', ref: board.id });
-    parts.app.shell.activateById(notebook.id);
+    parts.app.shell.activateById(front.id);
   }
 }

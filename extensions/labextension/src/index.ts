@@ -17,7 +17,7 @@ import { Watch } from './watch';
 
 const plugin: JupyterFrontEndPlugin<void> = {
   id: 'mesonb:plugin',
-  description: 'Masters and simulations of the notebook in front: sidebar, tabs, status bar, commands.',
+  description: 'Masters and simulations of the notebook or console in front: sidebar, tabs, status bar, commands.',
   autoStart: true,
   optional: [INotebookTracker, ICommandPalette, IStatusBar, ILayoutRestorer, ILabShell, IThemeManager],
   activate
@@ -33,17 +33,17 @@ function activate(
   themes: IThemeManager | null
 ): void {
   const settings = app.serviceManager.serverSettings;
-  const watch = new Watch(app.serviceManager, notebooks);
+  const watch = new Watch(app.serviceManager, notebooks, app.shell);
   const tabs = new WidgetTracker<Tab>({ namespace: 'mesonb' });
   const sidebar = new Sidebar(
     watch,
     {
       open: (panel, { id }) => void app.commands.execute(OPEN, { panel, session: id }),
-      insert: code => void putIntoCell(app, notebooks, code)
+      insert: code => void putIntoCell(app, watch, code)
     },
     settings
   );
-  listen(app, notebooks);
+  listen(app, watch);
   app.shell.add(sidebar, 'right', { rank: 400 });
   addCommands({ app, watch, tabs, sidebar, settings, palette, wide: labShell !== null, themes });
   bar?.registerStatusItem('mesonb:status', {

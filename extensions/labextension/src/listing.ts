@@ -11,6 +11,10 @@ export interface ISession {
   kind: string;
   agents?: number;
   tasks?: number;
+  closed?: boolean;
+  mine?: string[]; // frameworks that were registered in its kernel
+  share?: number; // of the cluster, what the tasks of these hold together, or of all where there are none
+  of?: string; // the resource of which that is so much
 }
 
 /** The panel server of one kernel, and the charts it has; `sessions` is null while it does not answer. */

@@ -1,4 +1,4 @@
-// The sidebar: the masters and simulations of the notebook in front, and the board of the chosen one.
+// The sidebar: the masters and simulations of the notebook or console in front, and the board of the chosen one.
 
 import { ServerConnection } from '@jupyterlab/services';
 import { PanelLayout, Widget } from '@lumino/widgets';
@@ -38,11 +38,11 @@ export class Sidebar extends Widget {
     this.refresh();
   }
 
-  /** The session whose board is shown: the one chosen, else the first master, else the newest. */
+  /** The session whose board is shown: the one chosen, else the first open master, else the newest. */
   get chosen(): IPlace | null {
     const places = this.watch.sessions();
-    const wanted = this.choices.get(this.watch.notebook?.context.path ?? '');
-    return places.find(({ id }) => id === wanted) ?? places.find(({ kind }) => kind === 'master') ?? places.at(-1) ?? null;
+    const wanted = this.choices.get(this.watch.path ?? '');
+    return places.find(({ id }) => id === wanted) ?? places.find(({ kind, closed }) => kind === 'master' && !closed) ?? places.at(-1) ?? null;
   }
 
   protected override onAfterShow(): void {
@@ -53,7 +53,7 @@ export class Sidebar extends Widget {
   private refresh(): void {
     const places = this.watch.sessions();
     const shown = places.map(({ id, server, panels }) => [id, server, panels]);
-    const drawn = JSON.stringify([this.watch.notebook?.title.label, this.watch.reason(), shown, this.chosen?.id]);
+    const drawn = JSON.stringify([this.watch.front?.title.label, this.watch.reason(), shown, this.chosen?.id]);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
       this.draw();
@@ -70,7 +70,7 @@ export class Sidebar extends Widget {
   }
 
   private caption(): HTMLElement {
-    const name = this.watch.notebook?.title.label;
+    const name = this.watch.front?.title.label;
     return make('h2', { className: 'mesonb-caption', title: name ? `follows ${name}` : '' }, name ?? 'mesonb');
   }
 
@@ -82,13 +82,13 @@ export class Sidebar extends Widget {
     if (this.chosen) {
       return [];
     }
-    const insert = button('Put it in a cell', 'Put this in a new cell of the notebook', () => this.actions.insert(FIRST_CELL));
+    const insert = button('Put it in a cell', 'Put this in a new cell', () => this.actions.insert(FIRST_CELL));
     return [said(`${NOTHING_YET} Make one in a cell:`), make('pre', { className: 'mesonb-code' }, FIRST_CELL), insert];
   }
 
   private list(): HTMLElement {
     const items = this.watch.sessions().map(place => this.item(place));
-    return make('ul', { className: 'mesonb-list', ariaLabel: 'Masters and simulations of this notebook' }, ...items);
+    return make('ul', { className: 'mesonb-list', ariaLabel: 'Masters and simulations listed' }, ...items);
   }
 
   private item(place: IPlace): HTMLElement {
@@ -114,7 +114,7 @@ export class Sidebar extends Widget {
   }
 
   private choose(place: IPlace): void {
-    this.choices.set(this.watch.notebook?.context.path ?? '', place.id);
+    this.choices.set(this.watch.path ?? '', place.id);
     this.watch.announce();
   }
 
@@ -130,6 +130,9 @@ function said(text: string): HTMLElement {
 }
 
 /** What is counted of a session; '' where the kernel's mesonb is too old to say. */
-export function counts({ agents, tasks }: IPlace): string {
+export function counts({ agents, tasks, closed }: IPlace): string {
+  if (closed) {
+    return 'closed';
+  }
   return agents === undefined || tasks === undefined ? '' : `${many(agents, 'agent')}, ${many(tasks, 'task')}`;
 }

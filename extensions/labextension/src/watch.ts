@@ -1,11 +1,14 @@
-// Watch: which masters and simulations the notebook in front has, kept up to date while the page is visible.
+// Watch: which masters and simulations the notebook or console in front has, kept up to date while the page is visible.
 //
 // Rule: one question at a time to the server, once a second, none while the page is hidden, fewer while it does not answer.
 
-import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { JupyterFrontEnd } from '@jupyterlab/application';
+import { ISessionContext } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
 import { ServiceManager } from '@jupyterlab/services';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
+import { Widget } from '@lumino/widgets';
 
 import { IPanelServer, ISession, list, Trouble } from './listing';
 
@@ -18,6 +21,11 @@ export interface IPlace extends ISession {
   panels: string[];
 }
 
+/** What can be in front and has a kernel: a notebook, a console. */
+export interface IFront extends Widget {
+  sessionContext: ISessionContext;
+}
+
 interface IKernel extends IPanelServer {
   sessions: ISession[];
   panels: string[];
@@ -27,9 +35,11 @@ interface IKernel extends IPanelServer {
 export class Watch {
   constructor(
     private services: ServiceManager.IManager,
-    private notebooks: INotebookTracker | null
+    private notebooks: INotebookTracker | null,
+    shell: JupyterFrontEnd.IShell
   ) {
-    notebooks?.currentChanged.connect(() => this.said.emit());
+    notebooks?.currentChanged.connect((_, notebook) => this.follow(notebook));
+    shell.currentChanged?.connect((_, { newValue }) => this.follow(newValue));
     services.sessions.runningChanged.connect(() => this.said.emit());
     this.poll = new Poll({
       name: 'mesonb:sessions',
@@ -39,30 +49,35 @@ export class Watch {
     });
   }
 
-  /** Said after every answer, when another notebook comes to the front, and when a kernel comes or goes. */
+  /** Said after every answer, when another notebook or console comes to the front, and when a kernel comes or goes. */
   get changed(): ISignal<this, void> {
     return this.said;
   }
 
-  /** The notebook that was last in front. */
-  get notebook(): NotebookPanel | null {
-    return this.notebooks?.currentWidget ?? null;
+  /** The notebook or console that was last in front. */
+  get front(): IFront | null {
+    return this.followed && !this.followed.isDisposed ? this.followed : (this.notebooks?.currentWidget ?? null);
   }
 
-  /** The sessions of a notebook's kernel, the newest last. */
-  sessions(path: string | undefined = this.notebook?.context.path): IPlace[] {
+  /** The path by which the Jupyter server knows its kernel's session. */
+  get path(): string | undefined {
+    return this.front?.sessionContext.path;
+  }
+
+  /** The sessions of a notebook's or console's kernel, the newest last. */
+  sessions(path: string | undefined = this.path): IPlace[] {
     return this.serversOf(path).flatMap(({ server, panels, sessions }) =>
       sessions.map(session => ({ ...session, server, panels: ['board', ...panels] }))
     );
   }
 
-  /** Why `sessions` of this notebook is empty or may be out of date; '' where its kernel was heard. */
-  reason(path: string | undefined = this.notebook?.context.path): string {
+  /** Why `sessions` of this path is empty or may be out of date; '' where its kernel was heard. */
+  reason(path: string | undefined = this.path): string {
     if (!path) {
-      return 'Open a notebook: its masters and simulations are listed here.';
+      return 'Open a notebook or a console: its masters and simulations are listed here.';
     }
     if (!this.kernelOf(path)) {
-      return 'This notebook has no kernel yet. Run a cell, or choose one with Kernel > Change Kernel.';
+      return 'There is no kernel here yet. Run a cell, or choose one with Kernel > Change Kernel.';
     }
     if (this.trouble || !this.answered) {
       return this.trouble || 'Asking the Jupyter server ...';
@@ -83,6 +98,13 @@ export class Watch {
   dispose(): void {
     this.poll.dispose();
     Signal.clearData(this);
+  }
+
+  private follow(widget: Widget | null): void {
+    if (hasKernel(widget)) {
+      this.followed = widget;
+    }
+    this.said.emit();
   }
 
   private async ask(): Promise<void> {
@@ -110,16 +132,21 @@ export class Watch {
     return kernel ? this.servers.filter(server => server.kernel_id === kernel) : [];
   }
 
-  /** A notebook's kernel; after a reload the server knows it before the notebook itself is connected. */
+  /** A path's kernel; after a reload the server knows it before the notebook itself is connected. */
   private kernelOf(path: string): string | undefined {
-    const open = this.notebooks?.find(panel => panel.context.path === path);
+    const open = this.path === path ? this.front : this.notebooks?.find(({ sessionContext }) => sessionContext.path === path);
     const running = () => [...this.services.sessions.running()].find(session => session.path === path);
     return (open?.sessionContext.session ?? running())?.kernel?.id;
   }
 
+  private followed: IFront | null = null;
   private said = new Signal<this, void>(this);
   private servers: IKernel[] = [];
   private trouble = '';
   private answered = false;
   private poll: Poll;
+}
+
+function hasKernel(widget: Widget | null): widget is IFront {
+  return Boolean((widget as Partial<IFront> | null)?.sessionContext);
 }
