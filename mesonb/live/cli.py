@@ -29,6 +29,8 @@ from mesonb.live import status
 from mesonb.live.cluster import alive, folder
 from mesonb.live.master import Master
 from mesonb.live.masters import COMMAND, MADE_BY, UP, Known, known
+from mesonb.live.security import options
+from mesonb.live.security.gate import Gate
 from mesonb.session import settings_from
 
 #: How long ``up`` waits for its master, and ``down`` for its end.
@@ -54,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "address", nargs="?", default="", help="of a Dask scheduler (default: all clusters of yours)"
         )
-        parser.add_argument("--principal", default="", metavar="NAME", help="who asks, where the master knows several")
-        parser.add_argument("--secret", type=Path, metavar="FILE", help="which proves it")
+        options.add_for_kernel(parser)
     if command == "status":
         parser.add_argument("--json", action="store_true", help="print JSON: cpus as numbers, memory and disk in bytes")
     if command == "top":
@@ -73,8 +74,7 @@ def _master_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plain-dask-cpus", metavar="N", help='what ordinary Dask tasks keep of each agent, or "counted"'
     )
-    parser.add_argument("--principals", metavar="FILE", help="who may join, with their secrets")
-    parser.add_argument("--acls", metavar="FILE", help="who may do what")
+    options.add_for_master(parser)
     parser.add_argument(
         "--set",
         action="append",
@@ -149,7 +149,7 @@ def _sizes(args: argparse.Namespace) -> dict[str, Any]:
 
 def _more(args: argparse.Namespace) -> dict[str, Any]:
     """Read what else the master is to go by."""
-    more = {name: value for name in ("principals", "acls") if (value := getattr(args, name))}
+    more = options.for_master(args)
     if (kept := args.plain_dask_cpus) is not None:
         try:
             more["plain_dask_cpus"] = float(kept)
@@ -187,17 +187,23 @@ def up(args: argparse.Namespace) -> int:
     ]:
         _say(f"it is up already: process {there[0].pid} leads {there[0].address}; {joins}")
         return 0
-    _cluster(args), _sizes(args), settings_from(rules(args.set))  # what is wrong is said here, not in a log
+    _check(args)
     log = folder() / f"mesonb-up-{args.name or 'unnamed'}.log"
     one = _started(_start(args, log), log)
     _say(f"process {one.pid} leads {one.address}; {joins}, `mesonb down` ends it; its log is {log}")
     return 0
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Say what is wrong here, not in a log."""
+    _cluster(args), _sizes(args), settings_from(rules(args.set)), _more(args)
+    Gate(args.principals or None, args.acls or None)
+
+
 def _start(args: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
     given = {name: value for name in _HANDED_ON if (value := getattr(args, name)) not in (None, "")}
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    words += [word for rule in args.set for word in ("--set", rule)]
+    words += [word for rule in args.set for word in ("--set", rule)] + options.handed_on(args)
     with log.open("wb") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "mesonb", "master", *words], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -250,7 +256,7 @@ def _end(one: Known) -> int:
 def show(args: argparse.Namespace) -> int:
     """Print every cluster of this user; 1 if there is none that answers."""
     terminal = None if args.json else _terminal()
-    found = status.clusters(args.name, args.address, _who(args))
+    found = _clusters(args)
     if args.address and found[0].trouble:
         raise Unreachable(found[0].trouble)
     if terminal is None:
@@ -268,13 +274,13 @@ def top(args: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadValue("it needs a terminal; `mesonb status` prints once, `mesonb status --json` for programs")
     terminal = _terminal()
-    with status.Watched(_the_one(args), _who(args)) as watched:
+    with status.Watched(_the_one(args), options.who(args), options.security(args)) as watched:
         terminal.watch(watched.look, max(0.05, every_s))
     return 0
 
 
 def _the_one(args: argparse.Namespace) -> status.Cluster:
-    found = status.clusters(args.name, args.address, _who(args))
+    found = _clusters(args)
     led = [cluster for cluster in found if cluster.picture]
     if len(led) > 1:
         raise BadValue(f"several clusters are there; say which: mesonb top {' | '.join(one.address for one in led)}")
@@ -284,8 +290,8 @@ def _the_one(args: argparse.Namespace) -> status.Cluster:
     return led[0]
 
 
-def _who(args: argparse.Namespace) -> status.Who:
-    return args.principal, args.secret
+def _clusters(args: argparse.Namespace) -> list[status.Cluster]:
+    return status.clusters(args.name, args.address, options.who(args), options.security(args))
 
 
 def _terminal() -> ModuleType:

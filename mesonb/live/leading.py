@@ -23,7 +23,7 @@ from mesonb.core.declared import Agent
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
-from mesonb.errors import ClusterError, Unreachable
+from mesonb.errors import BadValue, ClusterError, Unreachable
 from mesonb.live.cluster import Local, find_or_start, sizes
 from mesonb.live.election import Election, election
 from mesonb.live.hearing import Hearing
@@ -55,6 +55,8 @@ class Leading(Hearing):
         self, cluster: Any, agents: int | Sequence[Resources | Agent] | None, name: str, kind: str, security: Any = None
     ) -> None:
         """Attach to the cluster; a local one that ends just now is waited for, and another one started."""
+        if security is True and cluster is not None:
+            raise BadValue("security=True makes a certificate for a local cluster; the one that is given has its own")
         for last in (False, True):
             self.local = find_or_start(sizes(agents), name, security) if cluster is None else None
             address, known = (self.local.address, self.local.security) if self.local else address_of(cluster)

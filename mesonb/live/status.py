@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Self
 
 from mesonb.core.resources import IN_BYTES, Resources
@@ -16,9 +15,9 @@ from mesonb.core.snapshot import Snapshot
 from mesonb.errors import MesonbError
 from mesonb.live.masters import Known, known, where
 from mesonb.live.remote import Remote
+from mesonb.live.security.options import Who
+from mesonb.live.wire.tls import encrypted
 
-#: Who asks: a principal, and the file of its secret; nobody where the master knows of one user only.
-Who = tuple[str, Path | None]
 NOBODY: Who = ("", None)
 
 
@@ -32,14 +31,15 @@ class Cluster:
     trouble: str = ""  #: why there is no picture
 
 
-def clusters(name: str = "", address: str = "", who: Who = NOBODY) -> list[Cluster]:
-    """Look at every cluster of this user (of this name), or at the one at an address."""
+def clusters(name: str = "", address: str = "", who: Who = NOBODY, security: Any = None) -> list[Cluster]:
+    """Look at every cluster of this user (of this name), or at the one at an address; ``security`` where no note has it."""
     masters = [one for one in known(name) if one.here and one.runs]
     found = where(name)
     if address:
         found = {address: found.get(address)}
     return [
-        _look(at, security, who, tuple(one for one in masters if one.address == at)) for at, security in found.items()
+        _look(at, (encrypted(at) and security) or noted, who, tuple(one for one in masters if one.address == at))
+        for at, noted in found.items()
     ]
 
 
@@ -54,9 +54,9 @@ def _look(address: str, security: Any, who: Who, masters: tuple[Known, ...]) -> 
 class Watched:
     """One cluster, looked at again and again over one link."""
 
-    def __init__(self, cluster: Cluster, who: Who = NOBODY) -> None:
+    def __init__(self, cluster: Cluster, who: Who = NOBODY, security: Any = None) -> None:
         self._cluster = cluster
-        self._remote = Remote(cluster.address, where().get(cluster.address), *who)
+        self._remote = Remote(cluster.address, security or where().get(cluster.address), *who)
 
     def look(self) -> Cluster:
         """Look at it now; what does not answer says so."""

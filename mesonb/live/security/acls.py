@@ -7,6 +7,8 @@ would allow it. One's own frameworks may always be seen and ended; the kernel th
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -66,7 +68,7 @@ class Acls:
         if isinstance(given, str | Path):
             source = str(given)
             try:
-                given = table(Path(given), Path(given).expanduser().read_text(encoding="utf-8"))
+                given = table(Path(given), _unchanged(Path(given).expanduser()))
             except (OSError, UnicodeDecodeError) as error:
                 raise BadValue(f"{source} cannot be read: {error}") from error
         rules = given.get("rules") if isinstance(given, Mapping) and set(given) == {"rules"} else given
@@ -115,6 +117,14 @@ def deed(call: calls.Call) -> tuple[str, str] | None:
             return "pause", OFFERS
         case _:
             return None
+
+
+def _unchanged(path: Path) -> str:
+    """Read a file that not just anybody can change."""
+    with path.open(encoding="utf-8") as file:
+        if os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
+            raise BadValue(f"{path} can be changed by everybody, so it rules nobody: chmod o-w {path}")
+        return file.read()
 
 
 def _rule(said: Mapping[str, Any], where: str) -> Rule:

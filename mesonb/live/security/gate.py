@@ -49,7 +49,10 @@ class Gate:
         if self.principals is None:
             return "welcome", b""
         if not principal:
-            return "refused", "this master has principals: say who you are, mb.connect(principal=..., secret=Path(...))"
+            return "refused", (
+                "this master has principals: say who you are, mb.connect(principal=..., secret=Path(...)), or on the "
+                "command line --principal NAME --secret FILE"
+            )
         if not isinstance(principal, str) or not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES:
             return "refused", "that is no greeting"
         ours = secrets.token_bytes(NONCE_BYTES)

@@ -32,7 +32,8 @@ def parts(security: Security | None, *, whole: bool = False) -> dict[str, str]:
     found = security.get_tls_config_for_role("client") if security else {}  # type: ignore[no-untyped-call]
     if not found.get("ca_file"):
         return {}
-    return {part: _text(found[part]) if whole else found[part] for part in PARTS if found.get(part)}
+    kept = _text if whole else _anywhere
+    return {part: kept(found[part]) for part in PARTS if found.get(part)}
 
 
 def security_from(known: dict[str, str]) -> Security | None:
@@ -44,6 +45,17 @@ def security_from(known: dict[str, str]) -> Security | None:
         require_encryption=True, tls_ca_file=known["ca_file"], tls_client_cert=cert, tls_client_key=key,
         tls_scheduler_cert=cert, tls_scheduler_key=key, tls_worker_cert=cert, tls_worker_key=key,
     )  # fmt: skip
+
+
+def checked(security: Security | None) -> Security | None:
+    """Return it as it is if its files can be read and belong together; else BadValue, which names them."""
+    try:
+        if security:
+            security.get_connection_args("client")  # type: ignore[no-untyped-call]
+    except OSError as error:  # what ssl raises is one
+        named = ", ".join(parts(security).values())
+        raise BadValue(f"this certificate cannot be used ({named}): {error}") from None
+    return security
 
 
 def encrypted(address: str) -> bool:
@@ -59,7 +71,16 @@ def reaching(address: str, security: Security | None) -> Security:
             f"{address} is reached by TLS: give security=distributed.Security(tls_ca_file=..., tls_client_cert=..., tls_client_key=...), "
             "or the Dask client or cluster itself in place of its address"
         )
+    if address.startswith(("tcp://", "ws://")) and found.require_encryption:
+        raise BadValue(
+            f"{address} is not encrypted, and this is to be: the address of a cluster with TLS begins with tls://"
+        )
     return found
+
+
+def _anywhere(part: Any) -> str:
+    """Name a file so that a process elsewhere finds it; a certificate that is a text stays one."""
+    return str(part) if "\n" in str(part) else str(Path(part).absolute())
 
 
 def _text(part: Any) -> str:
