@@ -9,10 +9,11 @@ import pytest
 from distributed import Client
 
 import mesonb as mb
+from mesonb.core import calls
 from mesonb.core.invariants import check
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
-from tests.live.tasks import cut_agents, double, lineage, rest
+from tests.live.tasks import cut_agents, double, lineage, rest, wait_and_return
 from tests.live.test_tasks import gone, pids
 
 pytestmark = pytest.mark.live
@@ -55,30 +56,35 @@ def test_a_killed_worker_loses_its_tasks_within_a_second_and_the_framework_gets_
         check(master.core)
 
 
-def test_a_queue_runs_again_what_was_lost(master, queue):
-    runs = queue.map(rest, [None] * 4, [0.7] * 4)
-    wait_for(lambda: sum(1 for run in runs if run.task and run.task.running) == 4, 10, "four running tasks")
+def test_a_queue_runs_again_what_was_lost(master, queue, tmp_path):
+    runs = [queue.submit(wait_and_return, n, str(tmp_path / "go")) for n in range(4)]
+    wait_for(lambda: sum(1 for run in runs if run.task and run.task.running) == 4, 20, "four running tasks")
     os.kill(queue.submit(lineage, needs=mb.Resources(mem="1MB")).result(10)[2], signal.SIGKILL)
-    assert [run.result(30) for run in runs] == [None] * 4
+    wait_for(lambda: any(run.losses for run in runs), 20, "tasks to be lost")
+    (tmp_path / "go").touch()
+    assert [run.result(30) for run in runs] == [0, 1, 2, 3]
     assert sum(run.losses for run in runs) >= 1
     wait_for(lambda: len(master.snapshot().agents) == 2, 20, "the replacement to join")
 
 
-def test_a_link_that_is_cut_is_restored_and_tasks_run_on(master, queue):
-    runs = queue.map(rest, [None] * 2, [0.6] * 2)
-    wait_for(lambda: all(run.task and run.task.running for run in runs), 10, "running tasks")
+def test_a_link_that_is_cut_is_restored_and_tasks_run_on(master, queue, tmp_path):
+    runs = [queue.submit(wait_and_return, n, str(tmp_path / "go")) for n in range(2)]
+    wait_for(lambda: all(run.task and run.task.running for run in runs), 20, "running tasks")
     master._thread.call(master._link.peer._comm.abort)
-    assert [run.result(20) for run in runs] == [None, None]
+    (tmp_path / "go").touch()
+    assert [run.result(20) for run in runs] == [0, 1]
     assert queue.submit(double, 4).result(20) == 8
     assert sum(run.losses for run in runs) == 0
 
 
-def test_an_agent_whose_link_is_cut_is_unreachable_and_comes_back_with_its_tasks(master, queue):
-    run = queue.submit(rest, None, 0.5)
-    wait_for(lambda: run.task and run.task.running, 10, "a running task")
+def test_an_agent_whose_link_is_cut_is_unreachable_and_comes_back_with_its_tasks(master, queue, tmp_path):
+    run = queue.submit(wait_and_return, "kept", str(tmp_path / "go"))
+    wait_for(lambda: run.task and run.task.running, 20, "a running task")
     with Client(master._link.address, set_as_default=False) as client:
         client.run_on_scheduler(cut_agents)
-    assert run.result(20) is None
+    wait_for(lambda: any(isinstance(step.call, calls.AgentBack) for step in master.log.steps), 20, "the agents to be back")
+    (tmp_path / "go").touch()
+    assert run.result(20) == "kept"
     assert run.losses == 0
     steps = [type(step.call).__name__ for step in master.log.steps]
     assert steps[-1 - steps[::-1].index("AgentUnreachable") :].count("AgentBack") >= 1
@@ -95,7 +101,7 @@ def test_registering_a_name_again_takes_over_its_tasks(master, tmp_path):
 
         def on_offers(self, offers):
             if self.task is None:
-                self.task = offers[0].launch(rest, str(tmp_path / "pids"), 1.0)
+                self.task = offers[0].launch(wait_and_return, None, str(tmp_path / "go"))
 
     class Second(mb.Framework):
         needs = SMALL
@@ -108,9 +114,9 @@ def test_registering_a_name_again_takes_over_its_tasks(master, tmp_path):
             self.ended = task if task.ended else None
 
     first = master.register(First(), name="takeover")
-    pids(tmp_path / "pids")
-    wait_for(lambda: first.task.running, 5, "the task to run")
+    wait_for(lambda: first.task and first.task.running, 20, "the task to run")
     second = master.register(Second(), name="takeover")
+    (tmp_path / "go").touch()
     wait_for(lambda: second.ended, 10, "the task to end, told to the new code")
     assert second.found == [first.task] == [second.ended]
     assert second.ended.finished
