@@ -26,6 +26,7 @@ from mesonb.sim.what_if import what_if
 if TYPE_CHECKING:
     from mesonb.live.master import Master
     from mesonb.live.remote import connect
+    from mesonb.live.tasks.current import current
     from mesonb.live.tasks.local import local
     from mesonb.panels.metrics import serve_metrics
 
@@ -33,8 +34,8 @@ __version__ = "0.1.0"
 __all__ = [
     "DRF", "FIFO", "Agent", "Allocator",
     "Framework", "Hand", "Log", "Lottery", "Master", "MesonbError", "Near", "Queue", "Resources", "RoundRobin",
-    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "local", "replay", "serve_metrics", "sweep",
-    "what_if",
+    "Simulation", "StrictPriority", "WeightedRandom", "compare", "connect", "current", "local", "replay", "serve_metrics",
+    "sweep", "what_if",
 ]  # fmt: skip
 
 parallel.install()  # joblib.parallel_config("mesonb"), should joblib ever be imported
@@ -42,6 +43,7 @@ notebook.install()  # how a session looks as the last line of a cell
 _ON_DEMAND = {
     "Master": "mesonb.live.master",
     "connect": "mesonb.live.remote",
+    "current": "mesonb.live.tasks.current",
     "local": "mesonb.live.tasks.local",
     "serve_metrics": "mesonb.panels.metrics",
 }

@@ -118,6 +118,7 @@ class Agent(WorkerPlugin):
             isolation,
             self._printed,
             self.holdings.asked,
+            self.holdings.variables,
         )
         self._plain = PlainTasks(worker, partial(self._send_to, LEADER))
         self._departure = Departure(worker, self.tasks, partial(self._send_to, LEADER))

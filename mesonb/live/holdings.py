@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
+from mesonb.core.branches import owner_of
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_bytes
+from mesonb.live.limits import gpus
 from mesonb.live.tasks import here
+from mesonb.live.tasks.current import of_plain
 from mesonb.live.tasks.inputs import Inputs
 from mesonb.live.tasks.publishing import Publisher
 from mesonb.live.tasks.sandbox import Sandboxes
@@ -36,6 +39,9 @@ class Holdings:
         self.results = Publisher(agent.worker, agent.agent, agent.id)
         self.sandboxes = Sandboxes(folder, agent.agent, partial(agent._send_to, LEADER))
         self.stores = Stores(_store_bytes(agent.joins.total), self._answer)
+        devices = gpus.names(agent.joins.total.gpus)
+        self.gpus = gpus.Gpus(devices)
+        self.variables = gpus.visible([]) if devices else {}  #: for whoever asks for no gpu: none is seen
 
     @property
     def frameworks(self) -> list[str]:
@@ -55,6 +61,7 @@ class Holdings:
         self.inputs.over(task.number)
         self.sandboxes.over(task.id)
         self.stores.over(task.number)
+        self.gpus.over(task.number)
 
     def left(self, frameworks: Iterable[str]) -> None:
         """Let go of everything of frameworks that have left."""
@@ -75,11 +82,20 @@ class Holdings:
             case ("input", key):
                 return None, self.inputs.descriptor(key)
             case ("sandbox",):
-                return (str(self.sandboxes.make(task.id)), task.id, executors.warden.isolation.wrap(())), None
+                path, around = str(self.sandboxes.make(task.id)), executors.warden.isolation.wrap(())
+                return (path, of_plain(self._current(task)).variables, around), None
+            case ("current",):
+                return self._current(task), None
             case ("local", *what):
                 return self.stores.ask(task.about[0], number, executors.warden.running[number], tuple(what))
             case _:
                 raise ValueError(f"{question[0]!r} is no question")
+
+    def _current(self, task: Task) -> tuple[str, str, str, str, dict[str, int | str], tuple[str, ...]]:
+        """Say of a task what it asks about itself."""
+        framework, role, needs, _ = task.about
+        devices = self.gpus.give(task.number, int(needs.get("gpus", 0)))
+        return task.id, owner_of(framework), role, self._agent.agent, needs, devices
 
     def _answer(self, number: int, said: Answer) -> None:
         self._agent.executors.answer(number, here.answered(said[0]), said[1])

@@ -21,7 +21,9 @@ from typing import Any
 import dask
 from distributed import Nanny, Scheduler
 
+from mesonb.core import codec
 from mesonb.live.declaring import DECLARED
+from mesonb.live.limits import gpus
 from mesonb.live.limits.processes import birthmark
 from mesonb.live.limits.size import BESIDE
 from mesonb.live.preload import install
@@ -41,8 +43,8 @@ async def main(file: Path) -> None:
     async with scheduler:
         hub = await install(scheduler)
         nannies = [
-            _nanny(scheduler, number, {DECLARED: declared, BESIDE: str(plan["beside"])}, secured)
-            for number, declared in enumerate(plan["agents"], start=1)
+            _nanny(scheduler, number, {DECLARED: declared, BESIDE: str(plan["beside"]), **shown}, secured)
+            for number, (declared, shown) in enumerate(zip(plan["agents"], _gpus_of(plan), strict=True), start=1)
         ]
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.gather(*[stack.enter_async_context(nanny) for nanny in nannies])
@@ -60,6 +62,12 @@ def _nanny(scheduler: Scheduler, number: int, size: dict[str, str], secured: dic
         scheduler.address, name=f"agent-{number}", nthreads=1, memory_limit=0, dashboard=False,
         silence_logs=logging.WARNING, env=size, **secured,
     )  # fmt: skip
+
+
+def _gpus_of(plan: dict[str, Any]) -> list[dict[str, str]]:
+    """Divide the gpus of this machine among the agents: by the variable that says which are whose."""
+    parts = gpus.divided([codec.build(json.loads(declared)).total.gpus for declared in plan["agents"]])
+    return [{gpus.VARIABLES[0]: ",".join(part)} if part else {} for part in parts]
 
 
 async def _finished(scheduler: Scheduler) -> None:

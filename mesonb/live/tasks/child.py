@@ -24,7 +24,7 @@ import sys
 import termios
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,10 +33,13 @@ import cloudpickle
 from mesonb.frameworks.command import shell
 from mesonb.live.limits.processes import weight
 from mesonb.live.tasks import here, parcel
+from mesonb.live.tasks.current import current
 from mesonb.live.tasks.pickling import pickled, pickled_apart
 
-#: A packet: the task's number, the digest of its function, whether the rest is a path, and a number that stands for its limits.
-PACKET = struct.Struct("<Q16s?Q")
+#: A packet: the task's number, the digest of its function, what is to be known of the rest, and a number that stands for its limits.
+PACKET = struct.Struct("<Q16sBQ")
+#: The rest is a path; the task was given ports, gpus or the like, and asks which; its child is not used again.
+IN_FILE, GIVEN, LAST = 1, 2, 4
 #: What a child says: a kind, the task's number, how many bytes follow.
 SAID = struct.Struct("<BQQ")
 STARTED, DONE, FAILED, WAITING = 1, 2, 3, 4
@@ -97,18 +100,18 @@ class Child:
                 packet = self._next()
             if not packet:
                 return
-            number, digest, in_file, limits = PACKET.unpack_from(packet)
+            number, digest, flags, limits = PACKET.unpack_from(packet)
             if not self._begin(known, number, limits):
                 return
             self._number, began_s = number, time.monotonic()
-            kind, content = self._run_one(digest, packet[PACKET.size :], in_file)
+            kind, content = self._run_one(digest, packet[PACKET.size :], flags)
             held = HELD if self._has_printed() or kind == LARGE else 0
             known = SAID.pack(kind | held, number, len(content)) + content
             if held:
                 if not self._is_read(known):
                     return
                 known = b""
-            if time.monotonic() - began_s > LOOK_AFTER_S and self._worn():
+            if flags & LAST or (time.monotonic() - began_s > LOOK_AFTER_S and self._worn()):
                 self._own.sendall(known)
                 return
 
@@ -150,15 +153,16 @@ class Child:
         """Return what Linux says of this process's memory; nothing elsewhere."""
         return os.pread(self._statm, 200, 0) if self._statm >= 0 else b""
 
-    def _run_one(self, digest: bytes, content: bytes, in_file: bool) -> tuple[int, bytes]:
+    def _run_one(self, digest: bytes, content: bytes, flags: int) -> tuple[int, bytes]:
         try:
-            args, kwargs = pickle.loads(self._arguments(content, in_file))
-            function = self._function(digest)
-            if function is shell:
-                self._become(*args)
-            result = function(*args, **kwargs)
-            self._flush()
-            return self._returned(result)
+            with surroundings() if flags & GIVEN else contextlib.nullcontext():
+                args, kwargs = pickle.loads(self._arguments(content, bool(flags & IN_FILE)))
+                function = self._function(digest)
+                if function is shell:
+                    self._become(*args)
+                result = function(*args, **kwargs)
+                self._flush()
+                return self._returned(result)
         except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
             self._flush()
             return FAILED, _pickled_error(error, self._last_words())
@@ -178,7 +182,7 @@ class Child:
 
     def _become(self, line: str, files: dict[str, bytes]) -> NoReturn:
         """Run a command in its sandbox, in place of this process."""
-        path, task, around = here.asked("sandbox")
+        path, variables, around = here.asked("sandbox")
         for name, content in files.items():
             file = Path(path, name)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +193,7 @@ class Child:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         self._own.sendall(SAID.pack(BECOMES, self._number, 0))
         command = [*around, "/bin/sh", "-c", line]
-        os.execvpe(command[0], command, {**os.environ, "MESONB_TASK": task, "MESONB_SANDBOX": path})  # noqa: S606
+        os.execvpe(command[0], command, {**os.environ, **variables, "MESONB_SANDBOX": path})  # noqa: S606
 
     def _ask(self, question: bytes) -> None:
         self._own.sendall(SAID.pack(ASK, self._number, len(question)) + question)
@@ -227,6 +231,18 @@ class Child:
             return wrote or fcntl.ioctl(1, termios.FIONREAD, bytes(4)) != bytes(4)
         except OSError:  # the task has closed it
             return wrote
+
+
+@contextlib.contextmanager
+def surroundings() -> Iterator[None]:
+    """Show a task, and what it starts, which ports and gpus are its own, by variables of the environment."""
+    before = os.environ.copy()
+    os.environ.update(current().variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 class Spout(io.FileIO):

@@ -18,28 +18,39 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
 import termios
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.live.limits.isolation import Isolation
 from mesonb.live.limits.processes import weight
 from mesonb.live.limits.warden import Warden
-from mesonb.live.tasks.child import ASK, BECOMES, DONE, HELD, LARGE, PACKET, PACKET_MOST, SAID, STARTED, WAITING
+from mesonb.live.tasks.child import (
+    ASK,
+    BECOMES,
+    DONE,
+    GIVEN,
+    HELD,
+    IN_FILE,
+    LARGE,
+    LAST,
+    PACKET,
+    PACKET_MOST,
+    SAID,
+    STARTED,
+    WAITING,
+)  # fmt: skip
 from mesonb.live.tasks.printing import Pipes
 from mesonb.live.tasks.running import Running, end_family, how_it_ended
+from mesonb.live.tasks.starting import PIPE_MOST, start_zygote
 from mesonb.live.tasks.zygote import BORN, NEWS, SPARE, WARM
 
 #: A task waits so long for an idle child before one more is forked.
 PATIENCE_S = 0.02
-#: A child that is not needed any more leaves after this.
-IDLE_S = 10
-#: The most children of one agent, and the most packets in the pipe that no child has taken yet.
+#: The most children of one agent.
 CHILDREN_MOST = 256
-PIPE_MOST = 64
 WARM_MOST = 8
 _FORKS_AT_ONCE = 8
 #: The zygote may take so long to leave by itself.
@@ -53,7 +64,7 @@ class Executors:
 
     ``on_printed(number, skipped, content)`` hears what a task prints, and how many bytes before that were left unread;
     ``on_asked(number, question)`` answers what a task asks, with a descriptor where the answer is large, or not yet. The content of LARGE
-    is a descriptor as well, and the hearer's to close.
+    is a descriptor as well, and the hearer's to close. ``variables`` are added to the environment that tasks find.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class Executors:
         on_said: Callable[[int, int, bytes], None], on_died: Callable[[int, str, bool], None],
         isolation: Isolation | None = None, on_printed: Callable[[int, int, bytes], None] = lambda *_: None,
         on_asked: Callable[[int, bytes], tuple[bytes, int | None] | None] = lambda *_: None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder  #: of functions, and of arguments too large for a packet
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -78,7 +90,7 @@ class Executors:
         self._unborn: deque[Running] = deque()
         self._watching: asyncio.TimerHandle | None = None
         self._closed = False
-        self._modules = modules
+        self._modules, self._variables = modules, dict(variables or {})
         self._start_zygote(modules)
         for _ in range(self.warm):
             self._fork(WARM)
@@ -88,12 +100,13 @@ class Executors:
     def run(self, number: int, digest: bytes, arguments: bytes, needs: Resources = NOTHING) -> None:
         """Queue a task; its function was given to ``learn`` before."""
         limits = self.warden.expect(number, needs)
-        in_file = len(arguments) > PACKET_MOST - PACKET.size
-        if in_file:
+        flags = (GIVEN if needs.itemised or needs.gpus else 0) | (LAST if needs.gpus else 0)
+        if len(arguments) > PACKET_MOST - PACKET.size:
+            flags |= IN_FILE
             path = self.folder / f"arguments-{number}"
             path.write_bytes(arguments)
             arguments = os.fsencode(path)
-        self._queue.append((number, PACKET.pack(number, digest, in_file, limits) + arguments))
+        self._queue.append((number, PACKET.pack(number, digest, flags, limits) + arguments))
         self._feed()
 
     def learn(self, digest: bytes, function: bytes) -> None:
@@ -174,20 +187,7 @@ class Executors:
     # -- children -------------------------------------------------------------------------------------------------
 
     def _start_zygote(self, modules: Sequence[str]) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._pipe, tasks = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._pipe.setblocking(False)
-        self._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIPE_MOST * 2048 + 2 * PACKET_MOST)
-        # Children block in recv itself, not in poll: the kernel then wakes exactly one of them per packet.
-        tasks.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", IDLE_S, 0))
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-c", "from mesonb.live.tasks.zygote import main; main()",
-             str(os.getpid()), str(theirs.fileno()), str(tasks.fileno()), str(self.folder), *modules],
-            pass_fds=(theirs.fileno(), tasks.fileno()), stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        theirs.close()
-        tasks.close()
-        self._control.setblocking(False)
+        self._zygote, self._control, self._pipe = start_zygote(self.folder, modules, self._variables)
         self._loop.add_reader(self._control, self._news)
 
     def _fork(self, kind: bytes) -> None:
