@@ -24,7 +24,7 @@ from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
 from mesonb.core.explain import Explanation, explain
 from mesonb.core.history import History
-from mesonb.core.log import Log
+from mesonb.core.log import STEPS_KEPT, Log
 from mesonb.core.master import MasterCore
 from mesonb.core.records import Role
 from mesonb.core.resources import Resources
@@ -42,6 +42,8 @@ from mesonb.steering import Steering
 from mesonb.stream import Stream
 
 F = TypeVar("F", bound=Framework)
+#: A log that holds fewer steps would do nothing but forget.
+STEPS_LEAST = 100
 #: How often ``wait_until`` looks.
 POLL_S = 0.005
 
@@ -64,13 +66,13 @@ class Session(Steering):
     _numbers: ClassVar[Iterator[int]] = count(1)
 
     def __init__(
-        self, settings: Settings | None = None, allocator: Allocator | None = None, log: str | Path = ""
-    ) -> None:
+        self, settings: Settings | None = None, allocator: Allocator | None = None, log: str | Path = "", log_steps: int = STEPS_KEPT
+    ) -> None:  # fmt: skip
         self.id = f"{self.kind}-{next(Session._numbers)}"
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
         self.looking: deque[None] = deque()  #: one for each thread that waits for the lock to take a picture
-        self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
+        self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core, log_steps)
         self.stream = Stream(self, log) if log else None  #: the log on disk, as it grows
         self.history = History()
         self.weights = Weights(self)
@@ -298,6 +300,21 @@ class Session(Steering):
             followed = self.core.step(call, now_us)
             self.log.record(call, now_us, followed)
         return followed
+
+
+def log_from(rules: dict[str, Any], log_steps: int = STEPS_KEPT) -> dict[str, Any]:
+    """Take what is said of the log out of a master's rules; it holds ``log_steps`` in memory unless it is said.
+
+    >>> log_from({"log_steps": 500_000, "update_retry": "5s"})
+    {'log': '', 'log_steps': 500000}
+    """
+    log, log_steps = rules.pop("log", ""), rules.pop("log_steps", log_steps)
+    if isinstance(log_steps, int) and not isinstance(log_steps, bool) and log_steps >= STEPS_LEAST:
+        return {"log": log, "log_steps": log_steps}
+    raise BadValue(
+        f"log_steps={log_steps!r} is not how many calls the log can hold in memory: write a whole number, at least "
+        f"{STEPS_LEAST}, as in log_steps=500_000; log='run.mesonb' writes all of them to disk"
+    )
 
 
 def settings_from(rules: Mapping[str, Any]) -> Settings:

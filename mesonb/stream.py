@@ -96,6 +96,7 @@ class Stream:
         self._packer = zlib.compressobj(wbits=GZIP) if self.path.suffix == ".gz" else None
         self._log, self._written = log, log.forgotten
         log.follower = self
+        log.whole = "" if log.forgotten else str(self.path)
         self._put([sealed_header(log)])
 
     def _write_new(self) -> None:

@@ -5,8 +5,9 @@ is a header: version, settings, allocator. A torn end (a crash while writing) is
 that names the line. A file whose name ends in ``.gz`` is compressed. Same calls, same bytes: ``digest`` is what two runs
 are compared by.
 
-A log holds at most STEPS_KEPT steps. Once it is full it forgets its older half and begins with a checkpoint, the state
-of the core at that point; a replay then starts from there.
+A log holds at most ``kept`` steps. Once it is full it forgets its older half and begins with a checkpoint, the state
+of the core at that point; a replay then starts from there, and whoever asks for a moment before is told so. A log that is
+written to disk as it grows (mesonb.stream) has all of it there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from mesonb.core.units import show_duration
 from mesonb.errors import LogError
 
 VERSION = 1
-#: The most steps that one log holds (some 400 bytes each), so that a forgotten kernel does not fill memory.
+#: The most steps that one log holds (some 600 bytes each), unless it is said; a live master's holds fewer.
 STEPS_KEPT = 1_000_000
 GZIP = 31  # zlib's name for the gzip format, whose header holds no time here: same log, same bytes
 _CHUNK_BYTES = 1 << 20
@@ -57,20 +58,26 @@ class Follower(Protocol):
 
 
 class Log:
-    """The steps of one master, in order. Given its ``core``, a full log goes on; without one it ends there."""
+    """The steps of one master, in order, the last ``kept`` of them. Given its ``core``, a full log goes on; without one it ends there."""
 
-    def __init__(self, settings: Settings, allocator: str = "DRF", core: MasterCore | None = None) -> None:
+    def __init__(
+        self, settings: Settings, allocator: str = "DRF", core: MasterCore | None = None, kept: int = 0
+    ) -> None:
         self.settings = settings
         self.allocator = allocator
         self.steps: list[Step] = []
         self.base: Checkpoint | None = None  #: the state before the first step; None is a new master
         self.forgotten = 0  #: how many steps came before ``base``
-        self.full = False  #: STEPS_KEPT was reached and there was no core to go on from; what came after is not here
+        self.kept = kept or STEPS_KEPT  #: how many steps it holds at most, and half of that at least once it was full
+        self.full = False  #: it was full and there was no core to go on from; what came after is not here
         self.follower: Follower | None = None  #: who writes the steps down as they come
+        self.whole = ""  #: the file that has all the steps, the forgotten ones too, where there is one
         self._began_us: int | None = None
+        self._starts_us: int | None = None  #: when ``base`` was so
+        self._trims = 0  #: odd while some are being forgotten; whoever copies meanwhile begins again
         self._core = core
         self._middle: Checkpoint | None = None  #: the state between the older half of the steps and the newer
-        self._turn_at = STEPS_KEPT // 2
+        self._turn_at = self.kept // 2
 
     @property
     def began_us(self) -> int:
@@ -79,9 +86,33 @@ class Log:
             return self.steps[0].now_us if self.steps else 0
         return self._began_us
 
+    @property
+    def starts_us(self) -> int:
+        """The first moment that it can tell of: when it began, or of what it has not forgotten."""
+        if not self.forgotten:
+            return self.began_us
+        if self._starts_us is None:
+            return self.steps[0].now_us if self.steps else self.began_us
+        return self._starts_us
+
+    def check_kept(self, moment_us: int) -> None:
+        """Raise LogError for a moment that was forgotten: it says what is there, and how to keep more."""
+        if self.forgotten and moment_us < self.starts_us:
+            begins = show_duration(self.starts_us - self.began_us)
+            more = (
+                f"all of it is in {self.whole}: mb.replay({self.whole!r})"
+                if self.whole
+                else 'log="run.mesonb" writes all of it to disk, log_steps= keeps more in memory: say it of the next master'
+            )
+            raise LogError(
+                f"this recording begins at {begins}, with call {self.forgotten + 1:,}; what came before was let go, and {more}"
+            )
+
     def __repr__(self) -> str:
         lasted_us = self.steps[-1].now_us - self.began_us if self.steps else 0
-        return f"<log of {self.forgotten + len(self.steps):,} calls over {show_duration(lasted_us)}, begun with {self.allocator}>"
+        of_them = f", the last {len(self.steps):,} of them kept" if self.forgotten else ""
+        all_of_them = f"{self.forgotten + len(self.steps):,} calls over {show_duration(lasted_us)}"
+        return f"<log of {all_of_them}{of_them}, begun with {self.allocator}>"
 
     # -- recording ------------------------------------------------------------------------------------------------
 
@@ -94,10 +125,10 @@ class Log:
     def _turn(self) -> None:
         """Half of the log is full: forget the half before it, and keep the state at this point to begin with later."""
         if self._core is None:
-            self.full = len(self.steps) >= STEPS_KEPT
-            del self.steps[STEPS_KEPT:]
+            self.full = len(self.steps) >= self.kept
+            del self.steps[self.kept :]
             return
-        half = STEPS_KEPT // 2
+        half = self.kept // 2
         if self._middle:
             self.trim(half, self._middle)
         self._middle = Checkpoint.of(self._core)
@@ -108,24 +139,31 @@ class Log:
         with self.follower or nullcontext() as follower:
             if follower:
                 follower.catch_up()
+            self._trims += 1
             self._began_us = self.began_us
+            self._starts_us = self.steps[steps - 1].now_us
             self.base = state
             self.forgotten += steps
             del self.steps[:steps]
+            self._trims += 1
 
     def copy(self) -> Log:
-        """Return the log as it is now, which goes on no more."""
-        twin = Log(self.settings, self.allocator)
-        twin.steps = self.steps.copy()
-        twin.base, twin.forgotten, twin._began_us = self.base, self.forgotten, self._began_us
-        return twin
+        """Return the log as it is now, which goes on no more; callable while another thread records."""
+        while True:
+            trims, twin = self._trims, Log(self.settings, self.allocator, kept=self.kept)
+            twin.steps = self.steps.copy()
+            twin.base, twin.forgotten, twin.whole = self.base, self.forgotten, self.whole
+            twin._began_us, twin._starts_us = self._began_us, self._starts_us
+            if trims == self._trims and trims % 2 == 0:
+                return twin
 
     # -- to a file and back ---------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[str]:
-        """Write the log, line by line."""
-        yield sealed_header(self)
-        yield from map(sealed_step, self.steps)
+        """Write the log as it is now, line by line."""
+        this = self.copy() if self._core else self  # it may go on, and forget, meanwhile
+        yield sealed_header(this)
+        yield from map(sealed_step, this.steps)
 
     def digest(self) -> str:
         """The same for the same run, and for no other."""
@@ -181,7 +219,8 @@ class Log:
         log = cls(codec.build(header["settings"]), header["allocator"])
         if "checkpoint" in header:
             log.base = Checkpoint.from_text(header["checkpoint"])
-            log._began_us, log.forgotten = header["began"], header["forgotten"]
+            log._began_us, log._starts_us = header["began"], header.get("starts")
+            log.forgotten = header["forgotten"]
         return log
 
     # -- again ----------------------------------------------------------------------------------------------------
@@ -232,7 +271,8 @@ def sealed_header(log: Log) -> str:
     """Write the first line of a log."""
     header: dict[str, Any] = {"mesonb": VERSION, "allocator": log.allocator, "settings": log.settings}
     if log.base:
-        header |= {"began": log.began_us, "forgotten": log.forgotten, "checkpoint": log.base.text()}
+        header |= {"began": log.began_us, "starts": log.starts_us, "forgotten": log.forgotten}
+        header["checkpoint"] = log.base.text()
     return _sealed(header)
 
 

@@ -31,7 +31,7 @@ from mesonb.live.master import Master
 from mesonb.live.masters import COMMAND, MADE_BY, UP, Known, known
 from mesonb.live.security import options
 from mesonb.live.security.gate import Gate
-from mesonb.session import settings_from
+from mesonb.session import log_from, settings_from
 
 #: How long ``up`` waits for its master, and ``down`` for its end.
 UP_S, DOWN_S = 90, 15
@@ -196,7 +196,8 @@ def up(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Say what is wrong here, not in a log."""
-    _cluster(args), _sizes(args), settings_from(rules(args.set)), _more(args)
+    said = rules(args.set)
+    _cluster(args), _sizes(args), log_from(said), settings_from(said), _more(args)
     Gate(args.principals or None, args.acls or None)
 
 

@@ -139,7 +139,7 @@ class Leading(Hearing):
         self._link.crowned(epoch)
         with self.lock:
             self.core = MasterCore(replace(self.core.settings, epoch=epoch), self.core.allocator)
-            self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core)
+            self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core, self.log.kept)
         self._turn()
 
     async def _stay_linked(self) -> None:

@@ -34,8 +34,10 @@ from mesonb.live.security.gate import Gate
 from mesonb.live.tasks.results import Desk, Mark
 from mesonb.live.wire.comms import Message
 from mesonb.live.wire.loop import LoopThread
-from mesonb.session import settings_from
+from mesonb.session import log_from, settings_from
 
+#: So many calls a master's log holds in memory unless it is said, some 60 MB, so that one that leads for weeks stays as it is.
+LOG_STEPS = 100_000
 #: Shares are noted at most so often, and slow callbacks looked for.
 NOTE_S = 0.05
 LOOK_S = 0.25
@@ -59,6 +61,7 @@ class Master(Leading):
     what ``acls`` allows (rules, or a file of them; ``docs/SECURITY.md``). ``security`` is distributed's, for an address that
     begins with tls://; a local cluster takes True too, for a certificate of its own. Ordinary Dask tasks on the same workers keep
     ``plain_dask_cpus`` of each agent; "counted", as many as they run; by default they are not taken account of.
+    Its log, and so what can be looked back at, holds the last ``log_steps`` calls in memory; ``log`` is a file for all of them.
     """
 
     kind = "master"
@@ -106,7 +109,7 @@ class Master(Leading):
                 cluster, agents, name, "candidate" if election else "standby" if standby else "leader", security
             )
             super().__init__(
-                log=rules.pop("log", ""),
+                **log_from(rules, LOG_STEPS),
                 settings=settings_from(rules | {"epoch": self._link.epoch}),
                 allocator=allocator,
             )

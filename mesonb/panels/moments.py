@@ -97,6 +97,11 @@ def length_s(session: Session) -> float:
     return float(ends_us - session.log.began_us) / US
 
 
+def starts_s(session: Session) -> float:
+    """Return how far from the start the first moment is that can be looked back at, in seconds: 0 until the log forgets."""
+    return float(session.log.starts_us - session.log.began_us) / US
+
+
 def recording(session: Session) -> Recording:
     """Take a session for what it was found to be."""
     return cast("Recording", session)
@@ -134,7 +139,7 @@ def look_back(session: Session) -> dict[str, Any]:
 def seek(session: Session, to: float) -> dict[str, Any]:
     """Show a time since the start, in seconds."""
     past = _travelled(session)
-    past.seek(min(max(to, 0), length_s(session)))
+    past.seek(min(max(to, starts_s(session)), length_s(session)))
     return where(session)
 
 
@@ -151,8 +156,10 @@ def where(session: Session) -> dict[str, Any]:
     """Say which moment a recording shows, and what to type in a cell to be there."""
     past, at_s = recording(session), (session.now_us() - session.log.began_us) / US
     origin = (session.past_of and session.past_of()) or session
-    place = {"at_s": at_s, "length_s": length_s(session), "position": past.position, "calls": len(session.log.steps)}
-    return place | {"code": link(origin, at_s)}
+    gone = session.log.forgotten
+    place = {"at_s": at_s, "starts_s": starts_s(session), "length_s": length_s(session), "let_go": gone}
+    calls = {"position": gone + past.position, "calls": gone + len(session.log.steps)}
+    return place | calls | {"code": link(origin, at_s)}
 
 
 def _travelled(session: Session) -> Recording:

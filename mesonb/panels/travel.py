@@ -25,6 +25,7 @@ from mesonb.panels.moments import (
     opened,
     previous_cycle,
     recording,
+    starts_s,
 )
 from mesonb.session import Session
 
@@ -49,7 +50,7 @@ class Travel:
         self._played_s = 0.0  #: when the last refresh was, while it plays
         self._length_s = max(length_s(session), 0.001)
         self.slider = Slider(
-            title="seconds since the start", start=0, end=self._length_s, value=0, step=self._length_s / STOPS,
+            title="seconds since the start", start=starts_s(session), end=self._length_s, value=0, step=self._length_s / STOPS,
             sizing_mode="stretch_width", format="0,0.000", bar_color="#56B4E9", name="moment",
         )  # fmt: skip
         self.live = Toggle(label="Live", active=True, width=60, visible=not is_recording(session))
@@ -121,11 +122,19 @@ class Travel:
         if long_s > self._length_s * (1 + GROWN):
             self._length_s = long_s
             self.slider.update(end=long_s, step=long_s / STOPS)
+        self._begin_at(starts_s(session))
         if self._opening is None:
             self._move(self.slider.end)
-            self.where.text = f'<span class="quiet">live, after call {session.core.steps:,}</span>'
+            kept = f" · {begun}" if (begun := begins(session)) else ""
+            self.where.text = f'<span class="quiet">live, after call {session.core.steps:,}{kept}</span>'
         else:
             self.where.text = '<span class="quiet">reading the recording …</span>'
+
+    def _begin_at(self, begins_s: float) -> None:
+        """Let the slider begin where the recording does: a log that is full has forgotten what came before."""
+        if begins_s > self.slider.start + self.slider.step:
+            self.slider.start = begins_s
+            self._move(max(self.slider.value, begins_s))
 
     def _to_live(self) -> None:
         self.past, self._opening, self._go = None, None, None
@@ -136,12 +145,15 @@ class Travel:
 
     def _say_where(self, session: Session, past: Session) -> None:
         at_s = (past.now_us() - past.log.began_us) / US
+        self._begin_at(starts_s(past))
         if abs(at_s - self.slider.value) > self.slider.step / 2:
-            self._move(min(max(at_s, 0), self._length_s))
+            self._move(min(max(at_s, self.slider.start), self._length_s))
         if self.past is not None and self.live.active:
             self._moving, self.live.active = True, False
             self._moving = False
-        self.where.text = told(recording(past).position, len(past.log.steps), link(session, at_s))
+        log = past.log
+        position, of = log.forgotten + recording(past).position, log.forgotten + len(log.steps)
+        self.where.text = told(position, of, link(session, at_s), begins(past))
 
     def _move(self, value: Any) -> None:
         if self.slider.value != value:
@@ -161,7 +173,7 @@ class Travel:
 
     def _slid(self, _name: str, _old: float, new: float) -> None:
         if not self._moving:
-            self._ask(lambda past: past.seek(min(new, length_s(past))))
+            self._ask(lambda past: past.seek(min(max(new, starts_s(past)), length_s(past))))
 
     def _pressed(self, _name: str, _old: object, active: object) -> None:
         self._played_s = time.monotonic()
@@ -181,13 +193,20 @@ class Travel:
         self._go = go
 
 
-def told(position: int, calls: int, code: str) -> str:
+def begins(session: Session) -> str:
+    """Say where a recording begins that has forgotten what came before; nothing where it has all of it."""
+    gone = session.log.forgotten
+    return f"the recording begins at {starts_s(session):,.3f} s, with call {gone + 1:,}" if gone else ""
+
+
+def told(position: int, calls: int, code: str, begun: str = "") -> str:
     """Say which moment this is, and what to type in a cell to be there, with a button that puts it there.
 
     >>> told(3, 10, "replay.seek(5)")[:73]
     '<span class="quiet">after call 3 of 10 · in a cell: <code>replay.seek(5)<'
     """
-    said = f"after call {position:,} of {calls:,} · in a cell: <code>{escape(code)}</code>"
+    of = f"{calls:,} · {begun}" if begun else f"{calls:,}"
+    said = f"after call {position:,} of {of} · in a cell: <code>{escape(code)}</code>"
     label = f"put a link to this moment into a cell: {code}"
     button = f'<button type="button" class="cell" data-cell="{escape(code)}" aria-label="{escape(label)}">into a cell</button>'
     return f'<span class="quiet">{said}</span> {button}'

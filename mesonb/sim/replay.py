@@ -30,6 +30,8 @@ from mesonb.sim.steps import Steps
 
 #: How many moments of shares the charts get at most.
 MOMENTS_CHARTED = 2000
+#: Links to a moment are in milliseconds; one to the first moment that is kept may say a little before.
+ROUNDED_US = 1000
 _CLOCK = re.compile(r"\d+:\d{2}")  # 00:41, hours and minutes
 
 
@@ -66,8 +68,11 @@ class Replay(Session):
     # -- moving about ---------------------------------------------------------------------------------------------
 
     def seek(self, time: float | str) -> Replay:
-        """Show the moment at a time since the start: "00:41:10", "00:41", "90s", or seconds."""
+        """Show the moment at a time since the start: "00:41:10", "00:41", "90s", or seconds; LogError where that was let go."""
         moment_us = self.log.began_us + _parse(time)
+        if moment_us < self.log.starts_us:
+            self.log.check_kept(moment_us + ROUNDED_US)
+            moment_us = max(moment_us, self.log.starts_us)
         self.step_to(self._moments.step_at(moment_us))
         self._moment_us = moment_us
         return self
@@ -117,7 +122,8 @@ class Replay(Session):
 
     def __repr__(self) -> str:
         length = show_duration(self.ends_us - self.log.began_us)
-        return f"<replay of {len(self.log.steps)} calls over {length}: after call {self.position}, at {self.clock}>"
+        before = f" after {self.log.forgotten:,} that were let go" if self.log.forgotten else ""
+        return f"<replay of {len(self.log.steps)} calls{before} over {length}: after call {self.position}, at {self.clock}>"
 
     # -- Session --------------------------------------------------------------------------------------------------
 

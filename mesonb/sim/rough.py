@@ -100,7 +100,7 @@ class RoughSimulation(Simulation):
         self.past.append(self.log)
         with self.lock:
             self.core = MasterCore(settings, type(self.core.allocator)())
-            self.log = Log(settings, type(self.core.allocator).__name__, self.core)
+            self.log = Log(settings, type(self.core.allocator).__name__, self.core, self.log.kept)
         self.checkers = self.checkers.successor()
         self._mail.clear()
         for agent in self.machines:

@@ -25,7 +25,7 @@ from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, Outcome, TaskHandle
 from mesonb.frameworks.driver import Driver
-from mesonb.session import Session, settings_from
+from mesonb.session import Session, log_from, settings_from
 from mesonb.sim.agents import Duration, PretendAgents, totals
 from mesonb.sim.engine import Engine
 from mesonb.sim.pace import TURN_S, US, Pace
@@ -45,7 +45,7 @@ class Simulation(Session):
     or a mix: resources to number.
 
     ``latency`` is how long a message takes, each way, between master, agents and frameworks; ``rules`` are the master's
-    settings (``core.settings.Settings``) as people write them, ``offer_timeout="10s"``; and ``log=``, a file for the log as it grows.
+    settings (``core.settings.Settings``) as people write them, ``offer_timeout="10s"``; ``log=``, a file for the log, and ``log_steps=``.
     """
 
     kind = "simulation"
@@ -55,7 +55,7 @@ class Simulation(Session):
         self, agents: int | Iterable[Resources | Agent] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
         allocator: Allocator | None = None, **rules: Any,
     ) -> None:  # fmt: skip
-        super().__init__(log=rules.pop("log", ""), settings=settings_from({"seed": seed, **rules}), allocator=allocator)
+        super().__init__(**log_from(rules), settings=settings_from({"seed": seed, **rules}), allocator=allocator)
         self.seed = seed
         self.latency_us = parse_duration(latency)
         self.engine = Engine(self.latency_us)

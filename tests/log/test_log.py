@@ -200,10 +200,9 @@ def _digest_elsewhere(hash_seed: str) -> str:
 # -- a full log forgets its older half --------------------------------------------------------------------------------
 
 
-def test_a_full_log_begins_with_a_checkpoint(recorded, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(log, "STEPS_KEPT", 60)
+def test_a_full_log_begins_with_a_checkpoint(recorded, tmp_path) -> None:
     core = MasterCore(recorded.settings)
-    kept = Log(core.settings, "DRF", core)
+    kept = Log(core.settings, "DRF", core, kept=60)
     for step in recorded.steps:
         kept.record(step.call, step.now_us, core.step(step.call, step.now_us))
     assert 30 <= len(kept.steps) <= 60
@@ -213,14 +212,13 @@ def test_a_full_log_begins_with_a_checkpoint(recorded, tmp_path, monkeypatch) ->
 
     kept.save(tmp_path / "trimmed.log")
     loaded = Log.load(tmp_path / "trimmed.log")
-    assert (loaded.forgotten, loaded.began_us) == (kept.forgotten, kept.began_us)
+    assert (loaded.forgotten, loaded.began_us, loaded.starts_us) == (kept.forgotten, kept.began_us, kept.starts_us)
     assert take(loaded.replay()) == take(core)
     check(loaded.replay())
 
 
-def test_a_full_log_without_its_core_says_so(recorded, monkeypatch) -> None:
-    monkeypatch.setattr(log, "STEPS_KEPT", 20)
-    kept = Log(recorded.settings)
+def test_a_full_log_without_its_core_says_so(recorded) -> None:
+    kept = Log(recorded.settings, kept=20)
     for step in recorded.steps[:30]:
         kept.record(step.call, step.now_us, list(step.events))
     assert kept.full

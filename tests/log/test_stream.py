@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import mesonb as mb
-from mesonb.core import log
 from mesonb.core.log import Log
 from mesonb.errors import BadValue, LogError
 from tests.log.sweep import Sweep, train
@@ -88,9 +87,8 @@ def test_an_earlier_recording_is_kept(tmp_path) -> None:
     assert Log.load(tmp_path / "run-1.log.gz").digest() == first.log.digest()
 
 
-def test_what_the_log_forgets_in_memory_is_on_disk(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(log, "STEPS_KEPT", 200)
-    sim = begun(tmp_path / "run.log").run("60s")
+def test_what_the_log_forgets_in_memory_is_on_disk(tmp_path) -> None:
+    sim = begun(tmp_path / "run.log", log_steps=200).run("60s")
     sim.stream.close()
     assert sim.log.forgotten
     loaded = Log.load(tmp_path / "run.log")

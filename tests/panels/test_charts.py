@@ -178,6 +178,54 @@ def test_every_panel_of_a_session_that_goes_on_looks_back_and_comes_back(cluster
     assert controls.past is None and "live, after call" in controls.where.text and not shown.note.visible
 
 
+@pytest.fixture
+def moved_on():
+    """A cluster whose log has let go how it began."""
+    sim = mb.Simulation(agents=2, log_steps=100)
+    sim.runs_for(abs, "1s")
+    sim.register(mb.Queue(needs=mb.Resources(cpus=1)), name="lab").map(abs, range(200))
+    sim.run("20s")
+    assert sim.log.forgotten
+    return sim
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_panel_looks_back_in_a_window_that_has_moved_on(moved_on, name):
+    shown, controls = shown_live(moved_on, name)
+    begins_s = moments.starts_s(moved_on)
+    at_once(shown)
+    assert controls.slider.start == begins_s > 0
+    assert f"begins at {begins_s:,.3f} s, with call {moved_on.log.forgotten + 1:,}" in controls.where.text
+    controls.slider.value = (begins_s + controls.slider.end) / 2
+    at_once(shown)
+    assert not shown.note.visible, shown.note.text
+    assert 0 < controls.past.position < len(controls.past.log.steps)
+    click(controls, "Start")
+    at_once(shown)
+    assert not shown.note.visible, shown.note.text
+    assert controls.past.position == 0 and controls.slider.value == pytest.approx(begins_s)
+    assert f"after call {moved_on.log.forgotten:,} of {moved_on.core.steps:,} · the recording" in controls.where.text
+
+
+def test_the_slider_follows_a_window_that_moves_on(moved_on):
+    shown, controls = shown_live(moved_on, "shares")
+    before_s = moments.starts_s(moved_on)
+    moved_on.framework("lab").map(abs, range(200))
+    moved_on.run("20s")
+    at_once(shown)
+    assert controls.slider.start == moments.starts_s(moved_on) > before_s
+
+
+def test_a_board_looks_back_in_a_window_that_has_moved_on(moved_on):
+    ack = asked(moved_on, do="look back")
+    past, gone = Session.known[ack["past"]], moved_on.log.forgotten
+    assert ack["starts_s"] == moments.starts_s(moved_on) and ack["let_go"] == gone
+    assert ack["position"] == ack["calls"] == moved_on.core.steps
+    there = asked(past, do="seek", to=0)
+    assert there["ok"] and there["at_s"] == ack["starts_s"]
+    assert asked(past, do="move", by="start")["position"] == gone
+
+
 def test_a_past_is_stepped_through_and_linked_to(cluster):
     shown, controls = shown_live(cluster)
     click(controls, "− cycle")

@@ -8,7 +8,7 @@ const SPEEDS = ["0.1", "0.25", "0.5", "1", "2", "5", "10", "100"];
 
 class Past {
   constructor(line, title, say) {
-    Object.assign(this, { line, say, live: line.path, own: /^replay-/.test(title ?? ""), at: 0, length: 0, asking: false, wanted: null });
+    Object.assign(this, { line, say, live: line.path, own: /^replay-/.test(title ?? ""), at: 0, begins: 0, length: 0, asking: false, wanted: null });
     const button = (label, name, act) => {
       const made = make("button", { type: "button", "aria-label": name, title: name }, label);
       made.addEventListener("click", act);
@@ -20,7 +20,7 @@ class Past {
     this.speed = make("select", { "aria-label": "how fast it plays" }, ...SPEEDS.map((speed) => make("option", { value: speed }, `${speed} x`)));
     this.speed.value = "1";
     this.slide = make("input", { type: "range", min: 0, max: 1000, step: 1, value: 1000, "aria-label": "the moment that is shown" });
-    this.slide.addEventListener("input", () => this.go({ do: "seek", to: (this.slide.value / 1000) * this.length || 0, part: this.slide.value / 1000 }));
+    this.slide.addEventListener("input", () => this.go({ do: "seek", to: 0, part: this.slide.value / 1000 }));
     this.link = button("into a cell", "put a link to this moment into a cell", async () => this.say(await putIntoCell(this.code)));
     this.told = make("span", { class: "when" });
     this.root = make("div", { class: "tools past", role: "group", "aria-label": "Time travel" }, this.back,
@@ -43,7 +43,7 @@ class Past {
       if (!ack.ok) { this.say(ack.because); return false; }
       if (!ack.past) { this.say("reading the recording …"); await new Promise((on) => setTimeout(on, OPENING_MS)); continue; }
       this.shown = ack.past;
-      this.length = ack.length_s;
+      Object.assign(this, { begins: ack.starts_s, length: ack.length_s });
       if (!this.own) await this.line.turn(this.live.replace(/session\/[^/]+\/ws$/, `session/${ack.past}/ws`));
       return true;
     }
@@ -63,7 +63,7 @@ class Past {
       while (this.wanted && await this.enter()) {
         const { part, ...wanted } = this.wanted;
         this.wanted = null;
-        if (part !== undefined) wanted.to = part * this.length;
+        if (part !== undefined) wanted.to = this.begins + part * (this.length - this.begins) || 0;
         const ack = await this.ask(wanted);
         ack.ok ? this.show(ack) : this.say(ack.because);
       }
@@ -99,10 +99,15 @@ class Past {
     this.link.hidden = !place;
     this.line.past = !live;
     this.root.dataset.at = place ? place.at_s.toFixed(3) : "live";
-    this.told.textContent = place ? `after call ${place.position.toLocaleString("en")} of ${place.calls.toLocaleString("en")}, ${place.at_s.toFixed(3)} s` : live ? "live" : "";
-    if (place) Object.assign(this, { at: place.at_s, length: place.length_s, code: place.code });
-    this.slide.value = place ? (1000 * place.at_s) / (place.length_s || 1) : 1000;
+    this.told.textContent = place ? `after call ${place.position.toLocaleString("en")} of ${place.calls.toLocaleString("en")}, ${place.at_s.toFixed(3)} s${this.gone(place)}` : live ? "live" : "";
+    if (place) Object.assign(this, { at: place.at_s, begins: place.starts_s, length: place.length_s, code: place.code });
+    this.slide.value = place ? (1000 * (place.at_s - place.starts_s)) / (place.length_s - place.starts_s || 1) : 1000;
     this.slide.setAttribute("aria-valuetext", this.told.textContent);
+  }
+
+  /** Where the recording begins, if the log has let go what came before. */
+  gone(place) {
+    return place.let_go ? `; it begins at ${place.starts_s.toFixed(3)} s, with call ${(place.let_go + 1).toLocaleString("en")}` : "";
   }
 
   shut() { clearInterval(this.timer); }
