@@ -166,6 +166,11 @@ class Session(Steering):
             self.drivers[name].left(f"{name!r} was unregistered")
 
     @property
+    def unsteerable(self) -> str:
+        """Why nothing can be steered here, or nothing any more; "" where it can."""
+        return ""
+
+    @property
     def allocators(self) -> list[str]:
         """The names that ``allocator`` takes: mesonb's own, and those that were handed over before."""
         return list(dict.fromkeys([*MODULES, *self.core.handed, type(self.core.allocator).__name__]))

@@ -38,6 +38,7 @@ ATTACH_S = 60
 GONE_S = 5
 #: How long a master waits to see whether it is elected at once; later it is told.
 ELECTED_S = 10
+CLOSED = "this master is closed; write master = mb.Master() for a new one"
 _POLL_S = 0.01
 
 
@@ -94,6 +95,13 @@ class Leading(Hearing):
     def leads(self) -> bool:
         """Whether this is the master that leads, and not one that stands by."""
         return self._link.kind == "leader"
+
+    @property
+    def unsteerable(self) -> str:
+        """Why this master decides nothing: it is closed, it has given up, or it stands by."""
+        if self.closed:
+            return CLOSED
+        return self.given_up or ("" if self.leads else "this master stands by: another one leads")
 
     # -- an election elsewhere ------------------------------------------------------------------------------------
 

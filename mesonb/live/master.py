@@ -26,7 +26,7 @@ from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.live.beside import Beside
 from mesonb.live.guests import Guest, Guests
-from mesonb.live.leading import GONE_S, Leading
+from mesonb.live.leading import CLOSED, GONE_S, Leading
 from mesonb.live.link import address_of
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import note
@@ -171,7 +171,7 @@ class Master(Leading):
         if self.given_up:
             raise Unreachable(self.given_up)
         if self.closed:
-            raise BadValue("this master is closed; write master = mb.Master() for a new one")
+            raise BadValue(CLOSED)
         mailbox = Mailbox(self, name)
         driver = Driver(framework, name, role, mailbox, self.core.settings.seed)
         driver.recall = self.inheritance.recall

@@ -53,6 +53,7 @@ FRESH_S = 0.1
 #: How long after another master took the lead its books are taken to be complete.
 RECONCILE_S = 5.0
 _REDIAL_S = 0.2
+CLOSED = "this connection is closed; write mb.connect() for a new one"
 
 
 class Remote(Clusters):
@@ -149,6 +150,11 @@ class Remote(Clusters):
         answer: list[str] = self._thread.wait_for(self._ask("printed"), ANSWER_S)
         return answer
 
+    @property
+    def unsteerable(self) -> str:
+        """Why nothing can be asked of the master from here."""
+        return CLOSED if self.closed else self.given_up
+
     def said_of_roles(self) -> dict[str, RoleRow]:
         """Ask the master what is said of roles."""
         return {row.role: row for row in self.snapshot().roles}
@@ -208,7 +214,7 @@ class Remote(Clusters):
 
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
         if self.closed:
-            raise BadValue("this connection is closed; write mb.connect() for a new one")
+            raise BadValue(CLOSED)
         if self._prover.principal:
             self._ask_leave(calls.Subscribe(name, role))
         mailbox = Mailbox(self, name)

@@ -38,6 +38,7 @@ TEMPLATE = """
 <style>
   :root { color-scheme: COLOR_SCHEME; }
   html, body { margin: 0; padding: 0; overflow-x: hidden; background: BACKGROUND; color: INK; font: 13px/1.4 system-ui, sans-serif; }
+  .lost { margin: 0; padding: 4px 8px; border-left: 4px solid #D55E00; font-weight: 600; }
 </style>
 {% endblock %}
 """.replace("PAGE_SCRIPT", page_script())
@@ -71,6 +72,9 @@ class Panel:
         """Tell what this panel itself knows of something that was asked about, which the master may have forgotten."""
         return ""
 
+    def allow(self, because: str) -> None:
+        """Switch the controls that steer off where there is a reason, and on again where there is none any more."""
+
     def ask(self) -> None:
         """Have the next refresh draw, though nothing happened."""
         self.stale = True
@@ -88,7 +92,7 @@ class Shown:
         self.note.visible = False
         self.travel = Travel(session, panel.look, beside) if can_travel(session) else None
         self._reader = Reader()
-        self._seen: tuple[int, int] = (-1, -1)
+        self._seen: tuple[int, int, str] = (-1, -1, "")
         self._rest_until_s = 0.0
         parts = (self.note, *panel.parts(), *panel.why.parts, *self._controls())
         self.root = column(*parts, sizing_mode="stretch_width", styles={"min-width": "0", "overflow-x": "auto"})
@@ -110,9 +114,10 @@ class Shown:
             self._rest_until_s = time.monotonic() + COST * (time.monotonic() - began_s)
 
     def _turn(self, session: Session) -> None:
+        live = session
         if self.travel:
             session = self._at(self.travel.shown(session))
-        seen = (session.core.steps, session.now_us() // CLOCK_US)
+        seen = (session.core.steps, session.now_us() // CLOCK_US, session.unsteerable)
         if seen == self._seen and not self.panel.stale:
             return
         for name in list(session.core.frameworks):
@@ -122,16 +127,17 @@ class Shown:
             self.panel.begin(fresh.skipped)
         self.panel.read(fresh.steps)
         self.panel.draw(session)
+        self.panel.allow(session.unsteerable)
         why = self.panel.why
         why.offer(names_of(session))
         why.draw(session, self.panel.story(session, why.chosen) if why.chosen else "")
         self._seen, self.panel.stale = seen, False
-        self.say("")
+        self.say("" if is_recording(live) else live.unsteerable)
 
     def _at(self, session: Session) -> Session:
         """Begin anew where another session is drawn than before: its past, or the present again."""
         if self._drawn() is not session:
-            self._drawn, self._reader, self._seen = weakref.ref(session), Reader(), (-1, -1)
+            self._drawn, self._reader, self._seen = weakref.ref(session), Reader(), (-1, -1, "")
             self.panel.session = self._drawn  # the past cannot be steered, and says so
         return session
 
@@ -193,6 +199,7 @@ def open_panel(document: Document, kind: type[Panel]) -> None:
         return
     page = Page(session, lambda: kind(look))
     document.title = f"{session.id}: {kind.title}"
+    document.config.update(notify_connection_status=False, reconnect_session=False)  # page.js says it, and what helps
     document.add_root(page.root)
     document.add_periodic_callback(page.refresh, REFRESH_MS)
 

@@ -28,6 +28,7 @@ class Action:
     act: Callable[..., object]
     told: str
     takes: Mapping[str, Any] = field(default_factory=dict)
+    anyway: bool = False  #: also where nothing can be steered: it only looks, or says itself why not
 
 
 def _guarantee(session: Session, role: str, amount: str) -> None:
@@ -105,13 +106,13 @@ ACTIONS: dict[str, Action] = {
         {**OFFER, "function": str, "arguments": str, "needs": str, "times": NUMBER},
     ),
     "decline": Action(_decline, "{offer} declined for {refuse}", {**OFFER, "refuse": str}),
-    "play": Action(lambda session: _clock(session).play(), "time passes"),
-    "hold": Action(lambda session: _clock(session).hold(), "time stands still"),
-    "step": Action(lambda session: _clock(session).step(), "one call was taken"),
-    "look back": Action(look_back, "the past is open"),
-    "seek": Action(seek, "{to} s since the start", {"to": NUMBER}),
-    "move": Action(move, "{by}", {"by": str}),
-    "speed": Action(_speed, "speed is {speed}", {"speed": (*NUMBER, type(None))}),
+    "play": Action(lambda session: _clock(session).play(), "time passes", anyway=True),
+    "hold": Action(lambda session: _clock(session).hold(), "time stands still", anyway=True),
+    "step": Action(lambda session: _clock(session).step(), "one call was taken", anyway=True),
+    "look back": Action(look_back, "the past is open", anyway=True),
+    "seek": Action(seek, "{to} s since the start", {"to": NUMBER}, anyway=True),
+    "move": Action(move, "{by}", {"by": str}, anyway=True),
+    "speed": Action(_speed, "speed is {speed}", {"speed": (*NUMBER, type(None))}, anyway=True),
 }  # fmt: skip
 
 
@@ -134,6 +135,8 @@ def _do(session: Session, command: Any) -> dict[str, Any]:
     action = ACTIONS.get(name) if isinstance(name, str) else None
     if action is None:
         raise BadValue(f"a panel may ask for {', '.join(ACTIONS)}; not {command!r:.200}")
+    if session.unsteerable and not action.anyway:
+        raise BadValue(session.unsteerable)
     given = {part: _read(name, command, part, kind) for part, kind in action.takes.items()}
     found = action.act(session, **given)
     did = action.told.format(**{part: "nothing" if value == "" else value for part, value in given.items()})

@@ -84,6 +84,7 @@ class Feed:
         self._frame: Frame | None = None
         self._core: Callable[[], object] = lambda: None  #: whose frame that is: a recording that seeks has others
         self._seen_steps = -1
+        self._unsteerable = ""
         self._said_s = 0.0
         self._beat = BEAT
         self._task: asyncio.Task[None] | None = None
@@ -94,6 +95,8 @@ class Feed:
         if self._frame and not self._watchers:
             self._seen_steps = self._frame.snapshot.steps
         self._watchers.append(watcher)
+        if self._unsteerable:
+            watcher.say(self._steering())
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -121,12 +124,23 @@ class Feed:
 
     def _turn(self, now_s: float) -> None:
         session = self._session()
-        if session is None or getattr(session, "closed", False):
+        if session is not None:
+            self._tell(session)
+        if session is None:
             self._say({"kind": "gone"}, now_s)
         elif session.core.steps != self._seen_steps:
             self._show(session, now_s)
         else:
             self._say(self._beat, now_s)
+
+    def _tell(self, session: Session) -> None:
+        """Say why nothing can be steered any more, once that is so: a master was closed, or does not lead."""
+        if session.unsteerable != self._unsteerable:
+            self._unsteerable = session.unsteerable
+            self._each(lambda watcher: watcher.say(self._steering()))
+
+    def _steering(self) -> dict[str, Any]:
+        return {"kind": "steering", "because": self._unsteerable}
 
     def _show(self, session: Session, now_s: float) -> None:
         self._seen_steps = session.core.steps

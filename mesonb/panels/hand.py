@@ -91,7 +91,7 @@ class HandPanel(Panel):
         super().__init__(look)
         self.who = Select(title="", width=160)
         self.who.on_change("value", lambda _name, _old, _new: self.ask())
-        self.clock = Clock(self.send)
+        self.clock, self._because = Clock(self.send), ""
         self.cards = [Card(look, self.send) for _ in range(CARDS)]
         self.head, self.told, self.tasks = look.div(), look.div(), look.div(scroll_px=260)
         look.widgets(self.who, *self.clock.parts())
@@ -125,6 +125,15 @@ class HandPanel(Panel):
         self._tell(session, held)
         write(self.head, said(trouble, good=False) if trouble else self._said(hand, held))
         write(self.tasks, self._listed(getattr(hand, "launched", [])))
+
+    def allow(self, because: str) -> None:
+        """Switch the cards off where nothing can be answered, and say why."""
+        answering = [button for card in self.cards for button in (card.accept, card.decline)]
+        for control in (*answering, *self.clock.parts()):
+            control.disabled = bool(because)
+        if because != self._because:
+            self._because = because
+            write(self.told, said(because, good=False) if because else "")
 
     def _lay(self, hand: Any, held: dict[str, Any]) -> None:
         for card in self.cards:

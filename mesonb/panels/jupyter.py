@@ -35,7 +35,12 @@ TIMEOUT_S = 20.0
 LISTED_WITHIN_S = 1.0  #: a kernel that takes longer to say what it has is listed as one that does not answer
 MESSAGE_BYTES = 20_000_000
 GONE = """<!doctype html><meta charset="utf-8"><title>mesonb</title>
-<p style="font: 14px system-ui, sans-serif; color: #777">This picture was live; the kernel it showed has gone. Run its cell again.</p>"""
+<p role="alert" style="font: 14px system-ui, sans-serif">This picture was live; the kernel it showed has gone. Run its cell again.</p>
+<script>
+let dark = /[?&]theme=dark/.test(location.search);
+try { dark ||= parent.document.body.dataset.jpThemeLight === "false"; } catch { /* a page of another origin around it */ }
+document.body.style.color = dark ? "#bbb" : "#555";
+</script>"""
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

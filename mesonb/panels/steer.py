@@ -28,6 +28,7 @@ OPERATORS = (
 )  # fmt: skip
 #: Names that a box proposes, at most: the newest tasks, the first agents.
 PROPOSED = 200
+EACH_IS_A_CALL = "Each of these is a call in the master's log."
 
 
 class Steer(Panel):
@@ -40,7 +41,8 @@ class Steer(Panel):
         self.told, self.trouble = look.div(), look.div()
         self.clock = Clock(self.send)
         self.told.name = "told"
-        write(self.told, said("Each of these is a call in the master's log.", good=True))
+        write(self.told, said(EACH_IS_A_CALL, good=True))
+        self._because = ""  #: why the controls are off
         self._reading = False  #: boxes are being filled by us
         self._offers()
         self._roles()
@@ -136,6 +138,14 @@ class Steer(Panel):
             ack = obey(self.session(), command)
             write(self.told, said(ack.get("did") or ack["because"], good=ack["ok"]))
             self.ask()
+
+    def allow(self, because: str) -> None:
+        """Switch all controls off where nothing can be steered, and say why."""
+        if because != self._because:
+            self._because = because
+            write(self.told, said(because or EACH_IS_A_CALL, good=not because))
+        for control in self._controls:
+            control.disabled = bool(because)
 
     # -- what the master says -----------------------------------------------------------------------------------------
 

@@ -131,9 +131,14 @@ class Replay(Session):
         """The moment that is shown, by the recording's own clock."""
         return self._moment_us
 
+    @property
+    def unsteerable(self) -> str:
+        """What happened has happened."""
+        return "a recording cannot be changed; mb.what_if(recording, ...) asks what would have been"
+
     def post(self, sent: Sequence[calls.Call]) -> NoReturn:
         """Refuse: what happened has happened."""
-        raise BadValue("a recording cannot be changed; mb.what_if(recording, ...) asks what would have been")
+        raise BadValue(self.unsteerable)
 
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
         self.post([])

@@ -16,6 +16,10 @@ import mesonb as mb
 from mesonb.errors import BadValue, MasterExists, TaskGone, Unreachable, VersionMismatch
 from mesonb.live import cluster
 from mesonb.live.limits.processes import birthmark
+from mesonb.panels import commands
+from mesonb.panels.app import Look, Shown
+from mesonb.panels.steer import Steer
+from mesonb.panels.view import Palette
 from tests.helpers import ROOT, wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import double, lineage, rest
@@ -88,6 +92,9 @@ def test_the_same_kernel_has_one_master_and_closing_leaves_the_cluster():
         waits.result()
     with pytest.raises(BadValue, match="this master is closed"):
         first.register(mb.Queue(), name="late")
+    assert "this master is closed" in commands.obey(first, {"do": "pause"})["because"]
+    steer = Shown(first, Steer(Look(Palette())))
+    assert "this master is closed" in steer.note.text and steer.panel.pause.disabled
     with mb.Master(agents=1, name="same") as second:
         assert second is not first
         assert second.local.pid == host

@@ -157,6 +157,21 @@ def test_a_panel_keeps_no_session_alive_and_says_when_it_is_gone(panels):
     assert asyncio.run(look())[0] == {"kind": "gone"}
 
 
+def test_a_board_says_why_nothing_can_be_steered_and_commands_are_refused_with_the_same_words(panels, cluster):
+    replay = mb.replay(cluster.log)
+
+    async def look(times):
+        for _ in range(times):  # whoever comes later is told as well
+            socket = await board(panels, replay)
+            said, _ = await next_of(socket, "steering")
+            acks = await ask(socket, id=1, do="pause"), await ask(socket, id=2, do="move", by="start")
+        return said, *acks
+
+    said, refused, moved = asyncio.run(look(times=2))
+    assert said["because"] == refused["because"] == replay.unsteerable
+    assert not refused["ok"] and moved["ok"], "looking back is no steering"
+
+
 def test_a_picture_that_fails_is_said_in_the_panel_and_the_next_one_comes(panels, cluster, monkeypatch):
     async def look():
         socket = await board(panels, cluster)

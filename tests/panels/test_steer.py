@@ -182,6 +182,17 @@ def test_what_the_master_refuses_later_is_said_on_the_page(steered, cluster):
     assert "no live task etl/task-99" in steered.told.text
 
 
+def test_in_the_past_the_controls_are_off_and_back_in_the_present_they_are_on(steered, cluster):
+    assert not any(control.disabled for control in steered._controls)
+    travel = steered.shown.travel
+    travel.live.active = False
+    steered.again()
+    assert all(control.disabled for control in steered._controls) and "cannot be changed" in steered.told.text
+    travel.live.active = True
+    steered.again()
+    assert not any(control.disabled for control in steered._controls) and "cannot be changed" not in steered.told.text
+
+
 def test_a_page_whose_session_is_gone_says_so(steered):
     steered.session = lambda: None
     steered.send(do="pause")

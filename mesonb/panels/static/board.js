@@ -87,7 +87,7 @@ function bytes(view) {
 
 class Line {
   constructor(path, comm, take, changed) {
-    Object.assign(this, { path, comm, take, changed, using: "still", heardAt: 0, asked: 0, seen: 0, helloSeen: 0, pending: new Map(), retryMs: RETRY_MS });
+    Object.assign(this, { path, comm, take, changed, using: "still", heardAt: 0, asked: 0, seen: 0, helloSeen: 0, pending: new Map(), retryMs: RETRY_MS, begun: performance.now(), because: "" });
     this.gone = false;
   }
 
@@ -126,7 +126,7 @@ class Line {
   /** Listen to another session's frames from now on; resolves when its socket is open. */
   turn(path) {
     if (!socketUrl(path)) return Promise.reject("looking back needs the Jupyter server's half of mesonb: it was not found");
-    this.path = path;
+    Object.assign(this, { path, because: "" });
     if (this.ws) { this.ws.onclose = this.ws.onmessage = null; this.ws.close(); }
     this.pending.clear();
     return new Promise((resolve) => { this.opened = resolve; this.socket(); });
@@ -149,6 +149,7 @@ class Line {
     this.using = by;
     this.heardAt = performance.now();
     if (message.kind === "ack") this.settle(message);
+    else if (message.kind === "steering") this.because = message.because;
     else if (message.kind === "gone") { this.shut(); this.using = "still"; }
     else this.take(message, buffer);
     if (by === "comm" && this.seen >= this.helloSeen + HELLO_FRAMES) this.hello();
@@ -163,6 +164,13 @@ class Line {
   }
 
   get stale() { return performance.now() - this.heardAt > STALE_MS; }
+
+  /** Why nothing can be steered from here, in a sentence; "" where it can. */
+  get why() {
+    if (this.gone) return "What this showed is gone: run its cell again.";
+    if (this.using !== "still") return this.because;
+    return performance.now() - Math.max(this.heardAt, this.begun) > STALE_MS ? "No kernel answers: this is the last picture. After a restart, run its cell again." : "";
+  }
 
   /** Send a command; resolves with its acknowledgement and how long that took. */
   ask(command) {
@@ -208,6 +216,7 @@ const STYLE = `
 .mesonb .badge::before { content: ""; display: inline-block; width: 7px; height: 7px; border-radius: 50%; margin-right: 5px; background: currentColor; }
 .mesonb .badge[data-is=live] { color: var(--good); } .mesonb .badge[data-is=stale], .mesonb .badge[data-is=paused] { color: var(--warn); border-color: currentColor; }
 .mesonb button { font: inherit; color: var(--ink); background: var(--well); border: 1px solid var(--edge); border-radius: 5px; padding: 2px 14px; cursor: pointer; }
+.mesonb :is(button, input, select):disabled { opacity: .5; cursor: not-allowed; border-color: var(--edge); background: none; color: var(--soft); } .mesonb .note { margin: 7px 0 0; padding: 3px 8px; border-left: 3px solid var(--warn); background: var(--well); }
 .mesonb button:hover { border-color: var(--accent); } .mesonb button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: #fff; }
 .mesonb :is(button, input, canvas):focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 .mesonb .totals { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 7px 0 9px; font-size: 12px; color: var(--soft); font-variant-numeric: tabular-nums; }
@@ -265,7 +274,7 @@ function build(el, title) {
     transport: make("span", { class: "counts push", title: "how frames come here: ws, comm, or a still picture" }),
     warn: make("button", { type: "button", class: "warn", "aria-label": "what went wrong in the master" }, "⚠"),
     pause: make("button", { type: "button", class: "pause", "aria-pressed": "false" }, "Pause"),
-    totals: make("div", { class: "totals" }), agents: make("canvas", { class: "agents", role: "img", tabindex: "0", "data-lm-suppress-shortcuts": "true" }),
+    note: make("div", { class: "note", role: "status", hidden: "" }), totals: make("div", { class: "totals" }), agents: make("canvas", { class: "agents", role: "img", tabindex: "0", "data-lm-suppress-shortcuts": "true" }),
     tools: make("div", { class: "tools", hidden: "" }), story: make("div", { class: "story", role: "status", hidden: "" }),
     head: make("thead"), rows: make("tbody"), roles: make("div", { class: "roles" }), trouble: make("div"),
     curve: make("canvas", { role: "img", style: "height: 84px", "aria-label": "Shares of the frameworks over time" }),
@@ -278,7 +287,7 @@ function build(el, title) {
     make("figure", {}, make("figcaption", {}, "shares so far"), p.curve));
   const keys = ["running", "staging", "offered", "free"].map((kind) => make("span", { class: "key", "data-is": kind }, kind));
   p.root = make("section", { class: "mesonb", "aria-label": `Board of ${title}` }, make("style", {}, STYLE),
-    make("header", {}, p.title, p.badge, p.warn, p.counts, p.transport, p.pause), p.totals,
+    make("header", {}, p.title, p.badge, p.warn, p.counts, p.transport, p.pause), p.note, p.totals,
     make("div", { class: "body" }, make("div", {}, make("div", { class: "scroll" }, p.agents), p.tools, p.story), side), make("footer", {}, ...keys, p.told));
   el.append(p.root);
   return p;
@@ -288,7 +297,7 @@ function build(el, title) {
 
 class View {
   constructor(parts, state) {
-    Object.assign(this, { p: parts, state, patterns: new Map(), drawing: 0, wordsAt: -WORDS_MS, fresh: false });
+    Object.assign(this, { p: parts, state, why: "", patterns: new Map(), drawing: 0, wordsAt: -WORDS_MS, fresh: false });
     this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.tiles = new Tiles(this);
     this.heat = new Heat(this);
@@ -350,15 +359,28 @@ class View {
   }
 
   status(line) {
-    const { badge, transport, pause, root } = this.p;
-    const is = line.gone ? "gone" : line.using === "still" ? "still" : line.stale ? "stale" : line.past ? "past" : this.state.head?.paused ? "paused" : "live";
+    const { badge, transport, note, root } = this.p;
+    const is = line.gone ? "gone" : line.using === "still" ? "still" : line.stale ? "stale" : line.past ? "past" : line.because ? "not live" : this.state.head?.paused ? "paused" : "live";
     if (badge.dataset.is !== is) {
       badge.dataset.is = badge.textContent = is;
       badge.title = { stale: "nothing has come for 2 s: the kernel is held up, or gone", still: "a picture of one moment: no kernel answers", gone: "what this showed is gone; run its cell again" }[is] ?? "";
     }
     write(transport, line.using);
-    for (const control of line.gone ? root.querySelectorAll("button.pause, input") : []) control.disabled = true;
+    if (this.why !== line.why) this.allow(line.why);
+    note.hidden = !line.why || line.past;
     Object.assign(root.dataset, { transport: line.using, state: is, frames: this.state.frames });
+  }
+
+  /** Switch the controls that steer off where there is a reason, which is said, and on again where there is none. */
+  allow(why) {
+    this.why = why;
+    write(this.p.note, why);
+    for (const control of this.p.root.querySelectorAll(".pause, .role input")) this.allowed(control);
+  }
+
+  allowed(control) {
+    control.disabled = Boolean(this.why);
+    control.title = this.why;
   }
 
   draw(at) {
@@ -518,6 +540,7 @@ class View {
     const label = make("button", { type: "button", class: "name" });
     label.addEventListener("click", () => this.onStory(row.dataset.role));
     const row = make("div", { class: "role" }, label, make("span"), slide, number);
+    for (const control of [slide, number]) this.allowed(control);
     const set = (weight) => {
       row.steeredAt = performance.now();
       if (weight > 0 && weight !== Number(row.dataset.weight)) this.onWeight(row.dataset.role, weight);

@@ -15,6 +15,28 @@ if (window.frameElement && !/[?&]fill=1/.test(location.search)) setInterval(() =
   if (drawn && frameElement.style.height !== height) frameElement.style.height = height;
 }, 500);
 
+// The kernel may end, restart, or be out of reach for a while: then the last picture stays, says so, and takes no clicks; where
+// the address answers again, the page is loaded anew.
+const AGAIN_MS = 2000;
+const LOST = "No kernel answers: this is the last picture. It comes back by itself if its kernel does; after a restart, run its cell again.";
+const listening = setInterval(() => {
+  const [drawn] = window.Bokeh?.documents ?? [];
+  if (!drawn) return;
+  clearInterval(listening);
+  drawn.on_event("connection_lost", lost);
+}, 200);
+
+function lost() {
+  if (document.querySelector(".lost")) return;
+  for (const root of document.querySelectorAll("[data-root-id]")) Object.assign(root, { inert: true }).style.opacity = 0.6;
+  const said = Object.assign(document.createElement("p"), { className: "lost", role: "alert", textContent: LOST });
+  document.body.prepend(said);
+  setInterval(async () => {
+    const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
+    if (answer?.ok) location.reload();
+  }, AGAIN_MS);
+}
+
 // Bokeh draws each part in a shadow tree of its own, so a click is read from its path.
 document.addEventListener("click", async (event) => {
   const button = event.composedPath().find((node) => node.dataset?.why || node.dataset?.cell);
