@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-all storm chaos demo bench lint format lock labextension clean elsewhere
+.PHONY: help setup lab test test-all coverage storm chaos demo bench lint format lock labextension clean elsewhere
 
 ARGS ?=
 N ?= 200
@@ -35,6 +35,11 @@ test: setup  ## Run the tests (under 15 minutes); ARGS="-k offers -x" goes to py
 
 test-all: setup  ## Run every test, those marked slow as well: storms, chaos, soak
 	@tools/test.sh $(BROWSER) "slow or not slow" $(ARGS)
+
+coverage: setup  ## Show that the core's tests take every branch of the core; fails below 100 %
+	@$(IN_VENV) pytest -q --cov=mesonb/core --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100 \
+	    tests/core tests/log tests/transcripts tests/papers tests/sim/test_replay.py tests/frameworks/test_declared.py \
+	    mesonb/core $(ARGS)
 
 storm: setup  ## Run N storms (200) on all cores, and check that nothing is lost; ARGS="--seed 7" begins elsewhere
 	@$(IN_VENV) mesonb storm --runs $(N) --processes "$$(nproc 2>/dev/null || echo 2)" $(ARGS)

@@ -41,7 +41,7 @@ class DRF(Allocator):
 
     def cycle(self, view: View) -> Iterator[Grant]:
         if view.guarantees:
-            for agent in view.agents_with_room():
+            for agent in view.agents_with_room(guaranteed=True):
                 while grant := view.next_in_line(agent, guaranteed=True):
                     yield grant
         for agent in view.agents_with_room():
@@ -58,7 +58,8 @@ class View:
         self.next_in_line = core.next_in_line
         #: Frameworks that may be offered an agent now, in order of registration; none once nothing is free there.
         self.wanting = core.wanting
-        #: Agents on which something changed and something is free, in the order that the settings ask for.
+        #: Agents with something free on which something changed, or of which somebody may have more than before, in the
+        #: order that the settings ask for; ``guaranteed``: by a guarantee.
         self.agents_with_room = core.agents_with_room
 
     @property
@@ -94,4 +95,4 @@ class View:
 
     def offer(self, agent: Agent, to: Framework) -> Grant:
         """Offer what is free on the agent, whole, or as much as the framework may have."""
-        return Grant(agent, to, self._core.portion(agent, to))
+        return Grant(agent, to, self._core.best_portion(agent, to))

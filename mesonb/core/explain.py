@@ -131,7 +131,7 @@ def first_why(core: Core, framework: Framework, agent: Agent) -> Why | None:
     if agent.closed:
         return Why.AGENT_CLOSED
     if core.bounded or framework.terms:
-        part, why = core.verdict(agent, framework)
+        part, why = core.best_verdict(agent, framework)
         if why:
             return whose(framework.name, agent) if why is Why.NOTHING_FREE else why
     elif not agent.free._amounts:

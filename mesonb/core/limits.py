@@ -73,7 +73,7 @@ class Limits(Books):
     def wanting(self, agent: Agent) -> list[Framework]:
         """Return all frameworks that may be offered this agent now, in order of registration."""
         wanted = self.open_to(agent)
-        found = [f for f in self.frameworks.values() if f.client.bits & wanted and self.portion(agent, f)]
+        found = [f for f in self.frameworks.values() if f.client.bits & wanted and self.best_portion(agent, f)]
         if not found and agent.free:
             self._try_again(agent)
         return found
@@ -85,8 +85,16 @@ class Limits(Books):
             return 0
         if agent.blocked_of is not free:
             agent.blocked, agent.blocked_of = 0, free
-        tried = agent.tried if agent.tried_us == self.now_us and self.on_recovery else 0
-        return self.active & ~(agent.blocked | tried | agent.offered)
+        return self.active & ~(agent.blocked | self.tried_now(agent) | agent.offered)
+
+    def tried_now(self, agent: Agent) -> int:
+        """Return the frameworks that were offered this agent in this very instant, and so are not again."""
+        return agent.tried if agent.tried_us == self.now_us and self.on_recovery else 0
+
+    def best_portion(self, agent: Agent, framework: Framework) -> Resources:
+        """Return what may be offered: by the guarantee of its role, where that is not met and gives anything."""
+        by_guarantee = self._lacks_guarantee(framework) and self.portion(agent, framework, guaranteed=True)
+        return by_guarantee or self.portion(agent, framework)
 
     def portion(self, agent: Agent, framework: Framework, *, guaranteed: bool = False) -> Resources:
         """Return what of the agent may be offered to the framework: all that is free, less, or nothing."""
@@ -107,7 +115,7 @@ class Limits(Books):
         """Look at an agent again in the next instant, if some of those tried in this one would have it."""
         if agent.tried_us == self.now_us and self.on_recovery and not agent.closed:
             for bit in each(agent.tried & self.active & ~(agent.blocked | agent.offered)):
-                if self.portion(agent, self.by_bit[bit]):
+                if self.best_portion(agent, self.by_bit[bit]):
                     self.again[agent.name] = agent
                     return
 
@@ -133,6 +141,14 @@ class Limits(Books):
         if not part or (why and not enough(part, least)) or (guaranteed and not common):
             return NOTHING, why or Why.TOO_SMALL
         return (at_most(part, settings.offer_size) if settings.offer_size else part), None
+
+    def best_verdict(self, agent: Agent, framework: Framework) -> tuple[Resources, Why | None]:
+        """Return the verdict by the guarantee of the framework's role, where that is not met and gives anything."""
+        if self._lacks_guarantee(framework):
+            part, why = self.verdict(agent, framework, guaranteed=True)
+            if not why:
+                return part, None
+        return self.verdict(agent, framework)
 
     def visible(self, agent: Agent, framework: Framework) -> tuple[Resources, Resources]:
         """Split what is free into what is reserved for the framework's role, or one around it, and what is no one's."""
@@ -171,6 +187,9 @@ class Limits(Books):
     def below_guarantee(self) -> int:
         """Return the frameworks whose outermost role has less than its guarantee."""
         return self._kept_back().below
+
+    def _lacks_guarantee(self, framework: Framework) -> bool:
+        return self.bounded_roles and bool(framework.client.bits & self.below_guarantee())
 
     def surplus(self) -> dict[str, int]:
         """Return, of everything free that nobody has reserved, what need not be held back for guarantees."""

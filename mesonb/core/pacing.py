@@ -14,12 +14,12 @@ from operator import attrgetter
 
 from mesonb.core.books import NEVER_US
 from mesonb.core.events import Event
-from mesonb.core.limits import Limits
+from mesonb.core.openings import Openings
 from mesonb.core.records import Agent, Framework, Offer
 from mesonb.core.settings import Settings
 
 
-class Pacing(Limits):
+class Pacing(Openings):
     """The books, who may be offered what, and when."""
 
     def __init__(self, settings: Settings) -> None:
@@ -29,7 +29,7 @@ class Pacing(Limits):
     def next_deadline(self) -> int | None:
         """When time itself will change something: the shell sends a Tick then. None: nothing is pending."""
         if not self.paused:
-            if self.dirty:
+            if self.dirty or (self.bounded_roles and self.on_recovery and self.opened_to()):
                 return self.now_us
             if self.again:
                 return self.now_us + 1
@@ -64,6 +64,8 @@ class Pacing(Limits):
     def end_cycle(self, *, batch: bool) -> None:
         """Note that a cycle has run; refusals that only lasted for a batch end with it."""
         self.dirty = {}
+        if self.bounded_roles:
+            self.note_room()
         if self.kept_back is not None:
             self.forget_kept_back()
         if batch:
@@ -75,15 +77,20 @@ class Pacing(Limits):
                     self.drop_filter(framework, agent)
                     self.changed(agent)
 
-    def agents_with_room(self) -> Iterator[Agent]:
-        """Yield agents on which something changed and something is free, in the order that was asked for."""
+    def agents_with_room(self, *, guaranteed: bool = False) -> Iterator[Agent]:
+        """Yield agents with something free on which something changed, or of which somebody may have more now, in order."""
         for agent in self.agents_in_order():
             if agent.free._amounts:
                 yield agent
+        if self.bounded_roles and self.on_recovery and self.opened_to(guaranteed=guaranteed):
+            others = self._ordered([agent for name, agent in self.agents.items() if name not in self.dirty])
+            yield from self.concerned(others, guaranteed=guaranteed)
 
     def agents_in_order(self) -> list[Agent]:
         """Return the agents on which something changed, in the order that was asked for."""
-        agents = list(self.dirty.values())
+        return self._ordered(list(self.dirty.values()))
+
+    def _ordered(self, agents: list[Agent]) -> list[Agent]:
         if self.settings.agent_order == "shuffled":
             self.dice.shuffle(agents)
         elif self.settings.agent_order == "joined":

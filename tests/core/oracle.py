@@ -22,7 +22,10 @@ class Oracle(Allocator):
     def cycle(self, view: View) -> Iterator[Grant]:
         core = view._core
         for guaranteed in (True, False):
-            for name in list(core.dirty):
+            for name in {
+                **core.dirty,
+                **core.agents,
+            }:  # all of them: whatever the shipped one passes over wants nothing
                 agent = core.agents.get(name)
                 while agent and (
                     hungry := [f for f in core.frameworks.values() if may_have(core, agent, f, guaranteed)]
@@ -33,7 +36,8 @@ class Oracle(Allocator):
                     yield grant
                 if not guaranteed and agent and agent.free and agent.tried_us == core.now_us:
                     for framework in core.frameworks.values():
-                        if agent.tried & framework.client.bits and would_have(core, agent, framework, guaranteed=False):
+                        would = any(would_have(core, agent, framework, stage) for stage in (True, False))
+                        if agent.tried & framework.client.bits and would:
                             core.again[name] = agent
 
 

@@ -211,8 +211,6 @@ def cured(core, pair, met) -> bool:
     others = [Suppress(name) for name in core.frameworks if name != pair[0]]
     for call in (*others, *(Drain(name, 10**12) for name in core.agents if name != pair[1])):
         core.step(call, core.now_us)  # so that nobody else, and nothing on other agents, uses up a limit before
-    if core.bounded_roles:
-        core.all_changed()  # room under a limit may come of another agent; this one is looked at when it changes itself
     made = [event for event in core.step(Tick(), core.now_us) if isinstance(event, OfferMade)]
     if core.agents[pair[1]].closed:
         return False  # its maintenance began in this very turn
@@ -234,7 +232,7 @@ def lone_takers(seed) -> int:
             for agent in core.agents.values()
             if len(found := [f for f in core.frameworks.values() if why_not(core, f, agent) is None]) == 1
         }
-        if free and len(core.roles) and not core.bounded_roles:
+        if free and not core.bounded_roles:
             made = {(e.framework, e.agent) for e in core.step(Tick(), core.now_us) if isinstance(e, OfferMade)}
             assert free <= made
             seen += len(free)

@@ -67,6 +67,14 @@ def test_a_role_keeps_its_own_guarantee() -> None:
     assert [event.task for event in kinds(core.tell(Subscribe("late", "lab")), Revoked)] == ["t3"]
 
 
+def test_a_task_that_would_cut_into_the_guarantee_is_passed_over_for_an_older_one_that_does_not() -> None:
+    core = Checked(Settings(grace_us=S))
+    core.tell(Subscribe("a", "ra"), AgentJoined("agent-1", CPU * 4))
+    core.tell(Accept("a", ("offer-1",), (TaskInfo("small", CPU), TaskInfo("large", CPU * 3))))
+    core.tell(SetGuarantee("ra", CPU * 2), SetGuarantee("lab", CPU))
+    assert [event.task for event in kinds(core.tell(Subscribe("late", "lab")), Revoked)] == ["small"]
+
+
 def test_without_a_grace_period_nothing_is_ever_taken_back() -> None:
     core = Checked()
     core.tell(Subscribe("greedy", "many"), AgentJoined("agent-1", CPU))
