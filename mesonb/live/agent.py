@@ -30,6 +30,7 @@ from mesonb.live.holdings import Holdings
 from mesonb.live.limits.isolation import DEFAULT, choose
 from mesonb.live.limits.size import offered
 from mesonb.live.limits.usage import EVERY_S, Usage
+from mesonb.live.tasks.cargo import said_of_failure
 from mesonb.live.tasks.child import FAILED, LARGE, STARTED
 from mesonb.live.tasks.executors import Executors
 from mesonb.live.tasks.inputs import Lost, split
@@ -313,7 +314,7 @@ class Agent(WorkerPlugin):
                 self._loop.call_later(RUNNING_HELD_S, self._report_running)
             self._held.append(task)
         elif kind == FAILED:
-            because = self.executors.warden.why_failed(number, pickle.loads(content)[0])
+            because = self.executors.warden.why_failed(number, said_of_failure(content))
             because += self.holdings.sandboxes.trouble(task.id)
             self._ended(task, "failed", because, content)
         elif kind == LARGE:

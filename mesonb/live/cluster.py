@@ -221,6 +221,10 @@ def folder() -> Path:
     except ImportError:
         path = Path(os.environ.get("XDG_RUNTIME_DIR") or Path(tempfile.gettempdir()) / f"mesonb-{os.getuid()}")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.getuid() not in (0, path.stat().st_uid):  # certificates are written there, and what is there is believed
+        raise BadValue(
+            f"{path} belongs to another user, who could read and change what is kept there; set JUPYTER_RUNTIME_DIR to a folder of yours"
+        )
     return path
 
 

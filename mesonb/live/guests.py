@@ -9,7 +9,7 @@ agents, for whoever registers under that name next.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mesonb.core import calls, events
@@ -22,7 +22,7 @@ from mesonb.live.security.gate import OWN, Gate, own_tasks, veiled
 from mesonb.live.security.principals import MASTER
 from mesonb.live.tasks.cargo import Cargo, launches_of
 from mesonb.live.tasks.results import task_of
-from mesonb.live.wire.comms import HUB, Message
+from mesonb.live.wire.comms import HUB, Message, may_be_an_agent
 from mesonb.live.wire.frames import Meter
 from mesonb.live.wire.plain import well_formed
 
@@ -92,8 +92,8 @@ class Guests:
                 self._answer(kernel, who, number, verb, arguments)
             case ("handled", str(name), list(tasks)):
                 self._handled(kernel, who, name, tasks)
-            case ("let go" | "keep" as what, str(agent), list(keys)):
-                own = [key for key in keys if self._may(kernel, framework_of(task_of(key)))]
+            case ("let go" | "keep" as what, str(agent), list(keys)) if may_be_an_agent(agent):
+                own = [key for key in keys if isinstance(key, str) and self._may(kernel, framework_of(task_of(key)))]
                 self._master._link.send(agent, (what, own))
             case _:
                 self._refuse(kernel, f"{str(message[0])[:40]!r} is no message that a master takes from a kernel")
@@ -128,7 +128,7 @@ class Guests:
         if isinstance(call, calls.By) and call.scheduler == kernel:
             call = call.call  # it is that one: its registration is noted under its kernel's name
         if not isinstance(call, calls.Call) or not well_formed(call):
-            self._refuse(kernel, f"{call!r:.200} is no call that a master takes")
+            self._refuse(kernel, f"a {type(call).__name__} such as this is no call that a master takes")
         elif isinstance(call, OWN) and self._may(kernel, call.framework):
             self._take_own(kernel, call, cargo)
         elif isinstance(call, OWN) and self.gate.owns(who, call.framework):
@@ -290,11 +290,27 @@ class Guests:
             master._link.send(agent, ("hand over", [task for task, (at, _) in there.items() if at == agent]))
 
 
+def _parts(call: Any) -> int:
+    """Count the parts of a call that are each looked at; what is only named costs a tenth."""
+    match call:
+        case calls.AcceptAll(parts=tuple(parts)):
+            return len(parts) + sum(map(_parts, parts))
+        case calls.Accept(offers=tuple(offers), launches=tuple(launches)):
+            return len(launches) + len(offers) // 10
+        case calls.By(call=calls.Accept() | calls.AcceptAll() as inner):
+            return _parts(inner)
+        case _ if is_dataclass(call):
+            held = (getattr(call, field.name, ()) for field in fields(call))
+            return sum(len(part) for part in held if isinstance(part, tuple)) // 10
+        case _:
+            return 0
+
+
 def _cost(message: Message) -> int:
     """Say how much work a message is, roughly."""
     match message:
         case ("post", list(sent), dict(cargo)):
-            return len(sent) + len(cargo)
+            return len(sent) + max(len(cargo), sum(map(_parts, sent)))
         case ("ask", *_):
             return QUESTION
         case ("handled", _, list(tasks)):

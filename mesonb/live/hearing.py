@@ -20,7 +20,7 @@ from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import Snapshot
 from mesonb.core.upkeep import DRAINING
-from mesonb.errors import NotThere, VersionMismatch
+from mesonb.errors import BadValue, NotThere, VersionMismatch
 from mesonb.frameworks.driver import Complaint
 from mesonb.frameworks.output import Output, Outputs, Sandbox
 from mesonb.live.beside import Beside
@@ -33,9 +33,12 @@ from mesonb.live.private import Clusters
 from mesonb.live.roster import Roster
 from mesonb.live.tasks.cargo import Cargo
 from mesonb.live.wire.comms import HUB, KERNEL, Message
+from mesonb.live.wire.plain import well_formed
 
 #: What tasks printed is kept, all together, up to so much.
 OUTPUT_BYTES = 64_000_000
+#: So much of a complaint is kept, in characters.
+COMPLAINT_MOST = 10_000
 #: Of so many commands it is known where they ran.
 SANDBOXES_KNOWN = 1000
 
@@ -132,37 +135,47 @@ class Hearing(Clusters):
                 self._updated(agent, task, TaskState(state), because, content)
             case (agent, "join", about, table):
                 self._join(agent, about, table)
-            case (_, "cargo", functions, tasks):
-                self.inheritance.bring(functions, tasks)
-            case (agent, "used", tasks, itself) if agent in self.core.agents:
+            case (agent, "cargo", dict(functions), list(tasks)):
+                self.inheritance.bring(functions, [one for one in tasks if not self._is_elsewhere(one[0], agent)])
+            case (agent, "used", dict(tasks), dict(itself)) if agent in self.core.agents:
                 self._roster.note_use(agent, tasks, itself)
                 self._reserve_beside(agent)  # once a second: what was offered then may be free now
                 with self.lock:
                     self.history.note_used(self.now_us(), self.core, self._roster.used)
-            case (agent, "no agent", because):
+            case (agent, "no agent", str(because)):
                 self._complain(agent, f"its Dask worker came, and cannot be an agent: {because}")
-            case (agent, "leaving", grace_us):
+            case (agent, "leaving", int(grace_us)):
                 self._leaving(agent, grace_us)
             case (agent, "staying"):
                 self._staying(agent)
-            case (agent, "plain", running):
+            case (agent, "plain", int(running)):
                 self._beside.note(agent, running)
                 self._reserve_beside(agent)
             case (_, "used", _, _):
                 pass  # it has left meanwhile
-            case (_, "sandbox", task, path, files):
+            case (agent, "sandbox", str(task), str(path), dict(files)) if not self._is_elsewhere(task, agent):
                 self._sandboxes[task] = Sandbox(path, files)
                 if len(self._sandboxes) > SANDBOXES_KNOWN:
                     del self._sandboxes[next(iter(self._sandboxes))]
-            case (_, "output", printed):
+            case (agent, "output", list(printed)):
                 for task, start, content in printed:
-                    self._outputs.put(task, start, content)
+                    if not self._is_elsewhere(task, agent):
+                        self._outputs.put(task, start, content)
             case _:
-                raise ValueError(f"{message[:2]!s:.200} is no message that a master takes from an agent")
+                raise ValueError(f"{str(message[1])[:40]!r} is no message that a master takes from an agent")
+
+    def _is_elsewhere(self, task: str, agent: str) -> bool:
+        """Whether a task is known to be another agent's: what this one says of it is not believed."""
+        known = self.core.tasks.get(task)
+        at = known.agent if known else self.inheritance.agent_of(task)
+        return at not in ("", agent)
 
     def _updated(self, agent: str, task: str, state: TaskState, because: str, content: bytes) -> None:
         """Take what an agent reports; it says again how a task ended until that is acknowledged."""
         if task in self._unacknowledged:
+            return
+        if self._is_elsewhere(task, agent):
+            self._complain(agent, f"it says of {task} that it is {state.value}, and another agent runs that")
             return
         if state.terminal:
             self._unacknowledged[task] = agent
@@ -191,6 +204,9 @@ class Hearing(Clusters):
             RunningTask(task, framework, Resources.of_plain(needs), role, TaskState(state), epoch)
             for task, state, framework, role, needs, epoch in table
         )
+        joins = replace(about["joins"], agent=agent, tasks=running)
+        if not isinstance(joins, calls.AgentJoined) or not well_formed(joins):
+            raise BadValue(f"what {agent} says of itself as it joins is not well formed")
         self.inheritance.note(agent, running)
         self._farewells.expect(about["holds"], self.now_us() + self.core.settings.failover_timeout_us)
         if agent in self.core.agents and self._roster.is_the_same(agent, about):
@@ -202,7 +218,7 @@ class Hearing(Clusters):
             except VersionMismatch as error:
                 self._trouble(agent, error)
                 return
-            self._take(replace(about["joins"], agent=agent, tasks=running))
+            self._take(joins)
         self._roster.enter(agent)
         self._beside.note(agent, about.get("plain", 0))
         self._reserve_beside(agent)
@@ -278,4 +294,7 @@ class Hearing(Clusters):
         self._complain(where, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
     def _complain(self, where: str, error: str, trace: str = "") -> None:
-        self._own_complaints.append(Complaint(self.now_us(), "", where, error, trace))
+        """Keep a complaint; a text that others have written into may be of any length."""
+        self._own_complaints.append(
+            Complaint(self.now_us(), "", where, error[:COMPLAINT_MOST], trace[-COMPLAINT_MOST:])
+        )

@@ -6,7 +6,6 @@ while; the stores of frameworks, until they leave. It answers what tasks ask: wh
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from mesonb.live.tasks.publishing import Publisher
 from mesonb.live.tasks.sandbox import Sandboxes
 from mesonb.live.tasks.store import Answer, Stores
 from mesonb.live.wire.comms import LEADER
+from mesonb.live.wire.plain import opened
 
 if TYPE_CHECKING:
     from mesonb.live.agent import Agent, Task
@@ -51,7 +51,7 @@ class Holdings:
     def asked(self, number: int, question: bytes) -> tuple[bytes, int | None] | None:
         """Answer what a task asks, or later."""
         try:
-            said = self._said(number, pickle.loads(question))
+            said = self._said(number, opened(question, "question of a task"))
         except Exception as error:  # noqa: BLE001 - it is raised where it was asked
             said = error, None
         return said and (here.answered(said[0]), said[1])

@@ -16,6 +16,7 @@ from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
 from mesonb.errors import TaskGone
 from mesonb.frameworks.base import TaskHandle
+from mesonb.live.tasks.cargo import digest_of
 from mesonb.live.tasks.inputs import split
 
 #: An event for a framework, with the pickled outcome of a task that ended.
@@ -32,8 +33,8 @@ class Inheritance:
         self._kept: dict[str, list[Mail]] = {}  #: by framework
 
     def bring(self, functions: dict[bytes, bytes], tasks: list[tuple[str, bytes, bytes]]) -> None:
-        """Take the cargo that an agent hands over."""
-        self._functions |= functions
+        """Take the cargo that an agent hands over; a function that is not the one of its digest is none."""
+        self._functions |= {digest: function for digest, function in functions.items() if digest_of(function) == digest}
         self._cargo |= {task: (digest, arguments) for task, digest, arguments in tasks}
 
     def note(self, agent: str, running: Collection[RunningTask]) -> None:
@@ -43,6 +44,10 @@ class Inheritance:
     def framework_of(self, task: str) -> str:
         """Return whose task it is; nothing if it was handed on already, or is none of these."""
         return self._known[task][1].framework if task in self._known else ""
+
+    def agent_of(self, task: str) -> str:
+        """Return where a task runs that was not handed on yet; nothing if it is none of these."""
+        return self._known[task][0] if task in self._known else ""
 
     def recall(self, task: str) -> TaskHandle | None:
         """Return the handle of a task, once; what cannot be read in this kernel says so where it is used."""

@@ -36,7 +36,7 @@ from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
 from mesonb.live.private import Clusters
 from mesonb.live.security.gate import OWN
-from mesonb.live.security.principals import Prover
+from mesonb.live.security.principals import NONCE_BYTES, Prover
 from mesonb.live.tasks.cargo import Cargo, launches_of
 from mesonb.live.tasks.results import Desk, Mark
 from mesonb.live.wire.comms import HUB, LEADER, Message, Peer, dial
@@ -275,7 +275,7 @@ class Remote(Clusters):
                 self._mail(name, mail, left)
             case ("answer", int(number), bool(well), content):
                 self._answered(number, well, content)
-            case ("challenge", bytes(nonce)) if self._prover.principal:
+            case ("challenge", bytes(nonce)) if self._prover.principal and len(nonce) == NONCE_BYTES:
                 self._peer.send(LEADER, self._prover.answer(self._name, self._leader[1], nonce))
             case ("welcome", int(now_us), bytes(proven)):
                 self._welcome(now_us, proven)

@@ -82,7 +82,9 @@ def test_an_agent_whose_link_is_cut_is_unreachable_and_comes_back_with_its_tasks
     wait_for(lambda: run.task and run.task.running, 20, "a running task")
     with Client(master._link.address, set_as_default=False) as client:
         client.run_on_scheduler(cut_agents)
-    wait_for(lambda: any(isinstance(step.call, calls.AgentBack) for step in master.log.steps), 20, "the agents to be back")
+    wait_for(
+        lambda: any(isinstance(step.call, calls.AgentBack) for step in master.log.steps), 20, "the agents to be back"
+    )
     (tmp_path / "go").touch()
     assert run.result(20) == "kept"
     assert run.losses == 0

@@ -46,6 +46,8 @@ class Sandboxes:
     def make(self, task: str) -> Path:
         """Make the sandbox of a command that begins; OSError if the disk is full, for one."""
         path = self.folder / task.replace("/", "-")
+        while path.exists():  # another framework's task is spelt so: lab-task/1 and lab/task-1
+            path = path.with_name(f"{path.name}+")
         path.mkdir(mode=0o700, parents=True)
         self._there[task] = path
         self._tell(("sandbox", task, str(path), {}))

@@ -35,6 +35,16 @@ KERNEL = "kernel-"
 
 Message = tuple[Any, ...]
 
+
+def may_be_an_agent(name: str) -> bool:
+    """Whether a name is neither the hub's, nor the leader's, nor a kernel's.
+
+    >>> [may_be_an_agent(name) for name in ("agent-1", "", "*leader", "kernel-1")]
+    [True, False, False, False]
+    """
+    return name not in (HUB, LEADER) and not name.startswith(KERNEL)
+
+
 #: Tells this process from any other that may come under one of its names; the hub tells it to nobody.
 KEY = secrets.token_hex(16)
 _REFUSALS = {"MasterExists": MasterExists, "Unreachable": Unreachable, "VersionMismatch": VersionMismatch}
@@ -82,8 +92,14 @@ class Peer:
                 logger.exception("what the hub sent is no frame; dialling it again")
                 self._comm.abort()
                 return
+            self._open_all(batch)
+
+    def _open_all(self, batch: Any) -> None:
+        try:
             for whom, content in batch:
                 self._open(whom, content)
+        except (TypeError, ValueError) as error:
+            logger.warning("what the hub sent is no batch, and was dropped: %s", error)
 
     def _open(self, whom: str, content: bytes) -> None:
         try:

@@ -27,6 +27,8 @@ RECORDS = {
     "mesonb.frameworks.output", "mesonb.live.tasks.cargo",
 }  # fmt: skip
 PLAIN = (Resources, Ranges, Names)
+#: The longest text in a call: names, reasons, what a constraint compares with.
+TEXT_MOST = 10_000
 CONTAINERS = {"builtins": {"set", "frozenset", "bytearray"}, "collections": {"Counter", "deque", "OrderedDict"}}
 
 
@@ -48,15 +50,20 @@ class _Reader(pickle.Unpickler):
 
 def read(content: bytes) -> list[tuple[Any, ...]]:
     """Read a batch of messages; BadValue where it is none, or holds what no message holds."""
-    try:
-        messages = _Reader(io.BytesIO(content)).load()
-    except MesonbError:
-        raise
-    except Exception as error:
-        raise BadValue(f"it is no batch of messages: {type(error).__name__}: {error}") from error
+    messages = opened(content, "batch of messages")
     if not isinstance(messages, list) or not all(isinstance(message, tuple) and message for message in messages):
         raise BadValue("a batch is a list of messages, each a tuple that begins with its kind")
     return messages
+
+
+def opened(content: bytes, what: str) -> Any:
+    """Read one thing that is made of nothing but what a message may hold; BadValue, which calls it ``what``, for any other."""
+    try:
+        return _Reader(io.BytesIO(content)).load()
+    except MesonbError:
+        raise
+    except Exception as error:
+        raise BadValue(f"it is no {what}: {type(error).__name__}: {error}") from error
 
 
 def well_formed(record: object) -> bool:
@@ -86,7 +93,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return type(value) is kind and well_formed(value)
     if kind is Resources:
         return type(value) in (Resources, Itemised) and _is_vector(value)
-    return type(value) is kind
+    return type(value) is kind and (kind is not str or len(value) <= TEXT_MOST)
 
 
 def _is_vector(held: Resources) -> bool:
