@@ -59,9 +59,8 @@ class Checked(MasterCore):
 def digest(core: MasterCore) -> str:
     """Return the same for the same books, and for no others; time and the count of steps are left out."""
     known: dict[int, int] = {}
-    books = {
-        name: value for name, value in vars(core).items() if name not in {"now_us", "steps", "settings", "kept_back"}
-    }
+    left_out = {"now_us", "steps", "settings", "kept_back"}
+    books = {name: getattr(core, name) for name in _names(core) if name not in left_out}
     return hashlib.sha256(repr(_plain(books, known)).encode()).hexdigest()
 
 

@@ -33,6 +33,8 @@ class Pending:
 class Acknowledging(Maintenance):
     """The books, and what frameworks have not acknowledged yet."""
 
+    __slots__ = ("unacknowledged",)
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.unacknowledged: dict[str, Pending] = {}  #: by task, in the order in which they are said again

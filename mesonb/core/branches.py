@@ -24,6 +24,8 @@ from mesonb.core.resources import Resources
 class Branches(Registering):
     """The books, with frameworks in several roles."""
 
+    __slots__ = ("families",)
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.families: dict[str, list[str]] = {}  #: of each framework in several roles, the names of its branches

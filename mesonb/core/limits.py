@@ -17,6 +17,7 @@ from mesonb.core.calls import Subscribe
 from mesonb.core.order import Client
 from mesonb.core.records import Agent, Framework, Grant, Role
 from mesonb.core.resources import NOTHING, Resources, at_most, less
+from mesonb.core.settings import Settings
 
 
 class Why(Enum):
@@ -45,7 +46,11 @@ class Why(Enum):
 class Limits(Books):
     """The books, and who may be offered what."""
 
-    kept_back: KeptBack | None = None
+    __slots__ = ("kept_back",)
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.kept_back: KeptBack | None = None
 
     # -- whose turn it is, among those who may --------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ class Window:
 class Maintenance(Questions):
     """The books, with agents that will be down for a while."""
 
+    __slots__ = ("_inverses_made", "inverses", "windows")
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.windows: dict[str, Window] = {}  #: by agent

@@ -22,12 +22,15 @@ from mesonb.core.launches import with_items
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.settling import Settling
+from mesonb.core.single import launch_one
 from mesonb.core.turns import offer_in_turn
 from mesonb.core.units import show_duration
 
 
 class MasterCore(Settling):
     """The master's rules: one method a call, over the books that it inherits."""
+
+    __slots__ = ("allocator", "handed")
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
         super().__init__(settings or Settings())
@@ -37,16 +40,25 @@ class MasterCore(Settling):
 
     def step(self, call: calls.Call, now_us: int) -> list[Event]:
         """Take one call at one time (microseconds, never backwards) and return what follows from it, in order."""
-        self.now_us = max(self.now_us, now_us)
+        if now_us > self.now_us:  # noqa: PLR1730 - max() is a call
+            self.now_us = now_us
         self.steps += 1
         if self.kept_back is not None:
             self.forget_kept_back()
-        plain = not self.families
         try:
-            out = self._answer(call) if plain else self._answer_for_branches(call)
+            if self.families:
+                return self.gathered(self._answer_for_branches(call))
+            # What comes a hundred thousand times a second is not looked for in the table of contents.
+            if type(call) is calls.TaskUpdate:
+                return self._task_update(call)
+            if type(call) is calls.Tick:
+                return self._tick()
+            if type(call) is calls.Accept:
+                return self._accept(call)
+            out = self._answer(call)
         except Wrong as wrong:
             return [events.Rejected(call, str(wrong)), *self._lost_in(call, str(wrong))]
-        return out if plain and not self.families else self.gathered(out)
+        return self.gathered(out) if self.families else out
 
     def _answer_for_branches(self, call: calls.Call) -> list[Event]:
         return [event for part in self.for_branches(call) for event in self._answer(part)]
@@ -189,6 +201,8 @@ class MasterCore(Settling):
     # -- frameworks -----------------------------------------------------------------------------------------------
 
     def _accept(self, call: calls.Accept) -> list[Event]:
+        if (launched := launch_one(self, call)) is not None:
+            return launched
         framework, offers, held, needed = self._checked(call)
         if self.optimistic:
             return self.settle([(call, framework, offers)], gang=False)

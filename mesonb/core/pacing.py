@@ -22,6 +22,8 @@ from mesonb.core.settings import Settings
 class Pacing(Openings):
     """The books, who may be offered what, and when."""
 
+    __slots__ = ("alarms",)
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.alarms: dict[str, int] = {}  #: when rules that sleep want a turn, by what for

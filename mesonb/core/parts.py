@@ -16,6 +16,8 @@ from mesonb.core.resources import NOTHING, Resources, less, shared_part
 class Parts:
     """The parts of agents, as the books keep them."""
 
+    __slots__ = ()
+
     roles: dict[str, Role]
 
     # -- for roles ------------------------------------------------------------------------------------------------

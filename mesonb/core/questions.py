@@ -19,6 +19,8 @@ _ALARM = "questions"
 class Questions(Upkeep):
     """The books, and what is asked about them."""
 
+    __slots__ = ("asked",)
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.asked: dict[str, str] = {}  #: tasks that nobody has named yet, and whose question is not answered

@@ -32,6 +32,8 @@ _GONE = {
 class Recovery(Roles):
     """The books, with those who come, are away, and leave."""
 
+    __slots__ = ("begun_us", "drained")
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.begun_us: int | None = None  #: when the first agent or framework came

@@ -29,6 +29,8 @@ class Line:
 class Registering(Acknowledging):
     """The books, with frameworks that register."""
 
+    __slots__ = ("lines",)
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.lines: dict[str, Line] = {}  #: by framework; one whose only scheduler has no name has none

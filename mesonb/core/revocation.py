@@ -24,6 +24,8 @@ from mesonb.core.units import show_duration
 class Revocation(Recovery):
     """The books, and what is taken back."""
 
+    __slots__ = ()
+
     def take_back(self) -> list[Event]:
         """Kill what has had its time; ask for what guarantees lack."""
         out: list[Event] = self._kill_due() if self.kills_due else []

@@ -17,6 +17,8 @@ from mesonb.core.resources import NOTHING, Resources, less
 class Roles(Pacing):
     """The books, with what is said of roles."""
 
+    __slots__ = ()
+
     def set_weight(self, call: calls.SetWeight) -> None:
         """Weigh a role from now on."""
         if call.weight_milli <= 0:

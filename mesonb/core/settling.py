@@ -24,6 +24,8 @@ Part = tuple[calls.Accept, Framework, list[Offer]]
 class Settling(Branches):
     """The books, and what becomes of offers that were made to several."""
 
+    __slots__ = ()
+
     def settle(self, parts: Sequence[Part], *, gang: bool) -> list[Event]:
         """Launch what has not been taken since it was offered; the rest is lost to a conflict, and says so."""
         left: dict[str, Resources] = {}  #: by agent, what is free there after what was judged before

@@ -20,6 +20,8 @@ DRAINING = "it is draining"
 class Upkeep(Revocation):
     """The books, with agents that are drained."""
 
+    __slots__ = ()
+
     def drain(self, agent: Agent, call: calls.Drain) -> list[Event]:
         """Offer nothing of an agent any more, and see its tasks out."""
         if agent.closed:
