@@ -207,6 +207,10 @@ class Session(Steering):
         finally:
             self.looking.pop()
 
+    def freshen(self) -> Snapshot | None:
+        """Have a newer picture fetched where pictures come from elsewhere, and return the last; None: they are made here."""
+        return None
+
     def explain(self, name: str, agent: str = "") -> Explanation:
         """Say what stands in the way of a framework (on one agent), a role, a task, an offer or an agent, and what to do."""
         with self.lock:

@@ -59,6 +59,12 @@ class History:
         self.rows.append((now_us, shares))
         self._last_us, self._held_us = now_us, held_us
 
+    def note_seen(self, now_us: int, shares: dict[str, float]) -> None:
+        """Add a row of shares as they were seen at one moment, if one is due: where no books are that say more."""
+        if self.due(now_us):
+            self.rows.append((now_us, shares))
+            self._last_us = now_us
+
 
 def _mean_share(held_us: Mapping[str, int], before: Mapping[str, int], there: Mapping[str, int]) -> float:
     """Return the largest fraction of any resource that tasks held, averaged over a span."""

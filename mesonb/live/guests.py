@@ -18,6 +18,7 @@ from mesonb.core.calls import RunningTask
 from mesonb.core.resources import NOTHING
 from mesonb.errors import BadValue, MesonbError, NotAllowed, NotThere
 from mesonb.live.inheritance import Mail
+from mesonb.live.pictures import packed
 from mesonb.live.security.gate import OWN, Gate, own_tasks, veiled
 from mesonb.live.security.principals import MASTER
 from mesonb.live.tasks.cargo import Cargo, launches_of
@@ -27,6 +28,8 @@ from mesonb.live.wire.frames import Meter
 from mesonb.live.wire.plain import well_formed
 
 if TYPE_CHECKING:
+    from mesonb.core.master import MasterCore
+    from mesonb.core.snapshot import Snapshot
     from mesonb.live.master import Master
 
 
@@ -69,6 +72,8 @@ class Guests:
     def __init__(self, master: Master, gate: Gate) -> None:
         self._master = master
         self.gate = gate
+        self._before: Snapshot | None = None
+        self._of: MasterCore | None = None  #: whose picture that is: who is elected begins with new books
         self._meters: dict[str, Meter | None] = {}  #: None: the hub is asked to cut it off
 
     # -- what a kernel says -----------------------------------------------------------------------------------------
@@ -200,6 +205,8 @@ class Guests:
                 return self._master.now_us()
             case "snapshot", ():
                 return self.gate.seen(who, self._master.snapshot())
+            case "snapshot", (bool(spots), int(joined), int(count)):
+                return packed(self.gate.seen(who, self._picture(spots=spots)), (joined, count))
             case "explain", (str(name), str(agent)):
                 return self._explain(who, name, agent)
             case "may", (call,) if isinstance(call, calls.Call) and well_formed(call):
@@ -217,6 +224,13 @@ class Guests:
             case _:
                 raise BadValue(f"a kernel cannot ask a master for {verb!r} of {arguments!r:.100}")
         return None
+
+    def _picture(self, *, spots: bool) -> Snapshot:
+        """Picture the cluster for panels elsewhere; what has not moved since the last of them asked is not pictured anew."""
+        core = self._master.core
+        before = self._before if self._of is core else None
+        self._before, self._of = self._master.snapshot(before, spots=spots), core
+        return self._before
 
     def _explain(self, who: str, name: str, agent: str) -> Any:
         """Explain, without a word about what may not be seen."""

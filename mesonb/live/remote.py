@@ -34,6 +34,7 @@ from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
+from mesonb.live.pictures import SILENT, Pictures
 from mesonb.live.private import Clusters
 from mesonb.live.security.gate import OWN
 from mesonb.live.security.principals import NONCE_BYTES, Prover
@@ -48,8 +49,6 @@ from mesonb.live.wire.versions import check_versions
 REACH_S = 4.0
 #: How long an answer of the master may take.
 ANSWER_S = 5.0
-#: A picture of the cluster that is younger is not asked for again.
-FRESH_S = 0.1
 #: How long after another master took the lead its books are taken to be complete.
 RECONCILE_S = 5.0
 _REDIAL_S = 0.2
@@ -82,9 +81,8 @@ class Remote(Clusters):
         self._boxes: dict[str, Mailbox] = {}
         self._answers: dict[int, asyncio.Future[Any]] = {}  #: still to come, by the number of the question
         self._asked = itertools.count()
-        self._picture: Snapshot | None = None
-        self._pictured_s = 0.0
         self._thread = LoopThread("mesonb-remote")
+        self._pictures = Pictures(self._thread, self._ask, self._pictured)
         self.desk = Desk(self._thread, address, self._security, self.let_go)
         try:
             self._peer: Peer = self._thread.wait_for(self._dial(), ANSWER_S)
@@ -128,12 +126,17 @@ class Remote(Clusters):
             self._say(("let go", mark.agent, [mark.key]))
 
     def snapshot(self, before: Snapshot | None = None, *, spots: bool = False) -> Snapshot:
-        """Ask the master for a picture of the cluster, its first agents named; one that is fresh is not asked for again."""
-        if self._picture is None or time.monotonic() - self._pictured_s > FRESH_S:
-            picture = self._picture = self._thread.wait_for(self._ask("snapshot"), ANSWER_S)
-            self._pictured_s = time.monotonic()
-            self.core.steps = picture.steps  # by which panels tell whether anything has changed
-        return self._picture
+        """Ask the master for a picture of the cluster; one that is fresh is not asked for again."""
+        return self._pictures.take(spots=spots, within_s=ANSWER_S)
+
+    def freshen(self) -> Snapshot | None:
+        """Have panels' picture fetched anew, without waiting for it."""
+        return None if self.closed else self._pictures.freshen()
+
+    def _pictured(self, picture: Snapshot) -> None:
+        """Note what charts show of a picture; by its steps panels tell whether anything has changed."""
+        self.core.steps = picture.steps
+        self.history.note_seen(picture.now_us, {row.framework: row.task_share for row in picture.frameworks})
 
     def explain(self, name: str, agent: str = "") -> Explanation:
         """Ask the master why."""
@@ -153,7 +156,7 @@ class Remote(Clusters):
     @property
     def unsteerable(self) -> str:
         """Why nothing can be asked of the master from here."""
-        return CLOSED if self.closed else self.given_up
+        return CLOSED if self.closed else self.given_up or (SILENT if self._pictures.silent else "")
 
     def said_of_roles(self) -> dict[str, RoleRow]:
         """Ask the master what is said of roles."""
@@ -316,6 +319,7 @@ class Remote(Clusters):
         if (epoch, leader_id) == self._leader:
             return
         self._leader, self._welcomed = (epoch, leader_id), False
+        self._pictures.forget()
         self._answered_by_nobody()
         self._peer.send(LEADER, self._prover.greeting())
 

@@ -32,6 +32,7 @@ __all__ = ["HATCH", "Look", "Panel", "Shown", "application", "ink_on", "legend_a
 REFRESH_MS = 200
 COST = 5  #: a drawing that took n seconds is followed by n * COST seconds without one
 CLOCK_US = 500_000  #: with nothing new, a picture that shows the time is drawn so often
+ELSEWHERE = "another kernel holds this master, and its log: what happened over time is shown there"
 TEMPLATE = """
 {% block preamble %}
 <script>{% raw %}PAGE_SCRIPT{% endraw %}</script>
@@ -132,7 +133,12 @@ class Shown:
         why.offer(names_of(session))
         why.draw(session, self.panel.story(session, why.chosen) if why.chosen else "")
         self._seen, self.panel.stale = seen, False
-        self.say("" if is_recording(live) else live.unsteerable)
+        self.say("" if is_recording(live) else live.unsteerable or self._missed(live))
+
+    def _missed(self, session: Session) -> str:
+        """Say what is not to be seen of a master that another kernel holds: what panels read in its log."""
+        reads = type(self.panel).read is not Panel.read
+        return "" if can_travel(session) or not reads else ELSEWHERE
 
     def _at(self, session: Session) -> Session:
         """Begin anew where another session is drawn than before: its past, or the present again."""

@@ -125,6 +125,7 @@ class Feed:
     def _turn(self, now_s: float) -> None:
         session = self._session()
         if session is not None:
+            session.freshen()
             self._tell(session)
         if session is None:
             self._say({"kind": "gone"}, now_s)

@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from mesonb.core.resources import NOTHING, Resources
-from mesonb.core.snapshot import dominant_share
+from mesonb.core.snapshot import Snapshot, dominant_share
 from mesonb.session import Session
 
 #: How long whoever steps the core is waited for.
@@ -26,9 +26,12 @@ def listed() -> list[dict[str, Any]]:
 
 def line(session: Session) -> dict[str, Any]:
     """Describe one session."""
-    counts = {"agents": len(session.core.agents), "tasks": len(session.core.tasks)}
+    picture = session.freshen()
+    agents = picture.agent_count if picture else len(session.core.agents)
+    tasks = picture.task_count if picture else len(session.core.tasks)
     closed = bool(getattr(session, "closed", False))
-    return {"id": session.id, "kind": session.kind, "closed": closed, **counts, **_share(session)}
+    shared = _seen(session, picture) if picture else _share(session)
+    return {"id": session.id, "kind": session.kind, "closed": closed, "agents": agents, "tasks": tasks, **shared}
 
 
 def _share(session: Session) -> dict[str, Any]:
@@ -46,6 +49,14 @@ def _shared(session: Session) -> dict[str, Any]:
     mine = [name for name in list(session.drivers) if name in core.frameworks]
     held = [core.frameworks[name].in_tasks for name in mine or core.frameworks]
     return {"mine": mine, **largest_part(held, core.order.shared)}
+
+
+def _seen(session: Session, picture: Snapshot) -> dict[str, Any]:
+    """Say the same of a master elsewhere, from its picture; where this kernel has no framework there, it holds nothing."""
+    held = {
+        row.framework: row.allocated - row.offered for row in picture.frameworks if row.framework in session.drivers
+    }
+    return {"mine": list(held), **largest_part(held.values(), picture.shared)}
 
 
 def largest_part(held: Iterable[Resources], total: Resources) -> dict[str, Any]:

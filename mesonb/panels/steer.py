@@ -15,9 +15,11 @@ from bokeh.models.widgets import AutocompleteInput, Button, Select, TextInput, T
 
 from mesonb.core import calls, events
 from mesonb.core.log import Step
+from mesonb.panels.about import About, about
 from mesonb.panels.app import Look, Panel, write
 from mesonb.panels.clock import Clock
 from mesonb.panels.commands import obey
+from mesonb.panels.moments import can_travel
 from mesonb.panels.typed import written
 from mesonb.session import Session
 
@@ -160,29 +162,25 @@ class Steer(Panel):
         """Show on the controls what is so."""
         self._reading = True
         try:
-            self._show_state(session)
-            self._show_names(session)
+            known = about(session, PROPOSED)
+            self._show_state(session, known.paused)
+            self._show_names(known)
             self._show_role()
         finally:
             self._reading = False
 
-    def _show_state(self, session: Session) -> None:
-        paused = session.core.paused
+    def _show_state(self, session: Session, paused: bool) -> None:
+        self.allocator.visible = can_travel(session)  # whose books are elsewhere, there it is chosen
         self.pause.update(active=paused, label="Resume offers" if paused else "Pause offers")
         options = list(dict.fromkeys([*session.allocators, type(session.allocator).__name__]))
         _choose(self.allocator, options, type(session.allocator).__name__)
         trouble = self.clock.draw(session)
         write(self.trouble, said(trouble, good=False) if trouble else "")
 
-    def _show_names(self, session: Session) -> None:
-        core = session.core
-        with session.lock:
-            tasks = [name for name, _ in zip(reversed(core.tasks), range(PROPOSED), strict=False)]
-            agents = [name for name, _ in zip(core.agents, range(PROPOSED), strict=False)]
-            frameworks, roles = list(core.frameworks), list(core.roles)
-        _choose(self.framework, frameworks)
-        _choose(self.role, roles)
-        for box, names in ((self.task, tasks), (self.agent, agents)):
+    def _show_names(self, known: About) -> None:
+        _choose(self.framework, known.frameworks)
+        _choose(self.role, list(known.roles))
+        for box, names in ((self.task, known.tasks), (self.agent, known.agents)):
             if box.completions != names:
                 box.completions = names
 
@@ -197,7 +195,7 @@ class Steer(Panel):
     def _so(self, box: TextInput) -> list[str]:
         """Return what a box is to show: of which role, and the text."""
         session = self.session()
-        role = session.core.roles.get(self.role.value) if session else None
+        role = about(session, PROPOSED).roles.get(self.role.value) if session else None
         if role is None:
             return [self.role.value, ""]
         if box is self.weight:

@@ -13,6 +13,7 @@ from bokeh.models import ColumnDataSource, CustomJS, TapTool
 from bokeh.models.widgets import Select, TextInput
 
 from mesonb.errors import MesonbError
+from mesonb.panels.about import about
 from mesonb.panels.look import Look, linked, write
 from mesonb.panels.remedies import code_of
 from mesonb.session import Session
@@ -84,11 +85,8 @@ def _options(names: Iterable[str]) -> list[Any]:
 
 def names_of(session: Session) -> list[str]:
     """Return names that may be asked about: frameworks, roles, the first agents, the newest tasks."""
-    core = session.core
-    with session.lock:
-        agents = [name for name, _ in zip(core.agents, range(SOME), strict=False)]
-        tasks = [name for name, _ in zip(reversed(core.tasks), range(SOME), strict=False)]
-        return [*core.frameworks, *core.roles, *agents, *tasks]
+    known = about(session, SOME)
+    return [*known.frameworks, *known.roles, *known.agents, *known.tasks]
 
 
 def told(session: Session, name: str, story: str = "") -> str:

@@ -3,8 +3,16 @@
 import pytest
 
 import mesonb as mb
+from mesonb.core import calls
 from mesonb.core.invariants import check
-from mesonb.errors import BadValue, NotThere
+from mesonb.core.snapshot import AGENTS_SHOWN
+from mesonb.errors import BadValue, NotThere, Unreachable
+from mesonb.live import pictures
+from mesonb.panels import listing
+from mesonb.panels.app import Look, Shown
+from mesonb.panels.feed import picture
+from mesonb.panels.steer import Steer
+from mesonb.panels.view import Palette
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import double, rest
@@ -130,3 +138,45 @@ def test_another_master_takes_the_lead_and_the_framework_goes_on(tmp_path):
 def test_nobody_leads():
     with pytest.raises(NotThere, match=r"write mb.Master\(\) in one kernel"):
         mb.connect(name="nobody")
+
+
+def test_panels_follow_a_master_elsewhere_without_waiting_for_it(master, remote, queue):
+    running = queue.submit(rest)
+    wait_for(lambda: (seen := remote.freshen()) and seen.task_count == 1, 10, "the task in a picture nobody waited for")
+    line = listing.line(remote)
+    assert (line["agents"], line["tasks"], line["mine"], line["share"]) == (2, 1, [], 0)
+    steer = Shown(remote, Steer(Look(Palette())))
+    assert queue.name in steer.panel.framework.options and running.task.id in steer.panel.task.completions
+    master.pause()
+    wait_for(lambda: remote.freshen().paused, 10, "the pause")
+    wait_for(lambda: remote.core.steps == remote.freshen().steps, 5, "the steps, by which panels know of something new")
+    assert queue.name in remote.history.rows[-1][1]
+    master.resume()
+
+
+def test_a_master_that_does_not_answer_is_said_to_be_silent_and_asked_on(master, remote, monkeypatch):
+    remote.snapshot(spots=True)
+    monkeypatch.setattr(pictures, "SILENT_S", 0.2)
+    with master.lock:  # as a long step would
+        wait_for(lambda: (remote.freshen(), remote.unsteerable)[1], 10, "the word that nobody answers")
+        assert remote.unsteerable == pictures.SILENT
+        with pytest.raises(Unreachable, match="does not answer"):
+            remote.snapshot(spots=True)
+    wait_for(lambda: not remote.unsteerable, 10, "the answer")
+
+
+def test_of_many_agents_panels_show_all_and_their_names_travel_once():
+    with mb.Master(agents=1, name="many") as many, mb.connect(name="many") as remote:
+        many.post([calls.AgentJoined(f"pretend-{n}", mb.Resources(cpus=2)) for n in range(AGENTS_SHOWN + 200)])
+        remote.wait_until(lambda: remote.snapshot().agent_count == AGENTS_SHOWN + 201)
+        assert len(remote.snapshot().agents) == AGENTS_SHOWN
+        first = remote.snapshot(spots=True)
+        assert len(first.spots.agents) == len(first.spots.filled) == AGENTS_SHOWN + 201
+        known = first.agents_joined, first.agent_count
+        _, (agents, totals, *columns) = remote._thread.wait_for(remote._ask("snapshot", True, *known), 10)
+        assert agents == totals == () and [len(column) for column in columns] == [4 * (AGENTS_SHOWN + 201)] * 3
+        many.pause()
+        wait_for(lambda: remote.freshen().paused, 10, "another picture")
+        assert remote.freshen().spots.agents is first.spots.agents
+        assert picture(remote).head["counts"]["drawn"] == AGENTS_SHOWN + 201
+    many.close(cluster=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from mesonb.core import calls
 from mesonb.core.branches import framework_of, owner_of
 from mesonb.core.explain import Explanation
-from mesonb.core.snapshot import Snapshot
+from mesonb.core.snapshot import NOBODY, Snapshot, Spots
 from mesonb.live.security.acls import Acls, deed
 from mesonb.live.security.principals import MASTER, NONCE_BYTES, Principals, proof
 from mesonb.live.wire.comms import Message
@@ -166,11 +167,26 @@ class Gate:
                 )
                 for agent in picture.agents
             ),
+            spots=_anonymous(picture.spots, [row.framework in names for row in picture.frameworks]),
             used={
                 agent: {task: amounts for task, amounts in by_task.items() if not task or framework_of(task) in names}
                 for agent, by_task in (picture.used or {}).items()
             },
         )
+
+
+def _anonymous(spots: Spots | None, seen: Sequence[bool]) -> Spots | None:
+    """Say of who holds most of each agent only what may be seen; the places are those of the frameworks that are left.
+
+    >>> spots = Spots((), (), array("I", [0, 1, 2, NOBODY]), array("f"), array("f"))
+    >>> [place if place < NOBODY else "nobody" for place in _anonymous(spots, [True, False, True]).holder]
+    [0, 'nobody', 1, 'nobody']
+    """
+    if spots is None:
+        return None
+    left = iter(range(len(seen)))
+    places = dict(enumerate(next(left) if sees else NOBODY for sees in seen))
+    return replace(spots, holder=array("I", (places.get(place, NOBODY) for place in spots.holder)))
 
 
 def veiled(explanation: Explanation, names: Iterable[str]) -> Explanation:
