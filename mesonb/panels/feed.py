@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mesonb.panels.frames import frame_of
+from mesonb.panels.turns import TURNS
 from mesonb.panels.view import Frame, Palette, curve
 from mesonb.session import Session
 
@@ -97,6 +98,7 @@ class Feed:
         self._watchers.append(watcher)
         if self._unsteerable:
             watcher.say(self._steering())
+        TURNS.look(watcher)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -109,6 +111,7 @@ class Feed:
         """Show a watcher no more."""
         if watcher in self._watchers:
             self._watchers.remove(watcher)
+            TURNS.leave(watcher)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -156,8 +156,11 @@ class SocketRelay(WebSocketMixin, WebSocketHandler, _OwnKernels):
         await super().get(server_id, path)
 
     def open(self, *args: str) -> None:
-        """Begin to pass on what the far side sends."""
+        """Begin to pass on what the far side sends, both ways at once: small messages do not wait for company."""
         super().open(*args)
+        assert self.far is not None and self.far.protocol is not None
+        for side in (self, self.far.protocol):
+            side.set_nodelay(True)
         self.pump = asyncio.ensure_future(self._from_far())  # held here, so that it is not collected
 
     async def _from_far(self) -> None:

@@ -30,6 +30,7 @@ from mesonb.panels.asked import respond
 from mesonb.panels.connection import Connection, this_process_began
 from mesonb.panels.feed import Feed, shares_so_far
 from mesonb.panels.listing import listed
+from mesonb.panels.turns import TURNS, steady_loop
 from mesonb.panels.view import Frame
 from mesonb.panels.wire import Encoder
 from mesonb.session import Session
@@ -85,7 +86,8 @@ class PanelServer:
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=steady_loop) as runner:
+                runner.run(self._serve())
         finally:
             self._started.set()
 
@@ -127,6 +129,18 @@ class _Guarded(BokehTornado):
             use_index=False, keep_alive_milliseconds=20_000, include_headers=[], include_cookies=[],
             websocket_max_message_size_bytes=1_000_000,
         )  # fmt: skip
+
+    def new_connection(self, protocol: Any, socket: Any, application_context: Any, session: Any) -> Any:
+        """Begin to talk with a page of a Bokeh app, which says what it has to say in several small messages."""
+        socket.set_nodelay(True)
+        connection = super().new_connection(protocol, socket, application_context, session)
+        TURNS.look(connection)
+        return connection
+
+    def client_lost(self, connection: Any) -> None:
+        """Forget a page that was closed."""
+        TURNS.leave(connection)
+        super().client_lost(connection)
 
     def find_handler(self, request: Any, **kwargs: Any) -> Any:
         """Route a request that has the token; refuse any other, whatever it asks for."""
@@ -184,6 +198,7 @@ class BoardSocket(WebSocketHandler):
     def open(self, name: str) -> None:
         """Begin to show a session."""
         self.name, self.greeted = name, False
+        self.set_nodelay(True)  # else an answer waits until the frame before it is known to have arrived: 40 ms
         if session := self.session:
             self.feed = self.server.feed(session)
             self.feed.add(self)
