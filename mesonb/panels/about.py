@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
-from mesonb.core.records import Role
-from mesonb.core.snapshot import RoleRow, Snapshot
+from mesonb.core.snapshot import Snapshot
 from mesonb.session import Session
 
 
@@ -17,7 +17,7 @@ class About:
 
     paused: bool
     frameworks: list[str]
-    roles: Mapping[str, Role | RoleRow]
+    roles: Mapping[str, Any]  #: by name, each with its weight, guarantee and limit
     agents: list[str]  #: the first of them
     tasks: list[str]  #: the newest where that is known
 
@@ -38,7 +38,7 @@ def _booked(session: Session, most: int) -> About:
 def _pictured(picture: Snapshot, most: int) -> About:
     agents = picture.spots.agents if picture.spots else [row.agent for row in picture.agents]
     tasks = [task.task for row in picture.agents for task in row.tasks]
-    roles: Mapping[str, Role | RoleRow] = {row.role: row for row in picture.roles}
+    roles = {row.role: row for row in picture.roles}
     return About(
         picture.paused, [row.framework for row in picture.frameworks], roles, list(agents[:most]), tasks[:most]
     )
