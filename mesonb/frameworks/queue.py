@@ -21,6 +21,8 @@ from mesonb.errors import BadValue, TaskFailed, TaskGone
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
 from mesonb.frameworks.command import files_for, shell
 from mesonb.frameworks.output import Output
+from mesonb.frameworks.promise import Promise
+from mesonb.frameworks.registration import Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Kept:
     task: TaskHandle
 
 
-class Run:
+class Run(Promise):
     """The promise of what ``function(*args, **kwargs)`` returns."""
 
     def __init__(
@@ -46,24 +48,19 @@ class Run:
         self.near: frozenset[str] = frozenset()  #: agents where its data are; none: it does not matter
         self.losses = 0  #: how often a task of it was lost
         self._queue = queue
-        self._future: Future[Any] = Future()
-
-    @property
-    def done(self) -> bool:
-        """Whether there is a result, or an error in its place."""
-        return self._future.done()
 
     def result(self, timeout: float | str | None = None) -> Any:
         """Wait for the result, and return it; raise TaskFailed, TaskGone, or TimeoutError."""
         timeout_us = None if timeout is None else parse_duration(timeout)
-        self._queue._wait(self._future, timeout_us)
-        value = self._future.result(None if timeout_us is None else timeout_us / 1_000_000)
+        if not self.done:
+            self._queue._wait(self._future, timeout_us)
+        value = self._value(None if timeout_us is None else timeout_us / 1_000_000)
         return value.task.result() if isinstance(value, Kept) else value
 
     def future(self, client: Any = None) -> Any:
         """Wait for a large result, and return it as a future of a Dask client (default: the notebook's own)."""
         self._queue._wait(self._future, None)
-        self._future.result()
+        self._value()
         assert self.task
         return self.task.future(client)
 
@@ -157,7 +154,7 @@ class Queue(Framework):
             self._waiting.clear()
             self._runs.clear()
         for run in broken:
-            run._future.set_exception(TaskGone(f"{because}, so this run has no result"))
+            run._settle(None, TaskGone(f"{because}, so this run has no result"))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -172,12 +169,10 @@ class Queue(Framework):
         return self.needs
 
     def _enqueue(self, runs: list[Run], *, front: bool = False) -> list[Run]:
-        driver = self._registered()
-        for needs in dict.fromkeys(run.needs for run in runs):
-            if not needs:
-                raise BadValue("a run needs something; write needs=mb.Resources(cpus=1)")
-            if not front:  # what was lost waits for an agent that is large enough, even if there is none now
-                driver.check_needs(needs)
+        driver, checked = self._registered(), None
+        for run in runs:
+            if run.needs is not checked:
+                self._check(driver, checked := run.needs, lost=front)
         with self._lock:
             if front:
                 self._waiting.extendleft(runs)
@@ -188,26 +183,32 @@ class Queue(Framework):
                 self.revive()
         return runs
 
+    def _check(self, driver: Registration, needs: Resources, *, lost: bool) -> None:
+        if not needs:
+            raise BadValue("a run needs something; write needs=mb.Resources(cpus=1)")
+        if not lost:  # what was lost waits for an agent that is large enough, even if there is none now
+            driver.check_needs(needs)
+
     def _launch(self, offer: OfferHandle, run: Run) -> None:
         try:
             run.task = offer.launch(run.function, *run.args, needs=run.needs, **run.kwargs)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this run is its own result, and stops no other
-            run._future.set_exception(error)
+            run._settle(None, error)
         else:
             self._runs[run.task.id] = run
 
     def _settle(self, run: Run, task: TaskHandle) -> None:
         try:
             kept = task.outcome and task.outcome.remains
-            run._future.set_result(Kept(task) if kept else task.result())
+            run._settle(Kept(task) if kept else task.result())
         except (TaskFailed, TaskGone) as error:
-            run._future.set_exception(error)
+            run._settle(None, error)
 
     def _cancel(self, run: Run) -> None:
         with self._lock:
             if run in self._waiting:
                 self._waiting.remove(run)
-                run._future.set_exception(TaskGone("cancelled before it ran"))
+                run._settle(None, TaskGone("cancelled before it ran"))
                 return
         if run.task and not run.done:
             self.kill(run.task)

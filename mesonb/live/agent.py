@@ -15,7 +15,7 @@ import pickle
 import socket
 import sys
 import uuid
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,13 @@ PRELOAD = ("cloudpickle", "numpy")
 class Task:
     """One task in the agent's table: kept, with its cargo, until its last update is acknowledged."""
 
-    __slots__ = ("about", "arguments", "digest", "id", "killing", "number", "started", "update", "waits")
+    __slots__ = ("about", "arguments", "digest", "holds", "id", "killing", "number", "started", "update", "waits")
 
     def __init__(self, number: int, task: str, digest: bytes, arguments: bytes, about: About) -> None:
         self.number, self.id, self.about = number, task, about
         self.digest, self.arguments = digest, arguments
         self.killing = self.started = False
+        self.holds = False  #: something is held for it (``Holdings``): it was given futures, or has asked
         self.update: Message | None = None  #: its last update, once it has ended
         self.waits: asyncio.Future[None] | None = None  #: what is fetched for it, or published of it
 
@@ -246,6 +247,7 @@ class Agent(WorkerPlugin):
         if not self._learn(made, function):
             return
         if keys:
+            made.holds = True
             made.waits = asyncio.ensure_future(self._launch_with(made, keys, arguments))
         else:
             self._run(made, arguments)
@@ -273,7 +275,7 @@ class Agent(WorkerPlugin):
 
     def _run(self, task: Task, arguments: bytes) -> None:
         try:
-            self.executors.run(task.number, task.digest, arguments, Resources.of_plain(task.about[2]))
+            self.executors.run(task.number, task.digest, arguments, _needs(tuple(task.about[2].items())))
         except OSError as error:
             self._ended(task, "failed", f"{self.agent} cannot write its arguments down: {error}", b"")
 
@@ -364,6 +366,12 @@ class Agent(WorkerPlugin):
     def _send_to(self, whom: str, *messages: Message) -> None:
         if self._peer and messages:
             self._peer.send(whom, *messages)
+
+
+@lru_cache(maxsize=1000)
+def _needs(written: tuple[tuple[str, int | str], ...]) -> Resources:
+    """Read what a task needs; most tasks need what the one before did."""
+    return Resources.of_plain(dict(written))
 
 
 def agent_name(worker: Any) -> str:

@@ -17,12 +17,13 @@ from mesonb.core import calls, events
 from mesonb.core.branches import owner_of
 from mesonb.core.calls import RunningTask
 from mesonb.core.records import TaskState
-from mesonb.core.resources import Resources
+from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.snapshot import Snapshot
 from mesonb.core.upkeep import DRAINING
 from mesonb.errors import BadValue, NotThere, VersionMismatch
 from mesonb.frameworks.driver import Complaint
 from mesonb.frameworks.output import Output, Outputs, Sandbox
+from mesonb.live.agent import About
 from mesonb.live.beside import Beside
 from mesonb.live.farewells import Farewells
 from mesonb.live.guests import Guests
@@ -61,6 +62,7 @@ class Hearing(Clusters):
         self._farewells = Farewells()
         self._unacknowledged: dict[str, str] = {}  #: tasks whose end was told to their framework, and their agents
         self._out: dict[str, list[Mail]] = {}
+        self._said_about: tuple[Resources, About] = NOTHING, ("", "", {}, 0)
 
     @abstractmethod
     def _take(self, call: calls.Call, content: bytes = b"") -> None:
@@ -264,8 +266,16 @@ class Hearing(Clusters):
         self._farewells.knows(event.framework)
         function = self._roster.function_for(event.agent, cargo)
         role = event.role or self.core.frameworks[event.framework].role
-        about = event.framework, role, event.needs.plain(), self.core.settings.epoch
+        about = self._say_about(event.framework, role, event.needs)
         self._link.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments, about))
+
+    def _say_about(self, framework: str, role: str, needs: Resources) -> About:
+        """Say what an agent is to know of a task: one object for tasks that are alike, as pickle writes it once a batch."""
+        before, about = self._said_about
+        if needs is not before or about[:2] != (framework, role) or about[3] != self.core.settings.epoch:
+            about = framework, role, needs.plain(), self.core.settings.epoch
+            self._said_about = needs, about
+        return about
 
     def _drop_tasks(self, frameworks: Sequence[str]) -> None:
         """End all that some frameworks run or have left behind; they will never ask."""

@@ -57,7 +57,9 @@ class Holdings:
         return said and (here.answered(said[0]), said[1])
 
     def over(self, task: Task) -> None:
-        """A task has ended."""
+        """A task has ended; of most there is nothing to let go."""
+        if not task.holds:
+            return
         self.inputs.over(task.number)
         self.sandboxes.over(task.id)
         self.stores.over(task.number)
@@ -78,6 +80,7 @@ class Holdings:
 
     def _said(self, number: int, question: tuple[Any, ...]) -> Answer | None:
         task, executors = self._agent.by_number[number], self._agent.executors
+        task.holds = True
         match question:
             case ("input", key):
                 return None, self.inputs.descriptor(key)

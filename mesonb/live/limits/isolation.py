@@ -36,6 +36,10 @@ class Isolation:
 
     def __init__(self, isolators: Sequence[Isolator], report: Sequence[Module] = ()) -> None:
         self.isolators = list(isolators)
+        self._limiting = [one for one in isolators if type(one).apply is not Isolator.apply]
+        self._resting = [one for one in isolators if type(one).rest is not Isolator.rest]
+        #: Whether anything here limits tasks by what they asked for.
+        self.limits = bool(self._limiting)
         self._report = list(report)
         self._refused: Counter[tuple[str, str]] = Counter()
 
@@ -47,15 +51,10 @@ class Isolation:
         ]
         return self._report + refused
 
-    @property
-    def limits(self) -> bool:
-        """Whether anything here limits tasks by what they asked for."""
-        return any(type(isolator).apply is not Isolator.apply for isolator in self.isolators)
-
     def welcome(self, pid: int) -> None:
         """Take in a new child."""
         for isolator in self.isolators:
-            self._try(isolator, lambda one: one.welcome(pid))
+            self._try(isolator, isolator.welcome, pid)
 
     def apply(self, pid: int, needs: Resources, before: Weight | None = None) -> None:
         """Limit a child just as its task begins; it knows best what it weighed before, else it is weighed now."""
@@ -63,12 +62,12 @@ class Isolation:
             weight = before or weigh(pid)
         except OSError:
             return  # it has died meanwhile
-        for isolator in self.isolators:
-            self._try(isolator, lambda one: one.apply(pid, needs, weight))
+        for isolator in self._limiting:
+            self._try(isolator, isolator.apply, pid, needs, weight)
 
-    def _try(self, isolator: Isolator, step: Callable[[Isolator], None]) -> None:
+    def _try(self, isolator: Isolator, step: Callable[..., None], *args: object) -> None:
         try:
-            step(isolator)
+            step(*args)
         except (ProcessLookupError, FileNotFoundError):
             return  # it has died meanwhile
         except OSError as error:
@@ -80,7 +79,7 @@ class Isolation:
 
     def rest(self, pid: int) -> None:
         """Note that the child's task is over."""
-        for isolator in self.isolators:
+        for isolator in self._resting:
             isolator.rest(pid)
 
     def release(self, pid: int) -> None:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -192,6 +193,7 @@ class Autogroup(Isolator):
             self._nice[pid] = wanted
 
 
+@lru_cache(maxsize=1000)
 def nice_of(cpus: float, machine_cpus: int) -> int:
     """Return the nice value whose weight is to a whole machine's as the cpus are to the machine's.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -26,6 +27,7 @@ def weigh(pid: int) -> Weight:
     return weight(Path(f"/proc/{pid}/statm").read_bytes())
 
 
+@lru_cache(maxsize=1000)  # a child that has not weighed itself again says the same
 def weight(statm: bytes) -> Weight:
     """Read what Linux says in a process's file ``statm``: seven numbers of pages.
 

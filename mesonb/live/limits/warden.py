@@ -37,11 +37,11 @@ class Warden:
         if not self.isolation.limits:
             return 0
         self._needs[number] = needs
-        if needs not in self._numbers:
+        if (known := self._numbers.get(needs)) is None:
             if len(self._numbers) >= KINDS_MOST:
                 self._numbers.clear()
-            self._numbers[needs] = next(self._count)
-        return self._numbers[needs]
+            known = self._numbers[needs] = next(self._count)
+        return known
 
     def forget(self, number: int) -> None:
         """Drop a task that never began."""
