@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import pickle
+import secrets
 import socket
 import sys
 import uuid
@@ -19,7 +20,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import dask
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from mesonb.core.resources import Resources
@@ -27,14 +27,14 @@ from mesonb.errors import MesonbError
 from mesonb.live.beside import PlainTasks
 from mesonb.live.declaring import declaration
 from mesonb.live.holdings import Holdings
-from mesonb.live.limits.isolation import DEFAULT, choose
 from mesonb.live.limits.size import offered
 from mesonb.live.limits.usage import EVERY_S, Usage
-from mesonb.live.tasks.cargo import said_of_failure
+from mesonb.live.outlive.choosing import executors_of, outlives_us, take_over
+from mesonb.live.outlive.kept import Kept
 from mesonb.live.tasks.child import FAILED, LARGE, STARTED
-from mesonb.live.tasks.executors import Executors
 from mesonb.live.tasks.inputs import Lost, split
 from mesonb.live.tasks.printing import Teller
+from mesonb.live.tasks.running import said_of_failure
 from mesonb.live.wire.comms import HUB, KERNEL, LEADER, Message, Peer, dial
 from mesonb.live.wire.leaving import Departure
 from mesonb.live.wire.versions import ours
@@ -49,8 +49,6 @@ REDIAL_MOST_S = 2.0
 LAST_LINES = 20
 #: What a launch says of its task for later: framework, role, needs as exact amounts, the leader's epoch.
 About = tuple[str, str, dict[str, int | str], int]
-#: What a task is likely to need; imported once, in the zygote.
-PRELOAD = ("cloudpickle", "numpy")
 
 
 class Task:
@@ -78,12 +76,17 @@ class Agent(WorkerPlugin):
     idempotent = True
     name = NAME
     _plain: PlainTasks | None = None  #: before it is set up
+    kept: Kept | None = None  #: its executors, where they outlive it
+
+    def __init__(self) -> None:
+        #: Known to the workers of this cluster alone, which get it from the Dask scheduler.
+        self.secret = secrets.token_bytes(32)
 
     async def setup(self, worker: Any) -> None:
         """Start the executors and go to the hub; a late worker is set up exactly so, and what fails there is said here."""
         self.worker = worker
         try:
-            self._set_up(worker)
+            await self._set_up(worker)
         except Exception as error:
             self._staying = asyncio.ensure_future(self._say_why(f"{type(error).__name__}: {error}"))
             raise
@@ -95,7 +98,7 @@ class Agent(WorkerPlugin):
             peer.send(LEADER, ("no agent", because))
             await peer.close()
 
-    def _set_up(self, worker: Any) -> None:
+    async def _set_up(self, worker: Any) -> None:
         self.agent = agent_name(worker)
         self.joins = offered(declaration(worker, self.agent))
         self.id = uuid.uuid4().hex  #: tells this agent from the next of its name
@@ -106,25 +109,15 @@ class Agent(WorkerPlugin):
         self._held: list[Task] = []  #: running, not reported yet
         self._loop = asyncio.get_running_loop()
         self._peer: Peer | None = None
-        modules = dask.config.get("mesonb.preload", PRELOAD)
         folder = Path(worker.local_directory) / "mesonb"  # Dask removes it when this worker is dead
-        isolation = choose(dask.config.get("mesonb.isolation", DEFAULT))  # before the first process starts
         self.teller = Teller(partial(self._send_to, LEADER))
-        self.holdings = Holdings(self, folder.parent)
-        self.executors = Executors(
-            folder,
-            round(self.joins.total.cpus),
-            modules,
-            self._said,
-            self._died,
-            isolation,
-            self._printed,
-            self.holdings.asked,
-            self.holdings.variables,
-        )
+        self.holdings = Holdings(self, folder.parents[1] if outlives_us() else folder.parent)
+        self.executors, self.kept = await executors_of(self, folder)
+        if self.kept:
+            take_over(self, self.kept)
         self._plain = PlainTasks(worker, partial(self._send_to, LEADER))
         self._departure = Departure(worker, self.tasks, partial(self._send_to, LEADER))
-        self._usage = Usage()
+        self._usage = Usage([os.getpid(), self.kept.pid] if self.kept else ())
         self._staying = asyncio.ensure_future(self._stay())
         self._looking = asyncio.ensure_future(self._look())
 
@@ -137,6 +130,8 @@ class Agent(WorkerPlugin):
         """Leave, with everything that runs."""
         self._staying.cancel()
         self._looking.cancel()
+        if self.kept:
+            self._send_to(LEADER, ("ends",))
         if self._peer:
             await self._peer.close()
         self.executors.close()
@@ -213,6 +208,8 @@ class Agent(WorkerPlugin):
             if self.leader_id:
                 self.holdings.results.doubt(self.tasks)
             self.leader_id = leader_id
+            if self.kept:
+                self.kept.led_by(leader_id)
             self._hand_over(list(self.tasks))
         self._send_to(LEADER, ("join", self._introduction(), [(t.id, t.state, *t.about) for t in self.tasks.values()]))
         self.teller.again()
@@ -237,6 +234,7 @@ class Agent(WorkerPlugin):
             "versions": ours(),
             "leaving": self._departure.grace_us,
             "holds": self.holdings.frameworks,
+            "outlives_us": outlives_us(),
             "plain": self._plain.running if self._plain else 0,
         }
 
@@ -292,6 +290,8 @@ class Agent(WorkerPlugin):
         if task := self.tasks.pop(name, None):
             self.by_number.pop(task.number, None)
             self.teller.forget(name)
+            if self.kept:
+                self.kept.forget(task.number)
             self.holdings.over(task)
 
     def _drop(self, names: list[str]) -> None:

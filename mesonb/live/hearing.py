@@ -7,6 +7,7 @@ acknowledged when its framework has handled it; until then the agent keeps it, f
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ from mesonb.live.wire.plain import well_formed
 OUTPUT_BYTES = 64_000_000
 #: So much of a complaint is kept, in characters.
 COMPLAINT_MOST = 10_000
+#: Executors that nobody took over are gone by then.
+UNCLAIMED_S = 1.0
 #: Of so many commands it is known where they ran.
 SANDBOXES_KNOWN = 1000
 
@@ -67,6 +70,10 @@ class Hearing(Clusters):
     @abstractmethod
     def _take(self, call: calls.Call, content: bytes = b"") -> None:
         """Step the core, and see to what follows."""
+
+    @abstractmethod
+    def _heard(self, whom: str, message: Message) -> None:
+        """Take what the hub or an agent says, behind what was posted before."""
 
     @property
     def used(self) -> dict[str, dict[str, Resources]]:
@@ -119,7 +126,10 @@ class Hearing(Clusters):
             case ("silent", agent):
                 self._lost_sight(agent, f"{agent} does not answer")
             case ("gone", agent):
-                self._gone(agent, f"the Dask worker of {agent} is gone")
+                self._worker_gone(agent, f"the Dask worker of {agent} is gone")
+            case ("unclaimed", agent, known_as):
+                if agent in self.core.unreachable and self._roster.known_as(agent) == known_as:
+                    self._gone(agent, f"no Dask worker came in time to go on with what the one of {agent} had left")
             case ("ping",):
                 self._link.send(HUB, ("pong",))
             case ("owners", owners):
@@ -148,6 +158,8 @@ class Hearing(Clusters):
                 self._complain(agent, f"its Dask worker came, and cannot be an agent: {because}")
             case (agent, "leaving", int(grace_us)):
                 self._leaving(agent, grace_us)
+            case (agent, "ends"):
+                self._roster.outlives_us.pop(agent, None)
             case (agent, "staying"):
                 self._staying(agent)
             case (agent, "plain", int(running)):
@@ -246,6 +258,16 @@ class Hearing(Clusters):
     def _lost_sight(self, agent: str, because: str) -> None:
         if agent in self.core.agents:
             self._take(calls.AgentUnreachable(agent, because))
+
+    def _worker_gone(self, agent: str, because: str) -> None:
+        """Give up an agent, or wait for the worker that takes its executors over, where they go on without one."""
+        wait_us = self._roster.outlives_us.get(agent, 0)
+        if not wait_us:
+            self._gone(agent, because)
+            return
+        self._lost_sight(agent, f"{because}; what it ran goes on, and waits for the next")
+        unclaimed = "unclaimed", agent, self._roster.known_as(agent)
+        asyncio.get_running_loop().call_later(wait_us / 1_000_000 + UNCLAIMED_S, self._heard, "", unclaimed)
 
     def _gone(self, agent: str, because: str) -> None:
         self._roster.strike(agent)

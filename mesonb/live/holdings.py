@@ -6,6 +6,7 @@ while; the stores of frameworks, until they leave. It answers what tasks ask: wh
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -83,7 +84,7 @@ class Holdings:
         task.holds = True
         match question:
             case ("input", key):
-                return None, self.inputs.descriptor(key)
+                return self._input(number, key)
             case ("sandbox",):
                 path, around = str(self.sandboxes.make(task.id)), executors.warden.isolation.wrap(())
                 return (path, of_plain(self._current(task)).variables, around), None
@@ -93,6 +94,19 @@ class Holdings:
                 return self.stores.ask(task.about[0], number, executors.warden.running[number], tuple(what))
             case _:
                 raise ValueError(f"{question[0]!r} is no question")
+
+    def _input(self, number: int, key: Any) -> Answer | None:
+        fd = self.inputs.descriptor(key)
+        if fd is None:
+            fetching = asyncio.ensure_future(self.inputs.fetch(number, [key]))
+            fetching.add_done_callback(lambda _: self._fetched(number, key, fetching))
+            return None
+        return None, fd
+
+    def _fetched(self, number: int, key: Any, fetching: asyncio.Future[None]) -> None:
+        if not fetching.cancelled():
+            error = fetching.exception()
+            self._answer(number, (error, None) if error else (None, self.inputs.descriptor(key)))
 
     def _current(self, task: Task) -> tuple[str, str, str, str, dict[str, int | str], tuple[str, ...]]:
         """Say of a task what it asks about itself."""

@@ -28,6 +28,7 @@ class Roster:
         self._refused: dict[str, VersionMismatch] = {}
         self.isolation: dict[str, list[Module]] = {}  #: what became of the modules that each agent was to apply
         self.used: dict[str, dict[str, Resources]] = {}  #: what each agent's tasks use, by task; "" is the agent itself
+        self.outlives_us: dict[str, int] = {}  #: how long the executors of an agent wait for another worker
         self._changed = threading.Condition()
 
     def admit(self, agent: str, about: dict[str, Any]) -> None:
@@ -40,9 +41,14 @@ class Roster:
                 self._changed.notify_all()
             raise
         self._ids[agent] = about["id"]
+        self.outlives_us[agent] = about.get("outlives_us", 0)
         self.isolation[agent] = [Module(*line) for line in about.get("isolation", ())]
         if warning := _about_stop_button(agent, about):
             self.warnings.append(warning)
+
+    def known_as(self, agent: str) -> str:
+        """Return what tells an agent from others that had or will have its name."""
+        return self._ids.get(agent, "")
 
     def is_the_same(self, agent: str, about: dict[str, Any]) -> bool:
         """Whether this is the agent that joined under that name, and not one that took its place."""
@@ -59,6 +65,7 @@ class Roster:
         self._functions.pop(agent, None)
         self.used.pop(agent, None)
         self.isolation.pop(agent, None)
+        self.outlives_us.pop(agent, None)
 
     def note_use(self, agent: str, tasks: dict[str, dict[str, int]], itself: dict[str, int]) -> None:
         """Take down what an agent says is really used."""

@@ -1,5 +1,6 @@
 """Functions that the live tests send to agents; importable there, as any module of a project is."""
 
+import array
 import os
 import subprocess
 import sys
@@ -77,3 +78,30 @@ def cut_agents(dask_scheduler):
     for line in list(dask_scheduler.plugins["mesonb-hub"].lines.values()):
         if line.kind == "agent":
             line.comm.abort()
+
+
+def print_and_wait(path):
+    print("before", flush=True)
+    wait_and_return(0, path)
+    print("after", flush=True)
+
+
+def array_when(path, count):
+    wait_and_return(0, path)
+    return array.array("d", range(count))
+
+
+def fill_when(path):
+    wait_and_return(0, path)
+    held = b"x" * 600_000_000
+    time.sleep(20)  # work
+    return len(held)
+
+
+def orphan_and_wait(path):
+    """Start a process in a session of its own, say who all are, and rest."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    draft = Path(f"{path}.new")
+    draft.write_text(f"{os.getpid()} {child.pid} {lineage()[2]}")
+    draft.replace(path)
+    time.sleep(60)  # work

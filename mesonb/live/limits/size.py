@@ -47,5 +47,6 @@ def own_bytes() -> int:
     said = dask.config.get("mesonb.agent-mem", None)
     if said is not None:
         return int(parse_bytes(said))
-    held = int(psutil.Process().memory_info().rss) + ZYGOTE_BYTES
+    beside = 2 if dask.config.get("mesonb.outlive", None) else 1  # the zygote, and its keeper where it has one
+    held = int(psutil.Process().memory_info().rss) + beside * ZYGOTE_BYTES
     return -(-held // STEP_BYTES) * STEP_BYTES

@@ -7,7 +7,6 @@ changed what it refers to. What a cell defined travels by value (cloudpickle), t
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import pickle
 from collections.abc import Callable
@@ -16,11 +15,10 @@ from typing import Any
 
 from mesonb.core import calls
 from mesonb.core.records import TaskState
-from mesonb.errors import BadValue, CannotPickle
+from mesonb.errors import CannotPickle
 from mesonb.frameworks.base import Outcome, TaskHandle
 from mesonb.live.tasks import inputs
 from mesonb.live.tasks.pickling import pickled
-from mesonb.live.wire.plain import opened
 
 #: The most that the arguments of one task may weigh; they travel through the hub.
 ARGUMENTS_MOST = 256_000_000
@@ -78,15 +76,6 @@ def unpack(state: TaskState, content: bytes) -> Outcome | None:
         return _unpack_result(content)
     _, trace, original = pickle.loads(content)
     return Outcome(error=_original(original), traceback=trace)
-
-
-def said_of_failure(content: bytes) -> str:
-    """Return the line that a child says of a task that failed, without running anything of what it sent."""
-    with contextlib.suppress(BadValue):
-        said = opened(content, "failure")
-        if isinstance(said, tuple) and said and isinstance(said[0], str):
-            return said[0]
-    return "it failed, and its process says of that what cannot be read"
 
 
 def _unpack_result(content: bytes) -> Outcome:

@@ -90,9 +90,9 @@ class Inputs:
         for key in keys:
             await asyncio.shield(self._held[key])
 
-    def descriptor(self, key: Any) -> int:
-        """Return the parcel of what was fetched."""
-        return self._held[key].result()
+    def descriptor(self, key: Any) -> int | None:
+        """Return the parcel of what was fetched; nothing if it was not: the agent before this one has."""
+        return self._held[key].result() if key in self._held and self._held[key].done() else None
 
     def over(self, number: int) -> None:
         """Let go of what only this task needed."""

@@ -14,10 +14,12 @@ import os
 import struct
 import termios
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mesonb.frameworks.output import KEPT_BYTES, Outputs
-from mesonb.live.wire.comms import Message
+
+if TYPE_CHECKING:  # a process that keeps executors imports no Dask
+    from mesonb.live.wire.comms import Message
 
 #: What a pipe holds; Linux lets anybody have so much for a few hundred of them.
 PIPE_BYTES = 256_000

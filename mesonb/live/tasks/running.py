@@ -8,9 +8,11 @@ import pickle
 import signal
 import socket
 
+from mesonb.errors import BadValue
 from mesonb.live.limits.processes import family
 from mesonb.live.tasks import parcel
 from mesonb.live.tasks.child import FAILED, GO, LARGE
+from mesonb.live.wire.plain import opened
 
 
 class Running:
@@ -65,3 +67,12 @@ def how_it_ended(status: int, *, command: bool = False) -> str:
         hint = ": out of memory, or killed from outside" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
     return f"its process ended with status {os.WEXITSTATUS(status)}"
+
+
+def said_of_failure(content: bytes) -> str:
+    """Return the line that a child says of a task that failed, without running anything of what it sent."""
+    with contextlib.suppress(BadValue):
+        said = opened(content, "failure")
+        if isinstance(said, tuple) and said and isinstance(said[0], str):
+            return said[0]
+    return "it failed, and its process says of that what cannot be read"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import dask
@@ -33,7 +33,7 @@ class Sandboxes:
     def __init__(self, default: Path, agent: str, tell: Callable[[Message], None]) -> None:
         root = Path(dask.config.get("mesonb.sandbox", None) or default)
         root.mkdir(parents=True, exist_ok=True)
-        self.folder = root / f"{_PREFIX}{agent}-{os.getpid()}"
+        self.folder = folder_of(root, agent, os.getpid())
         self._keep_s = parse_duration(dask.config.get("mesonb.sandbox-keep", KEEP)) / 1_000_000
         self._tell = tell
         self._loop = asyncio.get_running_loop()
@@ -43,9 +43,16 @@ class Sandboxes:
             if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
                 self._remove(left)
 
+    def belong(self, folder: Path, tasks: Iterable[str]) -> None:
+        """Be those of a process that outlives this one: with the sandboxes of tasks that it runs, and none of others for long."""
+        self.folder = folder
+        self._there = {task: path for task in tasks if (path := self._path(task)).exists()}
+        for over in set(self.folder.glob("*")) - set(self._there.values()):
+            self._loop.call_later(self._keep_s, self._remove, over)
+
     def make(self, task: str) -> Path:
         """Make the sandbox of a command that begins; OSError if the disk is full, for one."""
-        path = self.folder / task.replace("/", "-")
+        path = self._path(task)
         while path.exists():  # another framework's task is spelt so: lab-task/1 and lab/task-1
             path = path.with_name(f"{path.name}+")
         path.mkdir(mode=0o700, parents=True)
@@ -85,8 +92,16 @@ class Sandboxes:
             timer.cancel()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _path(self, task: str) -> Path:
+        return self.folder / task.replace("/", "-")
+
     def _remove(self, path: Path) -> None:
         self._loop.run_in_executor(None, shutil.rmtree, path, True)  # it may be large
+
+
+def folder_of(root: Path, agent: str, pid: int) -> Path:
+    """Name the folder of an agent's sandboxes by the process that they end with."""
+    return root / f"{_PREFIX}{agent}-{pid}"
 
 
 def _listed(path: Path) -> Iterator[tuple[str, int]]:

@@ -11,7 +11,8 @@ from mesonb.core import calls
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
 from mesonb.live import agent, cluster, guests, hearing
-from mesonb.live.tasks.cargo import digest_of, said_of_failure
+from mesonb.live.tasks.cargo import digest_of
+from mesonb.live.tasks.running import said_of_failure
 from mesonb.live.tasks.sandbox import Sandboxes
 from mesonb.live.wire.comms import LEADER
 from mesonb.live.wire.versions import ours
