@@ -153,21 +153,24 @@ class MasterCore(Settling):
         if self.alarms:
             out += self.on_time()
         if not self.paused:
-            out += self._cycle()
+            out = out + self._cycle() if out else self._cycle()
         if self.kills_due or self.bounded_roles:
             out += self.take_back()
         return out
 
     def _cycle(self) -> list[Event]:
         """Offer what is free, to whom the allocator says, until nobody wants what is left."""
-        batch = self.begin_cycle()
+        batch = bool(self.again or self.settings.allocation_interval_us) and self.begin_cycle()
         if type(self.allocator) is DRF and not self.bounded_roles:
             made = offer_in_turn(self)
         elif type(self.allocator).__module__.startswith(("mesonb.core.", "mesonb.fast.")):
             made = self._open(self.allocator.cycle(View(self)))
         else:
             made = self._guarded_cycle(self.allocator)
-        self.end_cycle(batch=batch)
+        if batch or self.bounded_roles or self.kept_back is not None:
+            self.end_cycle(batch=batch)
+        else:
+            self.dirty = {}  # all there is to the end of an ordinary cycle
         return made
 
     def _guarded_cycle(self, allocator: Allocator) -> list[Event]:

@@ -22,6 +22,8 @@ Room = dict[tuple[str, str, str], int]
 class Openings(Limits):
     """The books, who may be offered what, and for whom room has opened."""
 
+    __slots__ = ("room",)
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.room: Room = {}  #: as the last cycle left it

@@ -190,18 +190,18 @@ class Order:
         """Let a client, and all above it, hold more, as one allocation."""
         if self.stale or self.all_stale:
             self.settle()
-        items = amounts._amounts.items()
-        parent = client.parent
+        items, parent = amounts._amounts.items(), client.parent
+        if parent is not None and client.held is parent.held:  # alone in its place: one account, and nobody to pass
+            client.allocations += 1
+            client, parent = parent, parent.parent
         while parent is not None:
-            held, client.allocations = client.held, client.allocations + 1
+            held, key, client.allocations = client.held, client.key, client.allocations + 1
             line: list[Key] = parent.line  # type: ignore[assignment]  # a parent has a line
             if len(line) == 1:
-                if held is not parent.held:
-                    for name, n in items:
-                        held[name] += n
+                for name, n in items:
+                    held[name] += n
             else:
-                scale, key = client.scale, client.key
-                share = key[0]
+                scale, share = client.scale, key[0]
                 for name, n in items:
                     held[name] = has = held[name] + n
                     if (part := has / scale[name]) > share:
@@ -226,14 +226,15 @@ class Order:
 
     def uncharge(self, client: Client, amounts: Resources) -> None:
         """Let a client, and all above it, hold less."""
-        items, stale, parent = amounts._amounts.items(), self.stale, client.parent
+        items, parent = amounts._amounts.items(), client.parent
+        if parent is not None and client.held is parent.held:  # alone in its place: one account
+            client, parent = parent, parent.parent
         while parent is not None:
             held = client.held
-            if held is not parent.held:
-                for name, n in items:
-                    held[name] -= n
+            for name, n in items:
+                held[name] -= n
             if len(parent.line) > 1:  # type: ignore[arg-type]  # a parent has a line
-                stale[client] = None
+                self.stale[client] = None
             client, parent = parent, parent.parent
 
     def set_total(self, total: Resources) -> None:
@@ -296,11 +297,14 @@ class Order:
             self._sort_again()
             return
         for client in self.stale:
-            key, before = (self.share(client), client.allocations, client.path, client), client.key
-            if key[0] != before[0] or key[1] != before[1]:
+            scale, largest, before = client.scale, 0.0, client.key
+            for name, n in client.held.items():  # share(), once for every task that ends
+                if n and (share := n / scale[name]) > largest:
+                    largest = share
+            if largest != before[0] or client.allocations != before[1]:
                 line: list[Key] = client.parent.line  # type: ignore[union-attr, assignment]  # who is stale stands in one
                 del line[bisect_left(line, before)]
-                client.key = key
+                client.key = key = (largest, client.allocations, client.path, client)
                 insort(line, key)
         self.stale.clear()
 

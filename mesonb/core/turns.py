@@ -17,7 +17,8 @@ def offer_in_turn(core: Pacing) -> list[Event]:
     made: list[Event] = []
     now_us, wanted, special = core.now_us, core.active, core.bounded or core.optimistic
     first, by_bit, open_offer = core.order.first, core.by_bit, core.open_offer
-    for agent in core.agents_in_order():
+    in_order = core.settings.agent_order == "changed"
+    for agent in list(core.dirty.values()) if in_order else core.agents_in_order():
         free = agent.free
         if not free._amounts:
             continue

@@ -21,6 +21,7 @@ from mesonb.core.calls import (
     Unregister,
 )  # fmt: skip
 from mesonb.core.events import AgentGone, Kill, Launch, OfferMade, Rejected, Rescinded, Subscribed, Updated
+from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import Checked
@@ -309,3 +310,9 @@ def test_time_never_runs_backwards(core) -> None:
     core.step(Tick(), 10)
     core.step(Tick(), 5)
     assert core.now_us == 10
+
+
+def test_a_core_has_slots_alone():
+    """With a dict of so many attributes, CPython looks up each of its methods anew at each call: give the class __slots__."""
+    unslotted = [kind.__name__ for kind in MasterCore.__mro__[:-1] if "__slots__" not in vars(kind)]
+    assert not unslotted, f"give {', '.join(unslotted)} __slots__, with the names of what it adds"
