@@ -34,7 +34,7 @@ LATENCY_US = 500
 class SimpyEngine:
     """The engine's interface over simpy: each due thing is a timeout with one callback."""
 
-    def __init__(self, _lane_us: int = 0) -> None:
+    def __init__(self) -> None:
         self.environment = simpy.Environment()
         self.asked = 0
 
@@ -57,6 +57,10 @@ class SimpyEngine:
     def next_us(self) -> int | None:
         due_us = self.environment.peek()
         return None if due_us == float("inf") else due_us
+
+    @property
+    def idle(self) -> bool:
+        return self.environment.peek() > self.environment.now
 
     def run(self, end_us: int, most: int) -> bool:
         environment = self.environment
@@ -125,7 +129,7 @@ def engines_alone(events: int, rounds: int) -> tuple[float, float]:
         assert left <= 0, "the events ran out"
         return (time.process_time() - began_s) / events
 
-    pairs = [(drive(Engine(LATENCY_US)), drive(SimpyEngine())) for _ in range(rounds)]
+    pairs = [(drive(Engine()), drive(SimpyEngine())) for _ in range(rounds)]
     return min(ours for ours, _ in pairs), min(theirs for _, theirs in pairs)
 
 

@@ -8,7 +8,7 @@ need not call ``super().__init__()``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -125,25 +125,34 @@ class TaskHandle:
         return f"<task {self.id} {self.state.value} on {self.agent}>"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class OfferHandle:
     """Some resources of one agent, offered to one framework. What a callback does with it is its reply."""
 
     id: str
     agent: str
     resources: Resources  #: what was offered
-    left: Resources = NOTHING  #: what has not been launched on yet
-    launches: list[TaskHandle] = field(default_factory=list)
-    refuse_us: int | None = None  #: how long as much is not to be offered again; None is the default
-    hold_us: int = 0
-    one_of: str = ""  #: for which of several roles it is
-    closes_s: float = 0  #: when its agent goes down for maintenance, by the framework's clock; 0: nothing is planned
-    driver: Registration | None = None
-    max_task_us: int = 0  #: a task on it, or on its ``short`` part, is killed after this; 0: on none
-    short: Resources | None = None  #: the part that is kept for short tasks, what is left of it; None: no part, or all
+    left: Resources  #: what has not been launched on yet
+    launches: list[TaskHandle]
+    refuse_us: int | None  #: how long as much is not to be offered again; None is the default
+    hold_us: int
+    one_of: str  #: for which of several roles it is
+    closes_s: float  #: when its agent goes down for maintenance, by the framework's clock; 0: nothing is planned
+    driver: Registration | None
+    max_task_us: int  #: a task on it, or on its ``short`` part, is killed after this; 0: on none
+    short: Resources | None  #: the part that is kept for short tasks, what is left of it; None: no part, or all
 
-    def __post_init__(self) -> None:
-        self.left = self.resources
+    def __init__(
+        self, offer: str, agent: str, resources: Resources, driver: Registration | None = None,
+        max_task_us: int = 0, short: Resources | None = None,
+    ) -> None:  # fmt: skip
+        self.id, self.agent, self.driver = offer, agent, driver
+        self.resources = self.left = resources
+        self.launches = []
+        self.refuse_us = None
+        self.hold_us = 0
+        self.one_of, self.closes_s = "", 0
+        self.max_task_us, self.short = max_task_us, short
 
     @property
     def role(self) -> str:
@@ -171,19 +180,21 @@ class OfferHandle:
         Where needs ask for a number of ports, ``task.needs.which["ports"]`` says which it got. Raises OfferError if it does
         not fit, CannotPickle if it cannot travel.
         """
-        needs = needs if needs is not None else getattr(self.driver and self.driver.framework, "needs", None)
+        driver = self.driver
+        if needs is None and driver is not None:
+            needs = driver.framework.needs
         short = self.short is not None and self._is_short(short)
-        room = self._room(short)
-        if not needs or not callable(function) or not needs <= room:
-            raise OfferError(self._wrong_with(function, needs, room))
-        needs = room.pick(needs)
-        task = TaskHandle(
-            self._next_id(), function, args, kwargs, needs, self.agent, registration=self.driver, short=short
-        )
-        if self.driver:
-            self.driver.prepare(task)
+        room = self.left if self.short is None else self._room(short)
+        if needs is not room or not needs or not callable(function):
+            if not needs or not callable(function) or not needs <= room:
+                raise OfferError(self._wrong_with(function, needs, room))
+            needs = room.pick(needs)
+        name = driver.next_task_id() if driver is not None else f"{self.id}/task-{len(self.launches) + 1}"
+        task = TaskHandle(name, function, args, kwargs, needs, self.agent, registration=driver, short=short)
+        if driver is not None:
+            driver.prepare(task)
         self.launches.append(task)
-        self.left -= needs
+        self.left = NOTHING if needs is room else self.left - needs
         if short and self.short is not None:
             self.short = less(self.short, needs)
         return task
@@ -220,9 +231,6 @@ class OfferHandle:
     def _room(self, short: bool) -> Resources:
         """What is left for a task that is short, or for one that is not."""
         return self.left if short or self.short is None else less(self.left, self.short)
-
-    def _next_id(self) -> str:
-        return self.driver.next_task_id() if self.driver else f"{self.id}/task-{len(self.launches) + 1}"
 
     def __repr__(self) -> str:
         return f"<{self.id} of {self.agent}: {self.left} left>"

@@ -38,8 +38,9 @@ class Shell(Protocol):
     def now_us(self) -> int:
         """The time of the master that this framework is registered with."""
 
-    def encode(self, task: TaskHandle) -> None:
-        """Make the task's function and arguments ready to travel; raise CannotPickle where they cannot."""
+    @property
+    def encode(self) -> Callable[[TaskHandle], None]:
+        """Makes a task's function and arguments ready to travel; raises CannotPickle where they cannot."""
 
     def post(self, sent: Sequence[calls.Call]) -> None:
         """Send calls to the master, in order; callable from any thread."""
@@ -76,6 +77,9 @@ class Driver:
         self.name = name
         self.role = role
         self.shell = shell
+        #: Makes a task ready to travel, at the line that launches it, so that an error shows there.
+        self.prepare = shell.encode
+        self._hears_updates = _hears_updates(framework)
         self.dice = Random(f"{seed}/{name}")
         self.tasks: dict[str, TaskHandle] = {}
         self.offers: dict[str, OfferHandle] = {}
@@ -109,26 +113,29 @@ class Driver:
         fresh: list[OfferHandle] = []
         for event, outcome in arrived:
             if type(event) is events.OfferMade:
-                offer = OfferHandle(event.offer, event.agent, event.resources, driver=self)
-                if event.role:
-                    offer.one_of = event.role
-                if event.closes_us or event.max_task_us:
-                    offer.closes_s = event.closes_us / 1_000_000
-                    offer.max_task_us, offer.short = event.max_task_us, event.short
-                self.offers[event.offer] = offer
-                fresh.append(offer)
+                fresh.append(self._offered(event))
+                continue
+            if fresh:
+                self._ask(fresh)
+                fresh = []
+            if type(event) is events.Updated:
+                self._updated(event, outcome)
             else:
-                if fresh:
-                    self._ask(fresh)
-                    fresh = []
-                self._take(event, outcome)
+                self._take(event)
         if fresh:
             self._ask(fresh)
 
-    def _take(self, event: events.Event, outcome: Outcome | None) -> None:
+    def _offered(self, event: events.OfferMade) -> OfferHandle:
+        offer = self.offers[event.offer] = OfferHandle(event.offer, event.agent, event.resources, self)
+        if event.role:
+            offer.one_of = event.role
+        if event.closes_us or event.max_task_us:
+            offer.closes_s = event.closes_us / 1_000_000
+            offer.max_task_us, offer.short = event.max_task_us, event.short
+        return offer
+
+    def _take(self, event: events.Event) -> None:
         match event:
-            case events.Updated():
-                self._updated(event, outcome)
             case events.Rescinded():
                 if offer := self.offers.pop(event.offer, None):
                     self._call("on_rescinded", offer)
@@ -167,22 +174,25 @@ class Driver:
         name, state = event.task, event.state
         task = self.tasks.get(name) or self.recall(name)
         if task is not None and name not in self._ended:
-            self._changed(task, event, outcome)
+            task.registration = self
+            task.state, task.because, task.outcome = state, event.because, outcome
+            if state in TERMINAL:
+                self._over(task)
+            else:
+                self.tasks[name] = task
+            if self._hears_updates:
+                self._call("on_update", task)
         if self._acknowledges and state in TERMINAL and not self.superseded:
             self._post([calls.Acknowledge(self.name, (name,))])
 
-    def _changed(self, task: TaskHandle, event: events.Updated, outcome: Outcome | None) -> None:
-        name, state = event.task, event.state
-        task.registration = self
-        task.state, task.because, task.outcome = state, event.because, outcome
-        if state in TERMINAL:
-            self.tasks.pop(name, None)
-            self._note_end(name)
-            if self.successor:
-                self.successor.bequeath(task)
-        else:
-            self.tasks[name] = task
-        self._call("on_update", task)
+    def _over(self, task: TaskHandle) -> None:
+        """Remember that a task has ended: whatever is said of it later is no news."""
+        self.tasks.pop(task.id, None)
+        self._ended[task.id] = None
+        if len(self._ended) > ENDED_KEPT:
+            self._ended.popitem(last=False)
+        if self.successor:
+            self.successor.bequeath(task)
 
     def _asked_to_leave(self, event: events.InverseOfferMade) -> None:
         """Ask the framework, and send what it wrote on the inverse offer, if anything."""
@@ -194,12 +204,6 @@ class Driver:
             yes = calls.AcceptInverse(self.name, (asked.id,))
             no = calls.DeclineInverse(self.name, (asked.id,), asked.again_us)
             self._post([yes if asked.answer == "accepted" else no])
-
-    def _note_end(self, task: str) -> None:
-        """Remember that a task has ended: whatever is said of it later is no news."""
-        self._ended[task] = None
-        if len(self._ended) > ENDED_KEPT:
-            self._ended.popitem(last=False)
 
     def _rejected(self, event: events.Rejected) -> None:
         """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""
@@ -226,7 +230,10 @@ class Driver:
         self._send([offer])
 
     def _send(self, offers: list[OfferHandle]) -> None:
-        replies = [reply for offer in offers if offer.id in self.offers and (reply := self._reply(offer))]
+        replies: list[calls.FrameworkCall] = []
+        for offer in offers:
+            if offer.id in self.offers and (reply := self._reply(offer)):
+                replies.append(reply)
         if replies and not self.superseded:
             self._post(replies)
 
@@ -239,11 +246,12 @@ class Driver:
             return calls.Decline(
                 self.name, (offer.id,), calls.REFUSE_US if offer.refuse_us is None else offer.refuse_us
             )
+        launches: list[calls.TaskInfo] = []
         for task in offer.launches:
             self.tasks[task.id] = task
-        launches = tuple([calls.TaskInfo(task.id, task.needs, task.short) for task in offer.launches])
+            launches.append(calls.TaskInfo(task.id, task.needs, task.short))
         # A kindness of the Framework class: what is left of an offer that was used comes back with no filter.
-        return calls.Accept(self.name, (offer.id,), launches, offer.refuse_us or 0)
+        return calls.Accept(self.name, (offer.id,), tuple(launches), offer.refuse_us or 0)
 
     def _hold(self, offer: OfferHandle) -> None:
         wait_us, offer.hold_us = offer.hold_us, 0
@@ -257,10 +265,6 @@ class Driver:
         """Count one more task of this framework; ids carry epoch and incarnation, so they are never used again."""
         self._launched += 1
         return f"{self._prefix}/task-{self._launched}"
-
-    def prepare(self, task: TaskHandle) -> None:
-        """Make a task ready to travel, at the line that launches it, so that an error shows there."""
-        self.shell.encode(task)
 
     def _post(self, sent: Sequence[calls.FrameworkCall]) -> None:
         """Send calls, in order; one of several schedulers says which it is."""
@@ -374,6 +378,11 @@ class Driver:
 
     def _complain(self, callback: str, error: str, trace: str = "") -> None:
         self.complaints.append(Complaint(self.now_us(), self.name, callback, error, trace))
+
+
+def _hears_updates(framework: Framework) -> bool:
+    """Whether anybody wrote an ``on_update``; the one that does nothing need not be called twice a task."""
+    return getattr(framework.on_update, "__func__", None) is not Framework.on_update
 
 
 def _prefix(name: str, epoch: int, incarnation: int) -> str:

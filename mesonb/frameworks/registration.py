@@ -23,14 +23,15 @@ class Registration(Protocol):
     framework: Framework
     tasks: dict[str, TaskHandle]
 
+    @property
+    def prepare(self) -> Callable[[TaskHandle], None]:
+        """Makes a task ready to travel."""
+
     def now_us(self) -> int:
         """The master's time in microseconds."""
 
     def next_task_id(self) -> str:
         """Count one more task of this framework."""
-
-    def prepare(self, task: TaskHandle) -> None:
-        """Make a task ready to travel."""
 
     def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:
         """Call a function after a while, on the thread of the callbacks."""

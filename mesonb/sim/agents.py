@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from mesonb.core import calls, events
+from mesonb.core.books import NEVER_US
 from mesonb.core.declared import Agent
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
@@ -20,13 +22,21 @@ from mesonb.sim.engine import Engine
 
 #: How long something lasts: "30s", seconds, a distribution, or a function of the task's arguments that returns one of these.
 Duration = float | str | Distribution | Callable[..., float | str | Distribution]
-#: What a pretend agent has, unless it is said.
-AGENT = Resources(cpus=4, mem="16GB")
 Report = Callable[[calls.TaskUpdate, Outcome | None], object]
-
-
 #: What a pretend agent has, unless it is said.
 AGENT = Resources(cpus=4, mem="16GB")
+#: What a task leaves behind whose function does not really run.
+NOTHING_LEFT = Outcome()
+
+
+@dataclass(slots=True)
+class Promise:
+    """A task that was launched or will be, how long it lasts, and whether its function really runs."""
+
+    task: TaskHandle
+    lasts_us: int
+    execute: bool
+    ends_us: int = NEVER_US  #: on its agent, since its launch is known
 
 
 class PretendAgents:
@@ -38,8 +48,7 @@ class PretendAgents:
         self._report = report
         self._durations: dict[Callable[..., Any] | str, tuple[Duration, bool]] = {}
         self._dice = Random(f"{seed}/durations")
-        #: What is promised or running, by agent and id: the task, how long it lasts, whether its function really runs.
-        self._tasks: dict[str, dict[str, tuple[TaskHandle, int, bool]]] = {}
+        self._tasks: dict[str, dict[str, Promise]] = {}  #: what is promised or running, by agent and id
         self.trouble: NoDuration | None = None  #: a task was launched of which nobody said how long it lasts
         self.slow: dict[str, float] = {}  #: how many times longer tasks last on an agent, where it is not once
 
@@ -60,7 +69,7 @@ class PretendAgents:
             name = repr(task.args[0]) if task.function is shell else name_of(task.function)
             self.trouble = NoDuration(f"how long does {name} last? Say so before it runs: sim.runs_for({name}, '30s')")
             raise self.trouble
-        promised = task, self._drawn_us(said[0], task), said[1]
+        promised = Promise(task, self._drawn_us(said[0], task), said[1])
         there = self._tasks.get(task.agent)
         if there is None:
             self._tasks[task.agent] = {task.id: promised}
@@ -79,54 +88,64 @@ class PretendAgents:
         if callable(duration) and not isinstance(duration, Distribution):
             duration = duration(*task.args, **task.kwargs)
         try:
-            return _micros(duration(self._dice) if isinstance(duration, Distribution) else duration)
+            lasts = duration(self._dice) if isinstance(duration, Distribution) else duration
+            if type(lasts) is float and 0 <= lasts < 1e9:
+                return round(lasts * 1_000_000)  # the short way for what most durations are
+            return parse_duration(lasts)
         except BadValue as error:
             raise BadValue(f"how long {name_of(task.function)} lasts is not a time: {error}") from None
 
-    def launch(self, event: events.Launch) -> None:
-        """Start a task, and plan its end; its agent may have died while this was on its way."""
+    def launch(self, event: events.Launch, travels_us: int = 0) -> None:
+        """Start a task when its launch has travelled so long, and plan what its agent will say; it may have died before.
+
+        Nobody sees an agent but by what it says, so what happens there needs no turn of its own: only a function that
+        really runs does so when its task ends.
+        """
         promised = self._tasks.get(event.agent, {}).get(event.task)
         if promised is None:
             return
-        self._say(event.agent, event.task, TaskState.RUNNING)
-        task, lasts_us, _ = promised
+        said_us, lasts_us = travels_us + self._latency_us, promised.lasts_us
         if self.slow:
             lasts_us = int(lasts_us * self.slow.get(event.agent, 1))
-        self._engine.after(lasts_us, self._finish, event.agent, task.id)
+        promised.ends_us = self._engine.now_us + travels_us + lasts_us
+        self._engine.after(said_us, self._report, calls.TaskUpdate(event.agent, event.task, TaskState.RUNNING), None)
+        if promised.execute:
+            self._engine.after(travels_us + lasts_us, self._execute, event.agent, event.task)
+        else:
+            self._engine.after(said_us + lasts_us, self._end, event.agent, event.task)
 
     def kill(self, event: events.Kill) -> None:
         """End a task before its time."""
-        if self._tasks.get(event.agent, {}).pop(event.task, None):
-            self._say(event.agent, event.task, TaskState.KILLED, because="killed")
+        there = self._tasks.get(event.agent, {})
+        if event.task in there and there[event.task].ends_us > self._engine.now_us:
+            del there[event.task]
+            update = calls.TaskUpdate(event.agent, event.task, TaskState.KILLED, "killed")
+            self._engine.after(self._latency_us, self._report, update, None)
 
     def of(self, agent: str) -> list[TaskHandle]:
         """What an agent runs, or is about to."""
-        return [task for task, _, _ in self._tasks.get(agent, {}).values()]
+        return [promised.task for promised in self._tasks.get(agent, {}).values()]
 
     def lose(self, agent: str) -> None:
         """Forget all that an agent runs: it is dead, and says nothing."""
         self._tasks.pop(agent, None)
 
-    def _finish(self, agent: str, name: str) -> None:
+    def _execute(self, agent: str, name: str) -> None:
+        """Run a task's function at its virtual end, and say how that went."""
         promised = self._tasks.get(agent, {}).pop(name, None)
         if promised is None:
             return  # it was killed, or its agent was lost
-        task, _, execute = promised
-        outcome = run(task) if execute else Outcome()
-        if outcome.error is None:
-            self._say(agent, task.id, TaskState.FINISHED, outcome)
-        else:
+        outcome, update = run(promised.task), calls.TaskUpdate(agent, name, TaskState.FINISHED)
+        if outcome.error is not None:
             because = f"{type(outcome.error).__name__}: {outcome.error}"
-            self._say(agent, task.id, TaskState.FAILED, outcome, because)
-
-    def _say(self, agent: str, task: str, state: TaskState, outcome: Outcome | None = None, because: str = "") -> None:
-        update = calls.TaskUpdate(agent, task, state, because)
+            update = calls.TaskUpdate(agent, name, TaskState.FAILED, because)
         self._engine.after(self._latency_us, self._report, update, outcome)
 
-
-def _micros(lasts: float | str) -> int:
-    """Whole microseconds; the short way for what most durations are."""
-    return round(lasts * 1_000_000) if isinstance(lasts, float) and 0 <= lasts < 1e9 else parse_duration(lasts)
+    def _end(self, agent: str, name: str) -> None:
+        """Let the master hear that a task has ended whose function does not really run."""
+        there = self._tasks.get(agent)
+        if there and there.pop(name, None):
+            self._report(calls.TaskUpdate(agent, name, TaskState.FINISHED), NOTHING_LEFT)
 
 
 def run(task: TaskHandle) -> Outcome:

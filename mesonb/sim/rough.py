@@ -22,7 +22,8 @@ from mesonb.frameworks.base import Framework, Outcome
 from mesonb.frameworks.driver import Driver
 from mesonb.sim.checkers import Checkers
 from mesonb.sim.faults import Chance
-from mesonb.sim.simulation import Simulation, _SimShell
+from mesonb.sim.shell import SimShell
+from mesonb.sim.simulation import Simulation
 
 #: After how long a message that was lost is sent again.
 AGAIN_US = 1_000_000
@@ -233,7 +234,7 @@ class RoughSimulation(Simulation):
         return True
 
 
-class _RoughShell(_SimShell):
+class _RoughShell(SimShell):
     """What a driver sees of a rough simulation."""
 
     _sim: RoughSimulation

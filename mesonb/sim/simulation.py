@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import RLock, get_ident
@@ -23,13 +22,14 @@ from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, NotThere
-from mesonb.frameworks.base import Framework, Outcome, TaskHandle
+from mesonb.frameworks.base import Framework, Outcome
 from mesonb.frameworks.driver import Driver
 from mesonb.session import Session, log_from, settings_from
 from mesonb.sim.agents import Duration, PretendAgents, totals
 from mesonb.sim.engine import Engine
 from mesonb.sim.pace import TURN_S, US, Pace
 from mesonb.sim.progress import Progress
+from mesonb.sim.shell import SimShell
 from mesonb.sim.steps import Steps
 
 #: While time passes by itself, so many things happen between two looks at the real clock.
@@ -58,7 +58,7 @@ class Simulation(Session):
         super().__init__(**log_from(rules), settings=settings_from({"seed": seed, **rules}), allocator=allocator)
         self.seed = seed
         self.latency_us = parse_duration(latency)
-        self.engine = Engine(self.latency_us)
+        self.engine = Engine()
         self.agents = PretendAgents(self.engine, self.latency_us, self._report, seed)
         self._mail: dict[Driver, list[tuple[events.Event, Outcome | None]]] = {}
         self.pace = Pace()
@@ -68,6 +68,7 @@ class Simulation(Session):
         self._outside: deque[Sequence[calls.Call] | Callable[[], Any]] = deque()
         self._ticks: list[int] = []  #: when ticks are planned, the next one last
         self._joined = 0
+        self._by_one = False  #: the master takes one call at a time, to be looked at
         self._chart_at = 0  #: after how many steps the charts get their next row
         self.post([self._next_agent(total) for total in totals(agents)])
 
@@ -110,9 +111,11 @@ class Simulation(Session):
             return Steps([])
         try:
             with self._time_passes():
+                self._by_one = True
                 while self.core.steps == before and self.engine.next_us is not None:
                     self.engine.step()
         finally:
+            self._by_one = False
             self._clock.release()
         self._raise_trouble()
         return Steps(self.log.steps[-(self.core.steps - before) :] if self.core.steps > before else [])
@@ -188,10 +191,16 @@ class Simulation(Session):
 
     def _carry(self, sent: Sequence[calls.Call]) -> None:
         """Step the core with each call, and send what follows on its way; on the thread on which time passes."""
+        self._take(sent)
+        self._plan_tick()
+
+    def _take(self, sent: Sequence[calls.Call]) -> None:
         for call in sent:
             for event in self._step(call):
-                self._deliver(event)
-        self._plan_tick()
+                if type(event) is events.OfferMade:
+                    self._mail_to(event.framework, event)
+                else:
+                    self._deliver(event)
 
     def soon(self, name: str, what: str, function: Callable[[], Any]) -> None:
         """Call a function between two things that happen, or at once while time stands still; what it raises is a complaint."""
@@ -203,7 +212,7 @@ class Simulation(Session):
         driver.do(what, function)
 
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
-        shell = _SimShell(self)
+        shell = SimShell(self)
         shell.driver = Driver(framework, name, role, shell, self.seed)
         return shell.driver
 
@@ -305,18 +314,18 @@ class Simulation(Session):
         self._ticks.pop()
         due_us = self.core.next_deadline()
         if due_us is not None and due_us <= self.engine.now_us:
-            self._carry((TICK,))
-            if self.core.steps >= self._chart_at and self._note_shares():
-                self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
-        else:
-            self._plan_tick()
+            self._take((TICK,))
+            self._note_row()
+        self._plan_tick()
+
+    def _note_row(self) -> None:
+        if self.core.steps >= self._chart_at and self._note_shares():
+            self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
 
     def _deliver(self, event: events.Event) -> None:
         match event:
-            case events.OfferMade() | events.Updated():
-                self._mail_to(event.framework, event)
             case events.Launch():
-                self.engine.after(self.latency_us, self.agents.launch, event)
+                self.agents.launch(event, self.latency_us)
             case events.Kill():
                 self.engine.after(self.latency_us, self.agents.kill, event)
             case events.Acknowledged():
@@ -346,7 +355,8 @@ class Simulation(Session):
     def arrive(self, driver: Driver, sent: Sequence[calls.Call]) -> None:
         """Take a framework's calls, unless other code has registered under its name since: that must not be suppressed by it."""
         if driver.scheduler or self.drivers.get(driver.name) is driver:
-            self._carry(sent)
+            self._take(sent)
+            self._turn()
 
     def _report(self, update: calls.TaskUpdate, outcome: Outcome | None) -> None:
         """Take a task's update from an agent; its outcome travels beside what the core answers."""
@@ -358,41 +368,14 @@ class Simulation(Session):
             else:
                 self._deliver(event)
         if update.state in TERMINAL:  # any other makes nothing due
-            self._plan_tick()
+            self._turn()
 
+    def _turn(self) -> None:
+        """Let the master have its turn now if it wants one and nothing else happens now, and otherwise plan it.
 
-class _SimShell:
-    """What a driver sees of a simulation."""
-
-    driver: Driver
-
-    def __init__(self, simulation: Simulation) -> None:
-        self._sim = simulation
-        self.now_us = simulation.now_us
-        self.check_needs = simulation.check_needs
-        self.output = simulation.output
-
-    def encode(self, task: TaskHandle) -> None:
-        """Nothing travels in a simulation; its pretend agents only take note of the task."""
-        self._sim.agents.promise(task)
-
-    def post(self, sent: Sequence[calls.Call]) -> None:
-        """Send calls; like any message they take a while to arrive."""
-        self._sim.engine.after(self._sim.latency_us, self._sim.arrive, self.driver, sent)
-
-    def wake_at(self, due_us: int) -> None:
-        """Wake the driver at that virtual time."""
-        self._sim.engine.at(due_us, self.driver.wake)
-
-    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
-        """Let virtual time pass until the future is done; TimeoutError if it is not in time."""
-        limit_us = 365 * 86_400 * 1_000_000 if timeout_us is None else timeout_us
-        if self._sim._advance(future.done, limit_us):
-            return
-        if timeout_us is not None:
-            raise TimeoutError(
-                f"no result within {show_duration(timeout_us)}; it is {show_duration(self.now_us())} now"
-            )
-        raise BadValue(
-            "this result never comes: nothing is left to happen in the simulation; are there agents, and room?"
-        )
+        Either way what happens is the same; a tick that need not wait for its turn costs half.
+        """
+        if self.core.dirty and not self.core.paused and self.engine.idle and not (self._by_one or self.pace.held):
+            self._take((TICK,))
+            self._note_row()
+        self._plan_tick()

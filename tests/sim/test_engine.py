@@ -48,17 +48,46 @@ class Simpy:
 
 def test_it_does_what_simpy_does():
     for seed in range(20):
-        ours, theirs = drive(Engine(500), Random(seed), 30), drive(Simpy(), Random(seed), 30)
+        ours, theirs = drive(Engine(), Random(seed), 30), drive(Simpy(), Random(seed), 30)
         assert ours == theirs
         assert len(ours) > 60
 
 
-def test_a_lane_changes_nothing():
-    assert drive(Engine(500), Random(1), 50) == drive(Engine(), Random(1), 50)
+def test_what_is_asked_for_before_a_page_that_was_looked_at_comes_before_it():
+    engine, times = Engine(), []
+    engine.after(10_000_000, lambda: times.append(engine.now_us))
+    assert engine.next_us == 10_000_000
+    engine.after(70, lambda: times.append(engine.now_us))
+    assert engine.next_us == 70
+    assert not engine.run(20_000_000, 10)
+    assert times == [70, 10_000_000]
+
+
+def test_it_is_idle_when_nothing_more_is_due_now():
+    engine, idle = Engine(), []
+    for delay_us in (5, 5, 6, 90_000):
+        engine.after(delay_us, lambda: idle.append(engine.idle))
+    engine.run(100_000, 10)
+    assert idle == [False, True, True, True]
+
+
+def test_time_may_pass_within_what_is_done():
+    engine, done = Engine(), []
+
+    def wait() -> None:
+        done.append("begins")
+        engine.step()
+        done.append("ends")
+
+    engine.after(1, wait)
+    engine.after(2, done.append, "meanwhile")
+    engine.after(3, done.append, "after")
+    assert not engine.run(10, 10)
+    assert done == ["begins", "meanwhile", "ends", "after"]
 
 
 def test_what_is_due_later_stays_as_far_away_when_the_clock_jumps():
-    engine, times = Engine(500), []
+    engine, times = Engine(), []
     for delay_us in (0, 500, 2_000):
         engine.after(delay_us, lambda: times.append(engine.now_us))
     engine.jump(10_000)
