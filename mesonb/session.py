@@ -51,7 +51,9 @@ POLL_S = 0.005
 class Session(Steering):
     """A master and those registered with it."""
 
-    has_standbys: ClassVar[bool] = False  #: whether schedulers may stand by
+    names_schedulers: ClassVar[bool] = (
+        False  #: whether several schedulers of a framework may be registered here, by name
+    )
     kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
     #: Every session of this process that somebody still holds, by id: what panels may show.
     known: ClassVar[WeakValueDictionary[str, Session]] = WeakValueDictionary()
@@ -100,6 +102,7 @@ class Session(Steering):
         In several roles (``role=["lab", "eng"]``) each offer is for one of them, ``offer.role``, and counts for that one.
         A framework may have several schedulers, each under a name of its own (``scheduler="b"``): the newest is active, and
         the calls of others are refused. With ``standby`` it becomes active only when the active one is lost (``disconnect``).
+        On a cluster each kernel is one scheduler: ``mb.connect().register(..., standby=True)`` waits until another is lost.
         """
         if not isinstance(framework, Framework):
             raise BadValue(f"{framework!r} is not a framework; subclass mb.Framework, or use mb.Queue()")
@@ -111,10 +114,7 @@ class Session(Steering):
             raise BadValue(f"{name!r} cannot be a name: a number after a dot counts registrations; write {better!r}")
         if framework.needs is not None:
             self.check_needs(framework.needs)
-        if (standby or scheduler) and not self.has_standbys:
-            raise BadValue(
-                "schedulers have names in a simulation only; here each kernel is one: register there, and it takes over"
-            )
+        scheduler = self._scheduler(name, scheduler, standby=standby)
         role, *more = [role] if isinstance(role, str) else list(role) or ["*"]
         call = calls.Subscribe(name, role, *framework.terms(), roles=tuple(more), scheduler=scheduler, standby=standby)
         try:
@@ -122,14 +122,23 @@ class Session(Steering):
         except Wrong as wrong:
             raise BadValue(str(wrong)) from None
         driver = self._driver(framework, name, role)
-        driver.more_roles = tuple(more)
+        driver.more_roles, driver.standby = tuple(more), standby
         framework._driver = driver
-        if scheduler:
+        if scheduler and self.names_schedulers:
             driver.scheduler, self.schedulers[name, scheduler] = scheduler, driver
         if not standby or name not in self.drivers:
             self._speaks(driver, f"another framework was registered as {name!r}")
         self.post([call])
         return framework
+
+    def _scheduler(self, name: str, asked: str, *, standby: bool) -> str:
+        """Return under which name a scheduler is registered; BadValue where that cannot be."""
+        if (standby or asked) and not self.names_schedulers:
+            raise BadValue(
+                "schedulers have names in a simulation only; here each kernel is one: register in another, and it takes over, or "
+                "waits until this one is lost: mb.connect().register(..., standby=True)"
+            )
+        return asked
 
     def _speaks(self, driver: Driver, because: str) -> None:
         """Let a driver have the framework's name, and what runs under it."""

@@ -91,6 +91,7 @@ class Driver:
         self.placements: deque[tuple[int, bool, int]] = deque(maxlen=PROGRESS_KEPT)
         self.more_roles: tuple[str, ...] = ()  #: besides ``role``
         self.scheduler = ""  #: which of several schedulers of its framework this is
+        self.standby = False  #: it waits until the active one is lost
         self.superseded = False  #: another framework has registered under this name
         self.successor: Driver | None = None  #: its driver, who is told how the tasks of this one ended
         self.inherited: dict[str, TaskHandle] = {}  #: what the predecessor under this name left running
@@ -146,7 +147,9 @@ class Driver:
                 self._asked_to_leave(event)
             case events.Superseded():
                 self.lost_to_another(event.because)
-            case events.InverseRescinded() | events.StandsBy():
+            case events.StandsBy():
+                self._stands_by(event)
+            case events.InverseRescinded():
                 pass  # whoever leaves an agent because it was asked to has nothing to undo
             case events.AgentGone():
                 self._call("on_agent_lost", event.agent)
@@ -157,8 +160,14 @@ class Driver:
             case _:
                 raise AssertionError(f"{event} is not for a framework")
 
+    def _stands_by(self, event: events.StandsBy) -> None:
+        """Wait, as was asked for; or because another took over while nothing was heard of this one."""
+        if not self.standby:
+            self.standby = True
+            self._complain("register", f"{event.because}; this one goes on when that is lost")
+
     def _subscribed(self, event: events.Subscribed) -> None:
-        self._prefix = _prefix(self.name, event.epoch, event.incarnation)
+        self._prefix, self.standby = _prefix(self.name, event.epoch, event.incarnation), False
         self._acknowledges = event.acknowledge
         for task in event.tasks:
             handle = self.tasks.get(task) or self.inherited.get(task) or self.recall(task)
@@ -166,6 +175,8 @@ class Driver:
                 handle.registration = self
                 self.tasks[task] = handle
         self.inherited = {}
+        for offer in [self.offers.pop(name) for name in list(self.offers)]:
+            self._call("on_rescinded", offer)  # of which the word was lost
         self._call("on_registered", list(self.tasks.values()))
         self._subscribed_once = True
         self._read_will()
@@ -282,9 +293,8 @@ class Driver:
 
     def subscription(self) -> calls.Subscribe:
         """Return what registers the framework, with all that it says of offers."""
-        return calls.Subscribe(
-            self.name, self.role, *self.framework.terms(), roles=self.more_roles, scheduler=self.scheduler
-        )
+        says = self.framework.terms()
+        return calls.Subscribe(self.name, self.role, *says, self.more_roles, self.scheduler, self.standby)
 
     def kill(self, task: str) -> None:
         """Ask for a task to be killed."""

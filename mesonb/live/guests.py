@@ -10,6 +10,7 @@ agents, for whoever registers under that name next.
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mesonb.core import calls, events
@@ -136,6 +137,9 @@ class Guests:
             self._refuse(kernel, f"a {type(call).__name__} such as this is no call that a master takes")
         elif isinstance(call, OWN) and self._may(kernel, call.framework):
             self._take_own(kernel, call, cargo)
+        elif isinstance(call, OWN) and self._master.waiting.stands(call.framework, kernel):
+            if isinstance(call, calls.Unregister):
+                self._stand_no_more(kernel, call.framework)
         elif isinstance(call, OWN) and self.gate.owns(who, call.framework):
             return  # another kernel of its own has registered under that name since
         elif because := self.gate.against(who, call, taken=self._taken(call)):
@@ -162,8 +166,13 @@ class Guests:
         self._master._take(self._unheard(call) if isinstance(call, calls.Reconcile) else call)
 
     def _subscribe(self, kernel: str, who: str, call: calls.Subscribe) -> None:
-        self._master.expect(call.framework, Guest(self._master, kernel, call.framework, who))
-        self._master._take(replace(call, scheduler=kernel, standby=False))
+        self._master.waiting.expect(call.framework, Guest(self._master, kernel, call.framework, who))
+        self._master._take(replace(call, scheduler=kernel))
+
+    def _stand_no_more(self, kernel: str, name: str = "") -> None:
+        """A kernel stands by no more for a framework, or for any."""
+        for left in self._master.waiting.leave(kernel, name):
+            self._master._take(calls.Disconnect(left, kernel))
 
     def _taken(self, call: Any) -> bool:
         """Whether a registration would take a name over."""
@@ -283,15 +292,23 @@ class Guests:
         """A kernel is not to be reached any more: its frameworks are disconnected until they register again."""
         self.gate.forget(kernel)
         self._meters.pop(kernel, None)
+        self._stand_no_more(kernel)
         for name, box in list(self._master._boxes.items()):
             if isinstance(box, Guest) and box.kernel == kernel:
                 del self._master._boxes[name]
-                self._ask_back(name, box)
-                if name in self._master.core.frameworks:
-                    self._master._take(calls.Disconnect(name))
+                missing = self._ask_back(name, box)
+                if self._master.waiting.has_another(name):
+                    self._master.waiting.wait(name, missing, partial(self._disconnect, name))
+                else:
+                    self._disconnect(name)
 
-    def _ask_back(self, name: str, box: Guest) -> None:
-        """Keep what the kernel has not handled, and have the agents hand over the cargo of all its tasks."""
+    def _disconnect(self, name: str) -> None:
+        if name in self._master.core.frameworks and name not in self._master._boxes:
+            self._master._take(calls.Disconnect(name))
+            self._master._turn()
+
+    def _ask_back(self, name: str, box: Guest) -> set[str]:
+        """Keep what a kernel has not handled, have agents hand over the cargo of all its tasks, and return of which."""
         master = self._master
         master._keep(name, list(box.unhandled.values()))
         live = [task for record in master.core.family(name) for task in record.tasks.values()]
@@ -302,6 +319,7 @@ class Guests:
         master.inheritance.expect(there)
         for agent in {agent for agent, _ in there.values()}:
             master._link.send(agent, ("hand over", [task for task, (at, _) in there.items() if at == agent]))
+        return master.inheritance.lacks(there)
 
 
 def _parts(call: Any) -> int:

@@ -33,6 +33,7 @@ from mesonb.live.limits.isolation import Module
 from mesonb.live.link import Link
 from mesonb.live.private import Clusters
 from mesonb.live.roster import Roster
+from mesonb.live.schedulers import Schedulers
 from mesonb.live.tasks.cargo import Cargo
 from mesonb.live.wire.comms import HUB, KERNEL, Message
 from mesonb.live.wire.plain import well_formed
@@ -54,6 +55,7 @@ class Hearing(Clusters):
     cargo: dict[str, Cargo]  #: what was packed and not launched yet, by task
     _own_complaints: Any
     guests: Guests
+    waiting: Schedulers
     _beside: Beside
 
     def _prepare_hearing(self) -> None:
@@ -148,7 +150,9 @@ class Hearing(Clusters):
             case (agent, "join", about, table):
                 self._join(agent, about, table)
             case (agent, "cargo", dict(functions), list(tasks)):
-                self.inheritance.bring(functions, [one for one in tasks if not self._is_elsewhere(one[0], agent)])
+                own = [one for one in tasks if not self._is_elsewhere(one[0], agent)]
+                self.inheritance.bring(functions, own)
+                self.waiting.came({task for task, _, _ in own})
             case (agent, "used", dict(tasks), dict(itself)) if agent in self.core.agents:
                 self._roster.note_use(agent, tasks, itself)
                 self._reserve_beside(agent)  # once a second: what was offered then may be free now

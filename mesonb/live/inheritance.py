@@ -37,6 +37,10 @@ class Inheritance:
         self._functions |= {digest: function for digest, function in functions.items() if digest_of(function) == digest}
         self._cargo |= {task: (digest, arguments) for task, digest, arguments in tasks}
 
+    def lacks(self, tasks: Collection[str]) -> set[str]:
+        """Return those of some tasks whose cargo was not handed over."""
+        return {task for task in tasks if task not in self._cargo}
+
     def note(self, agent: str, running: Collection[RunningTask]) -> None:
         """Note what an agent says it runs, as far as its cargo was handed over."""
         self._known |= {task.task: (agent, task) for task in running if task.task in self._cargo}

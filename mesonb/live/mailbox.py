@@ -36,6 +36,7 @@ class Mailbox:
     """One registration of one framework: its driver, its thread, and the driver's ``Shell``."""
 
     driver: Driver
+    kernel = ""  #: it is this one
 
     def __init__(self, master: Master | Remote, name: str) -> None:
         self.now_us = master.now_us

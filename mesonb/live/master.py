@@ -30,6 +30,7 @@ from mesonb.live.leading import CLOSED, GONE_S, Leading
 from mesonb.live.link import address_of
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import note
+from mesonb.live.schedulers import Schedulers
 from mesonb.live.security.gate import Gate
 from mesonb.live.tasks.results import Desk, Mark
 from mesonb.live.wire.comms import Message
@@ -96,6 +97,11 @@ class Master(Leading):
             raise BadValue(
                 "agents= declares a local cluster; a Dask cluster that you give has the sizes of its workers"
             )
+        if rules.get("update_retry"):
+            raise BadValue(
+                "a master of real agents says how a task ended until its framework has handled it, with its result; leave "
+                "update_retry= out: it is for simulations"
+            )
         self._gate = Gate(principals, acls)
         self._beside = Beside(plain_dask_cpus)
         self._born_us = time.monotonic_ns() // 1000
@@ -134,7 +140,7 @@ class Master(Leading):
         self.guests = Guests(self, self._gate)
         self.desk = Desk(self._thread, self._link.address, self._link.security, self.let_go)
         self._boxes: dict[str, Mailbox | Guest] = {}
-        self._registering: dict[str, deque[Mailbox | Guest]] = {}
+        self.waiting = Schedulers()
         self._own_complaints: deque[Complaint] = deque(maxlen=100)
         self._timer: asyncio.TimerHandle | None = None
         self._sulks_until = 0.0
@@ -175,13 +181,9 @@ class Master(Leading):
         mailbox = Mailbox(self, name)
         driver = Driver(framework, name, role, mailbox, self.core.settings.seed)
         driver.recall = self.inheritance.recall
-        self.expect(name, mailbox)
+        self.waiting.expect(name, mailbox)
         mailbox.start(driver)
         return driver
-
-    def expect(self, name: str, box: Mailbox | Guest) -> None:
-        """Note where the mail of a registration goes, once it is made."""
-        self._registering.setdefault(name, deque()).append(box)
 
     @property
     def complaints(self) -> list[Complaint]:
@@ -209,7 +211,7 @@ class Master(Leading):
                 self.stream.close()
             Master._open.pop(self._key, None)
             self._note.unlink(missing_ok=True)
-            for mailbox in [*self._boxes.values(), *(box for waiting in self._registering.values() for box in waiting)]:
+            for mailbox in [*self._boxes.values(), *self.waiting]:
                 mailbox.stop()
             self._unreach()
 
@@ -286,6 +288,11 @@ class Master(Leading):
                 self._rejected(event)
             case events.Subscribed():
                 self._subscribed(event)
+            case events.StandsBy():
+                self.waiting.stand(event.framework, event.scheduler).deliver([(event, b"")])
+            case events.Superseded() if box := self.waiting.stands(event.framework, event.scheduler):
+                self.waiting.leave(event.scheduler, event.framework)
+                box.deliver([(event, b"")])
             case _:
                 self._out.setdefault(event.framework, []).append((event, content))
 
@@ -295,7 +302,7 @@ class Master(Leading):
             for task in event.call.launches:
                 self.cargo.pop(task.task, None)
         if isinstance(event.call, calls.Subscribe):
-            self._registering[event.call.framework].popleft().stop()
+            self.waiting.take(event.call.framework, event.call.scheduler).stop()
             self._complain("Subscribe", event.because)
         elif name := getattr(event.call, "framework", ""):
             self._out.setdefault(name, []).append((event, b""))
@@ -316,7 +323,7 @@ class Master(Leading):
         if before := self._boxes.pop(event.framework, None):
             before.deliver(self._out.pop(event.framework, []))
             before.stop()
-        self._boxes[event.framework] = box = self._registering[event.framework].popleft()
+        self._boxes[event.framework] = box = self.waiting.take(event.framework, event.scheduler)
         self.guests.registered(event.framework, box)
         self._out.setdefault(event.framework, []).extend([(event, b""), *self.inheritance.claim(event.framework)])
 

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,6 +52,8 @@ REACH_S = 4.0
 ANSWER_S = 5.0
 #: How long after another master took the lead its books are taken to be complete.
 RECONCILE_S = 5.0
+#: Who stood by registers so much later with another master than whom it stood by for.
+STAND_BY_AGAIN_S = 1.0
 _REDIAL_S = 0.2
 CLOSED = "this connection is closed; write mb.connect() for a new one"
 
@@ -71,7 +74,7 @@ class Remote(Clusters):
         self._name = f"kernel-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._ahead_us = 0  #: the master's clock less this kernel's
         self._leader: tuple[int, str] = 0, ""  #: the epoch, and who leads in it
-        self._registered_with = ""
+        self._registered_with, self._cut = "", False  #: by whom it is known, unless the link was cut since
         self._welcomed = False  #: what is to be said waits until then
         self._led = threading.Event()  #: set once there was an answer, be it a refusal
         self._refusals: deque[Complaint] = deque(maxlen=100)
@@ -87,7 +90,7 @@ class Remote(Clusters):
         try:
             self._peer: Peer = self._thread.wait_for(self._dial(), ANSWER_S)
             super().__init__()
-            self._thread.call(self._start)
+            self._reading = asyncio.run_coroutine_threadsafe(self._stay(), self._thread.loop)
             if not self._led.wait(ANSWER_S):
                 raise Unreachable(f"nobody leads the cluster at {address}; write mb.Master() to lead it from here")
             if self.given_up:
@@ -215,6 +218,14 @@ class Remote(Clusters):
     def __repr__(self) -> str:
         return f"<{self.id} of {self.address}: {'closed' if self.closed else f'{len(self._boxes)} frameworks here'}>"
 
+    def _scheduler(self, name: str, asked: str, *, standby: bool) -> str:
+        """This kernel is one scheduler, under its own name."""
+        if asked or not standby:
+            return super()._scheduler(name, asked, standby=False)
+        if (box := self._boxes.get(name)) and not box.driver.superseded:
+            raise BadValue(f"{name!r} is registered in this kernel already; stand by in another one")
+        return self._name
+
     def _driver(self, framework: Framework, name: str, role: str) -> Driver:
         if self.closed:
             raise BadValue(CLOSED)
@@ -239,14 +250,11 @@ class Remote(Clusters):
         check_versions(f"the hub at {self.address}", peer.welcome["versions"])
         return peer
 
-    def _start(self) -> None:
-        self._reading = asyncio.ensure_future(self._stay())
-
     async def _stay(self) -> None:
         """Read until this is closed; dial again when the link is cut."""
         while not self.closed:
             await self._peer.read()
-            self._leader, self._welcomed = (0, ""), False
+            self._leader, self._welcomed, self._cut = (0, ""), False, True
             while not self.closed:
                 await asyncio.sleep(_REDIAL_S)
                 with contextlib.suppress(ClusterError):
@@ -300,8 +308,7 @@ class Remote(Clusters):
         if well:
             answer.set_result(content)
         else:
-            kind, because = content
-            answer.set_exception(getattr(errors, kind, MesonbError)(because))
+            answer.set_exception(getattr(errors, content[0], MesonbError)(content[1]))
 
     def _answered_by_nobody(self) -> None:
         """Wait no more for what the leader before was asked: it will not answer, and the next one was not asked."""
@@ -331,25 +338,22 @@ class Remote(Clusters):
             self._turned_away(str(error))
             return
         self._ahead_us = now_us - time.monotonic_ns() // 1000
-        self._welcomed = True
-        self.given_up = ""
-        leader_id = self._leader[1]
-        if leader_id != self._registered_with:
-            self._register_again(leader_id)
+        self._welcomed, self.given_up = True, ""
+        if self._cut or self._leader[1] != self._registered_with:
+            self._register_again(self._leader[1])
         self._led.set()
         self._flush()
 
     def _register_again(self, leader_id: str) -> None:
-        self._registered_with = leader_id
-        again = [
-            box.driver.subscription()
-            for box in self._boxes.values()
-            if not box.driver.superseded  # another kernel has taken the name over
-        ]
-        if again:
-            self._peer.send(LEADER, ("post", again, {}))
+        """Register what is here, after a cut so that whoever took over goes on, and what stands by after all others."""
+        came_back, self._registered_with, self._cut = leader_id == self._registered_with, leader_id, False
+        again = [box.driver.subscription() for box in self._boxes.values() if not box.driver.superseded]
+        if first := [call for call in again if not call.standby]:
+            self._peer.send(LEADER, ("post", [replace(call, standby=came_back) for call in first], {}))
             self._peer.send(LEADER, *[("keep", agent, keys) for agent, keys in self.desk.wanted().items()])
             asyncio.get_running_loop().call_later(RECONCILE_S, self._reconcile, leader_id)
+        if then := [call for call in again if call.standby]:
+            asyncio.get_running_loop().call_later(STAND_BY_AGAIN_S, self._say, ("post", then, {}))
 
     def _turned_away(self, because: str) -> None:
         """Note that this leader does not take us, or is not to be believed; nothing is said to it."""

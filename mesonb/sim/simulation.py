@@ -49,7 +49,7 @@ class Simulation(Session):
     """
 
     kind = "simulation"
-    has_standbys = True
+    names_schedulers = True
 
     def __init__(
         self, agents: int | Iterable[Resources | Agent] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",

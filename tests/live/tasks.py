@@ -73,10 +73,10 @@ def die():
     os._exit(7)
 
 
-def cut_agents(dask_scheduler):
-    """Cut the link of every agent, at the hub; runs in the Dask scheduler."""
+def cut_agents(kind="agent", name="", dask_scheduler=None):
+    """Cut the link of every agent, or of another kind of peer, or of one, at the hub; runs in the Dask scheduler."""
     for line in list(dask_scheduler.plugins["mesonb-hub"].lines.values()):
-        if line.kind == "agent":
+        if line.kind == kind and name in ("", line.name):
             line.comm.abort()
 
 

@@ -193,6 +193,8 @@ def test_other_arguments_for_the_master_that_is_here(master):
             mb.Master(agents=agents, name="other")
     with pytest.raises(BadValue, match="declares a local cluster"):
         mb.Master("tcp://127.0.0.1:9", agents=2)
+    with pytest.raises(BadValue, match="with its result; leave update_retry= out"):
+        mb.Master(name="other", update_retry="5s")
 
 
 def test_a_framework_that_is_not_registered():

@@ -29,12 +29,12 @@ class Both(mb.Framework):
 
 
 def test_a_framework_in_two_roles_and_its_log(tmp_path) -> None:
-    with mb.Master(agents=2, name="roles", log=tmp_path / "run.mesonb", update_retry="5s") as master:
+    with mb.Master(agents=2, name="roles", log=tmp_path / "run.mesonb") as master:
         both = master.register(Both(), name="both", role=["lab", "research"])
         master.wait_until(lambda: len(both.results) == 2, "20s")
         assert both.results == {"lab": 6, "research": 16}
         assert master.log.kept == 100_000
-        master.wait_until(lambda: not master.core.unacknowledged, "10s")
+        master.wait_until(lambda: not master._unacknowledged, "10s")
         master.maintain("agent-1", after="1h")
         master.wait_until(lambda: master.maintenance, "5s")
         master.unregister(both)
