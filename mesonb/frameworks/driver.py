@@ -23,6 +23,7 @@ from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
 from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
+from mesonb.frameworks.registration import id_prefix
 
 #: How many ended tasks are remembered.
 ENDED_KEPT = 10_000
@@ -167,7 +168,7 @@ class Driver:
             self._complain("register", f"{event.because}; this one goes on when that is lost")
 
     def _subscribed(self, event: events.Subscribed) -> None:
-        self._prefix, self.standby = _prefix(self.name, event.epoch, event.incarnation), False
+        self._prefix, self.standby = id_prefix(self.name, event.epoch, event.incarnation), False
         self._acknowledges = event.acknowledge
         for task in event.tasks:
             handle = self.tasks.get(task) or self.inherited.get(task) or self.recall(task)
@@ -393,14 +394,3 @@ class Driver:
 def _hears_updates(framework: Framework) -> bool:
     """Whether anybody wrote an ``on_update``; the one that does nothing need not be called twice a task."""
     return getattr(framework.on_update, "__func__", None) is not Framework.on_update
-
-
-def _prefix(name: str, epoch: int, incarnation: int) -> str:
-    """Begin the ids of one registration's tasks; the first leader and the first registration go without saying.
-
-    >>> [_prefix("sweep", *numbers) for numbers in ((1, 1), (1, 2), (3, 1))]
-    ['sweep', 'sweep.2', 'sweep.3.1']
-    """
-    if epoch == 1:
-        return name if incarnation == 1 else f"{name}.{incarnation}"
-    return f"{name}.{epoch}.{incarnation}"

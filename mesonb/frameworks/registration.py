@@ -1,4 +1,4 @@
-"""What a framework and its offers may ask of the master that they are registered with, whichever it is."""
+"""What a framework and its offers may ask of the master that they are registered with, and how its tasks are named."""
 
 from __future__ import annotations
 
@@ -62,3 +62,14 @@ class Registration(Protocol):
 
     def output(self, task: str) -> Output:
         """Return what is left of what a task printed."""
+
+
+def id_prefix(name: str, epoch: int, incarnation: int) -> str:
+    """Begin the ids of one registration's tasks; the first leader and the first registration go without saying.
+
+    >>> [id_prefix("sweep", *numbers) for numbers in ((1, 1), (1, 2), (3, 1))]
+    ['sweep', 'sweep.2', 'sweep.3.1']
+    """
+    if epoch == 1:
+        return name if incarnation == 1 else f"{name}.{incarnation}"
+    return f"{name}.{epoch}.{incarnation}"
