@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from typing import NoReturn
 
 from mesonb.errors import MesonbError
 
@@ -53,11 +54,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mesonb ... | head`: the reader has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if not error.filename:
+            raise
+        sys.stderr.write(f"mesonb {name}: {error.filename}: {error.strerror}\n")
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what was typed wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says what it takes\n")
 
 
 def _run(name: str, rest: list[str]) -> int:
     module = import_module(COMMANDS[name][0])
-    parser = argparse.ArgumentParser(prog=f"mesonb {name}", description=COMMANDS[name][1])
+    parser = _Parser(prog=f"mesonb {name}", description=COMMANDS[name][1])
     parser.set_defaults(command=name)
     module.add_arguments(parser)
     run = getattr(module, "run", None) or module.main

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -16,6 +17,7 @@ import numpy as np
 
 import mesonb as mb
 from mesonb.core.snapshot import Snapshot
+from mesonb.errors import BadValue
 from mesonb.frameworks.iterative import Iterative, Work
 
 #: Digits 0-9, and pixels 8 x 8 with one constant for the intercept.
@@ -98,6 +100,10 @@ class Regression(Iterative):
 
 def main(args: argparse.Namespace) -> int:
     """Run both programs, print what happened, and write the report."""
+    if args.rounds < 1:
+        raise BadValue(f"--rounds {args.rounds}: a regression takes 1 or more")
+    if not Path(args.report).absolute().parent.is_dir():
+        raise BadValue(f"--report {args.report}: there is no folder {Path(args.report).absolute().parent}")
     with dask.config.set({"mesonb.preload": ["numpy", "sklearn.linear_model", "sklearn.datasets"]}):
         master = mb.Master(agents=[mb.Resources(cpus=2, mem="1GiB")] * 2, name="demo")
     try:

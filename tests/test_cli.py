@@ -149,3 +149,41 @@ def test_as_a_module_and_no_more_is_imported_than_is_needed(tmp_path) -> None:
     assert done.stdout.endswith("0 []\n"), done.stdout + done.stderr
     done = subprocess.run([sys.executable, "-m", "mesonb", "--version"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"mesonb {mb.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "because"),
+    [
+        (["simulate", "--agents", "few"], "argument --agents: invalid int value: 'few'; mesonb simulate --help says what it takes"),
+        (["simulate", "--frameworks", "0"], "--frameworks 0: a workload is made of more than none"),
+        (["simulate", "--duration", "nan"], "--duration nan: a workload is made of more than none"),
+        (["simulate", "--jobs-every", "-1"], "--jobs-every -1: a workload is made of more than none"),
+        ([*SMALL, "--save", "no/such/folder/x.log"], "no/such/folder/x.log: No such file or directory"),
+        (["compare", "w.csv", "--architecture", "nothing"], "invalid choice: 'nothing' (choose from 'least-allocated'"),
+        (["compare"], "the following arguments are required: workload"),
+        (["storm", "--runs", "many"], "argument --runs: invalid int value: 'many'"),
+        (["storm", "--agents", "0"], "a storm needs agents; 0 is too few"),
+        (["transcript"], "the following arguments are required: FILE"),
+        (["replay"], "the following arguments are required: recording"),
+        (["demo", "--rounds", "0"], "--rounds 0: a regression takes 1 or more"),
+        (["demo", "--report", "no/such/folder/x.html"], "--report no/such/folder/x.html: there is no folder"),
+    ],
+)  # fmt: skip
+def test_whatever_is_typed_wrong_is_named_in_one_line_and_2(words, because, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = cli.main(words)
+    except SystemExit as ended:  # how argparse ends
+        code = ended.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"mesonb {words[0]}: ")
+    assert because in said
+    assert said.count("\n") == 1
+
+
+def test_calls_after_a_moment_are_counted_forwards(tmp_path, capsys) -> None:
+    saved = tmp_path / "run.log"
+    assert cli.main([*SMALL, "--save", str(saved)]) == 0
+    assert cli.main(["replay", str(saved), "--next", "-1"]) == 2
+    assert "--next -1: calls are counted from here on" in capsys.readouterr().err

@@ -26,12 +26,14 @@ from mesonb.core.resources import Resources
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, ClusterError, NotThere, Unreachable
 from mesonb.live import status
-from mesonb.live.cluster import alive, folder
+from mesonb.live.beside import Beside
+from mesonb.live.cluster import alive, check_name, folder, sizes
+from mesonb.live.link import address_of
 from mesonb.live.master import Master
 from mesonb.live.masters import COMMAND, MADE_BY, UP, Known, known
 from mesonb.live.security import options
 from mesonb.live.security.gate import Gate
-from mesonb.session import log_from, settings_from
+from mesonb.session import settings_from
 
 #: How long ``up`` waits for its master, and ``down`` for its end.
 UP_S, DOWN_S = 90, 15
@@ -144,7 +146,12 @@ def _sizes(args: argparse.Namespace) -> dict[str, Any]:
         )
     if args.cpus is None or args.mem is None:
         raise BadValue("--cpus and --mem go together: mesonb up --agents 2 --cpus 4 --mem 8GB")
-    return {"agents": [Resources(cpus=args.cpus, mem=args.mem)] * (args.agents or 1)}
+    each = Resources(cpus=args.cpus, mem=args.mem)
+    if not (each.cpus and each.mem) or (args.agents is not None and args.agents < 1):
+        raise BadValue(
+            "--agents, --cpus and --mem of a local cluster are more than zero: --agents 2 --cpus 4 --mem 8GB"
+        )
+    return {"agents": [each] * (args.agents or 1)}
 
 
 def _more(args: argparse.Namespace) -> dict[str, Any]:
@@ -181,13 +188,13 @@ def _rule(given: str) -> tuple[str, Any]:
 
 def up(args: argparse.Namespace) -> int:
     """Start a master in the background, unless it is there."""
+    _check(args)
     joins = f"mb.connect({f'name={args.name!r}' if args.name else ''}) joins it"
     if there := [
         one for one in known(args.name) if one.made_by == UP and one.name == args.name and one.here and one.runs
     ]:
         _say(f"it is up already: process {there[0].pid} leads {there[0].address}; {joins}")
         return 0
-    _check(args)
     log = folder() / f"mesonb-up-{args.name or 'unnamed'}.log"
     one = _started(_start(args, log), log)
     _say(f"process {one.pid} leads {one.address}; {joins}, `mesonb down` ends it; its log is {log}")
@@ -196,9 +203,14 @@ def up(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Say what is wrong here, not in a log."""
-    said = rules(args.set)
-    _cluster(args), _sizes(args), log_from(said), settings_from(said), _more(args)
-    Gate(args.principals or None, args.acls or None)
+    check_name(args.name)
+    settings_from(rules(args.set))
+    sizes(_sizes(args).get("agents"))
+    more = _more(args)
+    Beside(more.get("plain_dask_cpus"))
+    Gate(more.get("principals"), more.get("acls"))
+    if at := _cluster(args):
+        address_of(at)
 
 
 def _start(args: argparse.Namespace, log: Path) -> subprocess.Popen[bytes]:
@@ -292,6 +304,8 @@ def _the_one(args: argparse.Namespace) -> status.Cluster:
 
 
 def _clusters(args: argparse.Namespace) -> list[status.Cluster]:
+    if args.address:
+        address_of(args.address)
     return status.clusters(args.name, args.address, options.who(args), options.security(args))
 
 

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -106,6 +107,7 @@ def find_or_start(
 
     With ``security`` all that it says is encrypted; True makes a certificate for it alone. ``dask.config``: mesonb.tls.
     """
+    check_name(name)
     wanted = dask.config.get("mesonb.tls", default=False) if security is None else security
     file = _file_of(agents, name, tls=bool(wanted))
     with _locked(file.with_suffix(".lock")):
@@ -114,8 +116,15 @@ def find_or_start(
 
 def running_clusters(name: str = "") -> list[Local]:
     """List the local clusters of this user that run; of this name, where one is given."""
-    files = sorted(folder().glob(f"mesonb-{name + '-' if name else ''}*.json"))
-    return [local for file in files if len(file.stem.rpartition("-")[2]) == _DIGITS and (local := running_at(file))]
+    told_apart = [(file, *file.stem.rpartition("-")[::2]) for file in sorted(folder().glob("mesonb-*.json"))]
+    files = [file for file, of, digest in told_apart if len(digest) == _DIGITS and (not name or of == f"mesonb-{name}")]
+    return [local for file in files if (local := running_at(file))]
+
+
+def check_name(name: str) -> None:
+    """Raise BadValue for a name that cannot be part of a file's."""
+    if not re.fullmatch(r"[\w.@-]{0,64}", name):
+        raise BadValue(f"name={name!r}: use letters, digits, '.', '@', '_' and '-', at most 64 of them")
 
 
 def sizes(agents: int | Sequence[Resources | Agent] | None) -> list[Resources | Agent]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Callable
 from datetime import datetime
@@ -164,7 +165,7 @@ class Link:
 def address_of(cluster: Any) -> tuple[str, Any]:
     """Return the address and security of a Dask client, a cluster, or an address itself."""
     if isinstance(cluster, str):
-        if "://" not in cluster:
+        if "://" not in cluster or (cluster.startswith(("tcp://", "tls://")) and not re.search(r":\d+$", cluster)):
             raise BadValue(f'{cluster!r} is not the address of a Dask scheduler; it looks like "tcp://10.0.0.1:8786"')
         return cluster, None
     if isinstance(cluster, Client):

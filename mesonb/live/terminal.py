@@ -5,6 +5,7 @@ Like the panels, it reads nothing but snapshots. A framework keeps its colour fo
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import termios
@@ -26,16 +27,22 @@ from mesonb.live.status import Cluster
 
 #: Told apart by those who do not see all colours too; the terminal has its own shade of each.
 COLOURS = ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_yellow", "white")
-_BAR = 12
+_BAR, _SHORT_BAR = 12, 6
+#: A narrower terminal gets short bars; names give way before numbers do, at any width.
+_NARROW = 100
+#: What is no terminal has no width: whatever reads it gets whole lines.
+_UNBOUNDED = 400
+#: The columns that are narrowed first, where a line would be too long.
+_GIVE_WAY = ("framework", "role", "agent", "ended")
 #: Lines that are no agent: heads, rules, and the line at the bottom.
-_OTHER_LINES = 8
+_OTHER_LINES = 9
 
 
 def show_status(found: list[Cluster]) -> None:
     """Print every cluster once."""
-    console = Console()
+    console = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=_UNBOUNDED)
     for cluster in found:
-        console.print(drawn(cluster))
+        console.print(drawn(cluster, narrow=console.width < _NARROW))
         console.print()
 
 
@@ -45,7 +52,8 @@ def watch(look: Callable[[], Cluster], every_s: float) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live, _keys() as typed:
         while typed(every_s) not in ("q", "Q", "\x1b"):
             rows = max(1, console.size.height - _OTHER_LINES)
-            live.update(Group(drawn(look(), rows), Text("q ends this; the cluster stays", style="dim")), refresh=True)
+            picture = drawn(look(), rows, narrow=console.width < _NARROW)
+            live.update(Group(picture, Text("q ends this; the cluster stays", style="dim")), refresh=True)
 
 
 @contextmanager
@@ -65,13 +73,15 @@ def _keys() -> Iterator[Callable[[float], str]]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def drawn(cluster: Cluster, agents: int = 1000) -> RenderableType:
-    """Draw a cluster, naming at most so many agents."""
+def drawn(cluster: Cluster, agents: int = 1000, *, narrow: bool = False) -> RenderableType:
+    """Draw a cluster, naming at most so many agents, for a terminal of 80 columns or a wider one."""
     head = Text(f"{cluster.address}  ", style="bold").append(_masters(cluster.masters), style="not bold")
     picture = cluster.picture
     if picture is None:
         return Group(head, Text(cluster.trouble, style="red"))
-    return Group(head, _summary(picture), _frameworks(picture), _agents(picture, agents))
+    cells = _SHORT_BAR if narrow else _BAR
+    tables = [_frameworks(picture, cells)] if picture.frameworks else []
+    return Group(head, _summary(picture), *tables, _agents(picture, agents, cells))
 
 
 def _masters(masters: tuple[Known, ...]) -> str:
@@ -83,19 +93,20 @@ def _summary(picture: Snapshot) -> Text:
     paused = ", paused" if picture.paused else ""
     return Text(
         f"{_count(picture.agent_count, 'agent')}, {_count(len(picture.frameworks), 'framework')}, "
-        f"{_count(picture.task_count, 'task')}, {_count(picture.offer_count, 'offer')}{paused}; "
-        f"free: {_rounded(picture.free)} of {_rounded(picture.total)}"
+        f"{_count(picture.task_count, 'task')}, {_count(picture.offer_count, 'offer')}{paused}\n"
+        f"free: {_of_total(picture.free, picture.total)}"
     )
 
 
-def _frameworks(picture: Snapshot) -> Table:
-    table = _table("framework", "role", "share", "", "tasks", "holds", "ended")
+def _frameworks(picture: Snapshot, cells: int) -> Table:
+    ended = {row.framework: _ended(row) for row in picture.frameworks}
+    table = _table("framework", "role", "share", "", "tasks", "holds", *["ended"] * any(ended.values()))
     running = Counter(task.framework for agent in picture.agents for task in agent.tasks)
     coloured = [(row, COLOURS[number % len(COLOURS)]) for number, row in enumerate(picture.frameworks)]
     for row, colour in sorted(coloured, key=lambda one: -one[0].share):
         table.add_row(
-            Text(row.framework, style=colour), row.role, bar(row.share, colour), f"{row.share:.0%}",
-            str(running[row.framework]), _rounded(row.allocated - row.offered), _ended(row),
+            _name(row.framework, colour), _name(row.role), bar(row.share, colour, cells), f"{row.share:.0%}",
+            str(running[row.framework]), _rounded(row.allocated - row.offered), *[ended[row.framework]] * any(ended.values()),
         )  # fmt: skip
     return table
 
@@ -105,13 +116,14 @@ def _ended(row: FrameworkRow) -> str:
     return ", ".join(f"{number} {state}" for number, state in counts if number)
 
 
-def _agents(picture: Snapshot, most: int) -> Table:
+def _agents(picture: Snapshot, most: int, cells: int) -> Table:
     table = _table("agent", "cpus", "held by tasks", "tasks", "offers")
     for row in picture.agents[:most]:
         held = _held(row)
-        table.add_row(row.agent, bar(_cpus(held, row)), _of_total(held, row), str(row.task_count), str(len(row.offers)))
+        used, counts = bar(_cpus(held, row), cells=cells), (str(row.task_count), str(len(row.offers)))
+        table.add_row(_name(row.agent), used, _of_total(held, row.total), *counts)
     if (more := picture.agent_count - min(most, len(picture.agents))) > 0:
-        table.add_row(f"and {more} more", *[""] * 4)
+        table.add_row(_name(f"and {more} more"), *[""] * 4)
     return table
 
 
@@ -128,21 +140,31 @@ def _cpus(held: Resources, row: AgentRow) -> float:
     return held.amounts.get("cpus", 0) / total if total else 0.0
 
 
-def _of_total(held: Resources, row: AgentRow) -> str:
+def _of_total(held: Resources, total: Resources) -> str:
+    """Write amounts beside what there is, the unit once.
+
+    >>> _of_total(Resources(cpus=1), Resources(cpus=4, mem="64GB"))
+    '1 of 4 cpus, 0 of 64 GB mem'
+    """
     return ", ".join(
-        f"{_short(name, held.amounts.get(name, 0))} of {_short(name, n)} {name}"
-        for name, n in row.total.amounts.items()
+        f"{_short(name, held.amounts.get(name, 0)).removesuffix(' GB')} of {_short(name, n)} {name}"
+        for name, n in total.amounts.items()
     )
 
 
-def bar(fraction: float, colour: str = "default") -> Text:
+def _name(name: str, style: str = "") -> Text:
+    """Write a name that is cut where there is no room for it."""
+    return Text(name, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def bar(fraction: float, colour: str = "default", cells: int = _BAR) -> Text:
     """Draw a fraction, from 0 to 1, as a bar.
 
     >>> bar(0.5).plain.count("█"), bar(7).plain.count("█")
     (6, 12)
     """
-    full = round(_BAR * min(1.0, max(0.0, fraction)))
-    return Text("█" * full, style=colour).append("░" * (_BAR - full), style="dim")
+    full = round(cells * min(1.0, max(0.0, fraction)))
+    return Text("█" * full, style=colour).append("░" * (cells - full), style="dim")
 
 
 def _rounded(amounts: Resources) -> str:
@@ -163,5 +185,5 @@ def _count(number: int, noun: str) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
     for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+        table.add_column(column, no_wrap=column not in _GIVE_WAY)
     return table

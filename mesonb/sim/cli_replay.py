@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from mesonb.core.log import Log, first_difference
+from mesonb.errors import BadValue
 from mesonb.sim.replay import Replay, replay
 
 
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     _print(repr(opened))
     _print(*([opened.log.digest()] if args.digest else []))
     _print(*map(_columns, opened.holders(args.agent)) if args.agent else _frameworks(opened))
+    if args.next < 0:
+        raise BadValue(f"--next {args.next}: calls are counted from here on, 1 or more")
     if args.next:
         _print(repr(opened.step(args.next)))
     return 0

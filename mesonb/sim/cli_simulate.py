@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from random import Random
 from typing import Any
 
@@ -60,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise BadValue(f"no allocator of mesonb is called {args.allocator!r}; it has {', '.join(MODULES)}")
     if args.agents < 1:
         raise BadValue(f"--agents {args.agents}: a workload needs agents to run on, 1 or more")
+    if not args.workload:
+        _check_generated(args)
     machine = Resources(cpus=args.cpus, mem=args.mem)
     jobs = read_csv(args.workload) if args.workload else _generated(args)
     check_fits(jobs, [(round(args.cpus * 1000), parse_bytes(args.mem))])
@@ -71,6 +74,13 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         sim.log.save(args.save)
     return 0
+
+
+def _check_generated(args: argparse.Namespace) -> None:
+    """Raise BadValue for a number of which no workload can be made."""
+    for name in ("frameworks", "tasks", "duration", "jobs_every"):
+        if not 0 < (value := getattr(args, name)) < inf:
+            raise BadValue(f"--{name.replace('_', '-')} {value:g}: a workload is made of more than none, and an end")
 
 
 class Submitter(Framework):

@@ -14,7 +14,7 @@ from distributed import LocalCluster
 
 import mesonb as mb
 from mesonb import cli
-from mesonb.errors import Unreachable
+from mesonb.errors import NotThere, Unreachable
 from mesonb.live import masters
 from mesonb.live.cluster import alive, folder
 from tests.helpers import ROOT, wait_for
@@ -31,15 +31,21 @@ def mesonb(*words, **options):
 
 
 @pytest.fixture(scope="module")
-def lasting():
-    """What `mesonb up` started, as its note says."""
-    done = mesonb("up", "--name", "lasting", "--agents", "2", "--cpus", "1", "--mem", "1GB")
-    assert done.returncode == 0, done.stderr
-    assert "mb.connect(name='lasting') joins it" in done.stdout
-    (one,) = masters.known("lasting")
-    yield one
-    if one.file.exists():
-        mesonb("down", "--name", "lasting")
+def _brought_down():
+    """End at last what the tests of this module left up."""
+    yield
+    if masters.known("lasting"):
+        cli.main(["down", "--name", "lasting"])
+
+
+@pytest.fixture
+def lasting(_brought_down):
+    """Return the note of what `mesonb up` started: for an earlier test, or for this one."""
+    if not any(one.runs for one in masters.known("lasting")):
+        done = mesonb("up", "--name", "lasting", "--agents", "2", "--cpus", "1", "--mem", "1GB")
+        assert done.returncode == 0, done.stderr
+        assert "mb.connect(name='lasting') joins it" in done.stdout
+    return next(one for one in masters.known("lasting") if one.runs)
 
 
 @pytest.fixture
@@ -119,6 +125,13 @@ def _tasks_of(name):
         return [task.task for agent in cluster.snapshot().agents for task in agent.tasks if task.framework == name]
 
 
+def test_a_name_is_not_the_beginning_of_another(lasting):
+    assert list(masters.where("lasting")) == [lasting.address]
+    assert not masters.where("last") and not masters.where("*")
+    with pytest.raises(NotThere):
+        mb.connect(name="last")
+
+
 def test_the_master_is_killed_and_up_leads_the_same_cluster_again(lasting):
     os.kill(lasting.pid, signal.SIGKILL)
     wait_for(lambda: not lasting.runs, 10, "it to be dead")
@@ -126,11 +139,14 @@ def test_the_master_is_killed_and_up_leads_the_same_cluster_again(lasting):
     done = mesonb("up", "--name", "lasting", "--agents", "2", "--cpus", "1", "--mem", "1GB")
     assert done.returncode == 0, done.stderr
     second = next(one for one in masters.known("lasting") if one.runs)
+    assert [one.pid for one in masters.known("lasting")] == [lasting.pid, second.pid], (
+        "the note of the first has a cluster"
+    )
     assert (second.pid != lasting.pid, second.address) == (True, lasting.address)
 
 
 def test_down_ends_the_master_and_its_cluster_whatever_is_left_of_them(lasting):
-    """The note of the master that was killed above is still there, because its cluster is."""
+    """Where a master was killed before, its note is there as long as its cluster is."""
     local = next(one.local for one in masters.known("lasting"))
     pids = [one.pid for one in masters.known("lasting")] + [local.pid]
     done = mesonb("down", "--name", "lasting")
@@ -174,6 +190,14 @@ def test_nothing_runs(capsys):
     assert json.loads(capsys.readouterr().out) == {"clusters": []}
 
 
+def code_of(words):
+    """Run a command; what argparse itself refuses ends by SystemExit."""
+    try:
+        return cli.main(words)
+    except SystemExit as ended:
+        return ended.code
+
+
 @pytest.mark.parametrize(
     ("words", "because"),
     [
@@ -188,16 +212,26 @@ def test_nothing_runs(capsys):
         (["up", "--scheduler", "tcp://127.0.0.1:9", "--cpus", "1", "--mem", "1GB"], "has the sizes of its workers"),
         (["up", "--set", "hurry"], "'hurry' is no rule; it looks like agent_timeout=30s"),
         (["up", "--set", "haste=1"], "a master has no setting 'haste'"),
+        (["up", "--agents", "0"], "agents=0: a cluster has 1 to 256 agents"),
+        (["up", "--agents", "few"], "argument --agents: invalid int value: 'few'; mesonb up --help says what it takes"),
+        (["up", "--cpus", "0", "--mem", "1GB"], "--agents, --cpus and --mem of a local cluster are more than zero"),
+        (["up", "--plain-dask-cpus", "many"], "plain_dask_cpus='many': give how many cpus"),
+        (["up", "--name", "a/b"], "name='a/b': use letters, digits"),
+        (["master", "--name", "../x"], "name='../x': use letters, digits"),
+        (["status", "nonsense"], "'nonsense' is not the address of a Dask scheduler"),
+        (["status", "tcp://nonsense"], "'tcp://nonsense' is not the address of a Dask scheduler"),
+        (["down", "--nonsense"], "unrecognized arguments: --nonsense; mesonb down --help says what it takes"),
     ],
 )
 def test_what_is_typed_wrong_is_one_line_and_2(words, because, capsys, monkeypatch):
+    before = masters.known()
     monkeypatch.setattr("mesonb.live.link.REACH_S", 0.5)
     monkeypatch.setattr("mesonb.live.remote.REACH_S", 0.5)
-    assert cli.main(words) == 2
+    assert code_of(words) == 2
     said = capsys.readouterr().err
     assert because in said
     assert said.count("\n") == 1
-    assert not masters.known()
+    assert masters.known() == before
 
 
 def test_a_master_leads_a_given_cluster_a_standby_follows_and_both_end_on_request():
