@@ -14,10 +14,10 @@ from itertools import islice
 from random import Random
 
 from mesonb.core.calls import REFUSE_US, TaskInfo
-from mesonb.core.events import OfferMade
+from mesonb.core.events import Held, OfferMade
 from mesonb.core.order import Client, Order
 from mesonb.core.parts import Parts, add_up, outermost, use_short
-from mesonb.core.records import Agent, Filter, Framework, Offer, Reserved, Role, Task, TaskState
+from mesonb.core.records import Agent, Filter, Framework, Reserved, Role, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources, shared_part
 from mesonb.core.settings import Settings, Wrong
 
@@ -55,7 +55,7 @@ class Books(Parts):
         self.agents: dict[str, Agent] = {}
         self.frameworks: dict[str, Framework] = {}
         self.roles: dict[str, Role] = {}
-        self.offers: dict[str, Offer] = {}
+        self.offers: dict[str, OfferMade] = {}
         self.tasks: dict[str, Task] = {}
         self.ended: dict[str, TaskState] = {}  #: the last ENDED_KEPT tasks, and how they ended
         self.unreachable: dict[str, int] = {}  #: agents that do not answer, and when they are given up
@@ -69,7 +69,7 @@ class Books(Parts):
         self.active = 0  #: the frameworks that want offers, one bit each
         self.dirty: dict[str, Agent] = {}  #: agents on which something changed since they were last offered, in order
         self.again: dict[str, Agent] = {}  #: agents whose only takers were tried in this very instant
-        self.unanswered: deque[Offer] = deque()  #: in the order in which they end; some were answered since
+        self.unanswered: deque[OfferMade] = deque()  #: in the order in which they end; some were answered since
         self.timers: list[tuple[int, int, str]] = []  #: heap of (due, number, framework), one a time in ``ends``
         self.ends: dict[tuple[int, str], list[str]] = {}  #: by time and framework, agents on which a filter ends then
         self.bounded = False  #: some rule may make an offer smaller than what is free
@@ -176,12 +176,14 @@ class Books(Parts):
         free, now_us, bit = agent.free, self.now_us, framework.client.bits
         self._offers_made = number = self._offers_made + 1
         name, ends_us = f"{self._offer_prefix}{number}", now_us + self._offers_last_us
-        offer = Offer(name, framework.name, agent.name, resources, now_us, ends_us)
+        offer = OfferMade(framework.name, name, agent.name, resources, ends_us, agent.max_task_us, agent.closes_us)
+        noted: Held = offer  # by its own name, because mypy takes a dataclass for all slots that there are
+        noted.made_us, noted.reserved, noted.changes = now_us, None, -1
         self.offers[name] = agent.offers[name] = framework.offers[name] = offer
         agent.moved = self.steps
         if self.optimistic:
             agent.offered |= bit
-            offer.changes = agent.changes
+            noted.changes = agent.changes
             offer.short = agent.short and shared_part(agent.short_free, resources)
             self.order.charge(framework.client, NOTHING, counted=True)
         else:
@@ -193,7 +195,7 @@ class Books(Parts):
                 agent.free = free - resources
             if self.bounded:
                 if agent.reserved_free:
-                    offer.reserved = self.use_reserved(agent, framework, resources)
+                    noted.reserved = self.use_reserved(agent, framework, resources)
                 if self.bounded_roles:
                     self.granted.append((framework, resources))
             if agent.short is not None:
@@ -204,13 +206,12 @@ class Books(Parts):
             agent.tried_us, agent.tried = now_us, bit
         if ends_us < NEVER_US:
             self.unanswered.append(offer)
-        brief = agent.max_task_us
-        return OfferMade(framework.name, name, agent.name, resources, ends_us, brief, agent.closes_us, offer.short)
+        return offer
 
-    def close_offer(self, offer: Offer) -> None:
+    def close_offer(self, offer: OfferMade) -> None:
         """Move what an offer holds back to free."""
         agent, framework = self.agents[offer.agent], self.frameworks[offer.framework]
-        del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
+        del self.offers[offer.offer], agent.offers[offer.offer], framework.offers[offer.offer]
         if self.optimistic:
             agent.offered &= ~framework.client.bits
             agent.moved = self.steps
@@ -226,7 +227,7 @@ class Books(Parts):
 
     def forget_answered(self) -> None:
         """Drop from the front of ``unanswered`` what was answered."""
-        while self.unanswered and self.unanswered[0].id not in self.offers:
+        while self.unanswered and self.unanswered[0].offer not in self.offers:
             self.unanswered.popleft()
 
     # -- filters --------------------------------------------------------------------------------------------------
@@ -284,14 +285,19 @@ class Books(Parts):
     # -- tasks ----------------------------------------------------------------------------------------------------
 
     def spend_offers(
-        self, agent: Agent, framework: Framework, offers: list[Offer], left: Resources, launches: tuple[TaskInfo, ...]
+        self,
+        agent: Agent,
+        framework: Framework,
+        offers: list[OfferMade],
+        left: Resources,
+        launches: tuple[TaskInfo, ...],
     ) -> None:
         """Turn offers of one agent into tasks, and what is ``left`` of them into free resources."""
         # An offer has parts of reservations, or for short tasks, only where there are some.
         paid = not self.optimistic and not (self.bounded and agent.reserved) and agent.short is None
         for offer in offers:
             if paid:  # what the tasks need stays on the framework's account
-                del self.offers[offer.id], agent.offers[offer.id], framework.offers[offer.id]
+                del self.offers[offer.offer], agent.offers[offer.offer], framework.offers[offer.offer]
             else:
                 self.close_offer(offer)
         if paid and left._amounts:

@@ -20,9 +20,10 @@ from types import FunctionType
 from typing import Any
 
 from mesonb.core.allocator import Allocator, Grant, View
+from mesonb.core.events import Held, OfferMade
 from mesonb.core.items import Itemised
 from mesonb.core.master import MasterCore
-from mesonb.core.records import Filter, Offer, Task
+from mesonb.core.records import Filter, Task
 from mesonb.core.resources import Resources
 from mesonb.errors import LogError
 
@@ -93,14 +94,19 @@ def _by_parts(record: type) -> Callable[[Any], tuple[type, tuple[Any, ...]]]:
     return lambda thing: (record, parts(thing))
 
 
+_OF_OFFERS = (*(part.name for part in fields(OfferMade)), *Held.__slots__)
+_OFFER_PARTS: Callable[[Any], tuple[Any, ...]] = attrgetter(*_OF_OFFERS)
+
+
 class _Writer(pickle.Pickler):
     """Writes a core; what comes from outside mesonb.core is put in a list instead."""
 
     #: Pickle's own way with these, which are most of a core, is a third slower.
     dispatch_table = {  # noqa: RUF012 - pickle's own name
         Resources: lambda held: (_NEW, (Resources,), (None, {"_amounts": held.amounts})),
+        OfferMade: lambda offer: (_NEW, (OfferMade,), (None, dict(zip(_OF_OFFERS, _OFFER_PARTS(offer), strict=True)))),
         Itemised: lambda held: (_NEW, (Itemised,), (None, {"_amounts": held.amounts, "_which": held.which})),
-        **{record: _by_parts(record) for record in (Task, Offer, Filter)},
+        **{record: _by_parts(record) for record in (Task, Filter)},
     }
 
     def __init__(self, file: io.BytesIO) -> None:

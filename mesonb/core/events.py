@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mesonb.core.calls import Call
-from mesonb.core.records import TaskState
+from mesonb.core.records import Reserved, TaskState
 from mesonb.core.resources import Resources
 
 # -- to a framework -----------------------------------------------------------------------------------------------
@@ -48,9 +48,18 @@ class StandsBy:
     because: str
 
 
+class Held:
+    """What the books note on an offer beside what is told of it: no part of the event, and set by ``Books.open_offer`` alone."""
+
+    __slots__ = ("changes", "made_us", "reserved")
+    made_us: int
+    reserved: Reserved | None  #: which part of it comes from reservations
+    changes: int  #: optimistic: its agent's, when it was made, and then it holds nothing; else -1
+
+
 @dataclass(slots=True, unsafe_hash=True)
-class OfferMade:
-    """Some resources of one agent, held for one framework until ``expires_us``."""
+class OfferMade(Held):
+    """Some resources of one agent, held for one framework until ``expires_us``; the books keep this very object."""
 
     to: ClassVar = "framework"
     framework: str
@@ -62,6 +71,11 @@ class OfferMade:
     closes_us: int = 0  #: the agent will be under maintenance from then on; 0: nothing is planned
     short: Resources | None = None  #: the part that is kept for short tasks; None: no part, or all of it
     role: str = ""  #: which of several roles of the framework it is for; "": it has one
+
+    @property
+    def id(self) -> str:
+        """Its name, as records have it."""
+        return self.offer
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from mesonb.core.acknowledging import Acknowledging
 from mesonb.core.books import Books, add_up, each, outermost
+from mesonb.core.events import OfferMade
 from mesonb.core.maintenance import Maintenance
 from mesonb.core.order import Client
-from mesonb.core.records import TERMINAL, Offer, TaskState
+from mesonb.core.records import TERMINAL, TaskState
 from mesonb.core.resources import NOTHING, Resources
 
 
@@ -38,7 +39,7 @@ def check(core: Books) -> None:
     _check_short(core)
 
 
-def _offered(core: Books, offers: dict[str, Offer]) -> Resources:
+def _offered(core: Books, offers: dict[str, OfferMade]) -> Resources:
     """What offers hold: in the optimistic mode nothing, since the same is offered to several."""
     return NOTHING if core.optimistic else add_up(offer.resources for offer in offers.values())
 

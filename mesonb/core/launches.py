@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mesonb.core.calls import Accept, TaskInfo
+from mesonb.core.events import OfferMade
 from mesonb.core.items import assign
 from mesonb.core.parts import add_up
-from mesonb.core.records import Offer
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.settings import Wrong
 
 
-def with_items(call: Accept, offers: Sequence[Offer], held: Resources) -> Accept:
+def with_items(call: Accept, offers: Sequence[OfferMade], held: Resources) -> Accept:
     """Name the items that each task gets; Wrong if two need the same, or one what is kept for shorter ones."""
     short = add_up(offer.short or NOTHING for offer in offers)
     own = [launch.needs for launch in call.launches if not launch.short]

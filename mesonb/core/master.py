@@ -17,9 +17,9 @@ from mesonb.core.allocator import DRF, Allocator, Grant, View
 from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.branches import owner_of
-from mesonb.core.events import Event
+from mesonb.core.events import Event, OfferMade
 from mesonb.core.launches import with_items
-from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, Offer, TaskState
+from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.settling import Settling
 from mesonb.core.single import launch_one
@@ -301,7 +301,7 @@ class MasterCore(Settling):
 
     # -- checks: each raises Wrong before anything was changed -------------------------------------------------------
 
-    def _checked(self, call: calls.Accept) -> tuple[Framework, list[Offer], Resources, Resources]:
+    def _checked(self, call: calls.Accept) -> tuple[Framework, list[OfferMade], Resources, Resources]:
         framework = self._framework(call.framework)
         offers, launches = self._offers_of(framework, call.offers), call.launches
         held = offers[0].resources
@@ -316,7 +316,7 @@ class MasterCore(Settling):
             self._check_fit(offers, held, needed)
         return framework, offers, held, needed
 
-    def _offers_of(self, framework: Framework, ids: tuple[str, ...]) -> list[Offer]:
+    def _offers_of(self, framework: Framework, ids: tuple[str, ...]) -> list[OfferMade]:
         if not ids or (len(ids) > 1 and len(set(ids)) != len(ids)):
             raise Wrong("name each offer once, and at least one")
         try:
@@ -325,7 +325,7 @@ class MasterCore(Settling):
             held = f"{gone.args[0]} is not held by {framework.name}"
             raise Wrong(f"{held}; it was answered, or rescinded, before") from None
 
-    def _check_agent(self, offers: list[Offer]) -> None:
+    def _check_agent(self, offers: list[OfferMade]) -> None:
         if len({offer.agent for offer in offers}) > 1:
             raise Wrong("an accept takes offers of one agent only; answer each agent on its own")
 
@@ -341,7 +341,7 @@ class MasterCore(Settling):
                 raise Wrong(f"{name} needs nothing; give needs=mb.Resources(cpus=1)")
             seen.add(name)
 
-    def _check_fit(self, offers: list[Offer], held: Resources, needed: Resources) -> None:
+    def _check_fit(self, offers: list[OfferMade], held: Resources, needed: Resources) -> None:
         if not needed <= held:
             names = ", ".join(offer.id for offer in offers)
             raise Wrong(f"{names} holds {held}, the tasks need {needed}: {held.missing_for(needed)} too much")

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from mesonb.core.books import NEVER_US
-from mesonb.core.events import Event
+from mesonb.core.events import Event, OfferMade
 from mesonb.core.openings import Openings
-from mesonb.core.records import Agent, Framework, Offer
+from mesonb.core.records import Agent, Framework
 from mesonb.core.settings import Settings
 
 
@@ -112,7 +112,7 @@ class Pacing(Openings):
         """Do what time has made due for the rules that set an alarm, and return what follows; each rule adds its own."""
         return []
 
-    def expired_offers(self) -> Iterator[Offer]:
+    def expired_offers(self) -> Iterator[OfferMade]:
         """Yield the offers that nobody answered in time; whoever asks closes each before the next."""
         self.forget_answered()
         while self.unanswered and self.unanswered[0].expires_us <= self.now_us:

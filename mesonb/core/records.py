@@ -16,6 +16,7 @@ from mesonb.core.resources import NOTHING, Resources, less
 
 if TYPE_CHECKING:
     from mesonb.core.calls import Subscribe
+    from mesonb.core.events import OfferMade
 
 
 class TaskState(Enum):
@@ -69,21 +70,6 @@ class Task:
 
 
 @dataclass(slots=True)
-class Offer:
-    """Resources of one agent, held for one framework."""
-
-    id: str
-    framework: str
-    agent: str
-    resources: Resources
-    made_us: int
-    expires_us: int
-    reserved: Reserved | None = None  #: which part of it comes from reservations
-    short: Resources | None = None  #: which part of it is kept for short tasks
-    changes: int = -1  #: optimistic: its agent's, when it was made, and then it holds nothing
-
-
-@dataclass(slots=True)
 class Filter:
     """A refusal with an end: ``refused`` or less of one agent is not offered before ``until_us``."""
 
@@ -110,7 +96,7 @@ class Agent:
     closes_us: int = 0  #: when it will take none, because that was announced; 0: no such time is known
     reserved: Reserved = field(default_factory=dict)  #: by role; part of the total
     reserved_free: Reserved = field(default_factory=dict)  #: by role; part of what is free
-    offers: dict[str, Offer] = field(default_factory=dict)
+    offers: dict[str, OfferMade] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     tried_us: int = -1  #: the instant that ``tried`` speaks of
     tried: int = 0  #: frameworks offered this agent in that instant, one bit each
@@ -139,7 +125,7 @@ class Framework:
     suppressed: bool = False
     #: By resource, the sum of amount x time of every start less that of every end, so that held_us costs nothing a task.
     offset_us: defaultdict[str, int] = field(default_factory=_zeros)
-    offers: dict[str, Offer] = field(default_factory=dict)
+    offers: dict[str, OfferMade] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     filters: dict[str, Filter] = field(default_factory=dict)  #: by agent
     tallies: defaultdict[str, int] = field(

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 
 from mesonb.core import calls, events
 from mesonb.core.books import Settings, Wrong, add_up, count
-from mesonb.core.events import Event
+from mesonb.core.events import Event, OfferMade
 from mesonb.core.items import assign
-from mesonb.core.records import Agent, Framework, Offer, Task, TaskState
+from mesonb.core.records import Agent, Framework, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.roles import Roles
 from mesonb.core.units import show_duration
@@ -224,7 +224,7 @@ class Recovery(Roles):
         self.dying[task.id] = None
         return events.Kill(task.agent, task.id)
 
-    def _rescind(self, offer: Offer, because: str) -> Event:
+    def _rescind(self, offer: OfferMade, because: str) -> Event:
         self.close_offer(offer)
         count(self.frameworks[offer.framework], "rescinded")
-        return events.Rescinded(offer.framework, offer.id, because)
+        return events.Rescinded(offer.framework, offer.offer, because)

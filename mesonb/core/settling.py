@@ -13,12 +13,12 @@ from dataclasses import replace
 from mesonb.core import calls, events
 from mesonb.core.books import add_up, count
 from mesonb.core.branches import Branches
-from mesonb.core.events import Event
-from mesonb.core.records import Agent, Framework, Offer, TaskState
+from mesonb.core.events import Event, OfferMade
+from mesonb.core.records import Agent, Framework, TaskState
 from mesonb.core.resources import NOTHING, Resources, less
 
 #: One accept: the call, whose it is, and the offers that it takes of one agent.
-Part = tuple[calls.Accept, Framework, list[Offer]]
+Part = tuple[calls.Accept, Framework, list[OfferMade]]
 
 
 class Settling(Branches):
