@@ -39,6 +39,7 @@ class Books(Parts):
     #: Slots, here and in every layer: on an object with more than some thirty attributes in a dict CPython looks up each
     #: method anew at each call, which was a fourteenth of all that a task's life costs.
     __slots__ = (
+        "__weakref__",  # panels tell one core from the next by it
         "_agents_joined", "_offer_prefix", "_offers_last_us", "_offers_made", "_timers_made", "active",
         "after_batch", "again", "agents", "away", "batches", "bounded", "bounded_roles", "by_bit", "bygone",
         "dice", "dirty", "dying", "ended", "ends", "frameworks", "granted", "incarnations", "kills_due",
