@@ -5,13 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.web import RequestHandler
 from tornado.websocket import websocket_connect
 
 from mesonb.panels.connection import Connection, this_process_began
+from mesonb.panels.jupyter import PAGES, SERVER, SOCKETS, _load_jupyter_server_extension
 from mesonb.panels.server import PanelServer
 from mesonb.panels.wire import unpack
 from tests.helpers import ROOT, wait_for
@@ -122,6 +125,41 @@ def test_the_shares_page_and_its_resources_are_relayed(jupyter, panels, cluster)
     script = call(jupyter, f"mesonb/{panels.id}/static/js/bokeh.min.js")
     assert script.code == 200 and len(script.body) > 100_000
     assert panels.token.encode() not in page.body
+
+
+#: A path of every route that the extension adds, after the base URL, and whether it is a WebSocket.
+ROUTES = {
+    r"/user/x/mesonb/?": ("mesonb/", False),
+    r"/user/x/mesonb/static/board\.js": ("mesonb/static/board.js", False),
+    rf"/user/x{SERVER}({SOCKETS})": ("mesonb/{id}/session/{session}/ws", True),
+    rf"/user/x{SERVER}({PAGES})": ("mesonb/{id}/shares?session={session}", False),
+}
+
+
+def routes():
+    """Return what the extension adds to a Jupyter server."""
+    added = []
+    app = SimpleNamespace(settings={"base_url": BASE}, add_handlers=lambda _, handlers: added.extend(handlers))
+    _load_jupyter_server_extension(SimpleNamespace(web_app=app))
+    return added
+
+
+def test_every_route_answers_whom_jupyter_let_in_and_nobody_else(jupyter, panels, cluster, monkeypatch):
+    monkeypatch.setenv("MESONB_BASE_URL", BASE)
+    assert [pattern for pattern, _ in routes()] == list(ROUTES), "a route that is new is tried here"
+    for path, is_socket in ROUTES.values():
+        at = path.format(id=panels.id, session=cluster.id)
+        if is_socket:
+            assert (socket_status(jupyter, at), socket_status(jupyter, at, token="forged")) == ("frame", 403)
+        else:
+            assert call(jupyter, at).code == 200, at
+            assert call(jupyter, at, token="forged").code in (302, 403), at
+
+
+def test_a_route_takes_nothing_but_get():
+    for pattern, handler in routes():
+        for method in ("post", "put", "patch", "delete"):
+            assert getattr(handler, method) is RequestHandler._unimplemented_method, (pattern, method)
 
 
 @pytest.mark.parametrize("token", ["forged", ""])
