@@ -109,7 +109,10 @@ def _arbitrary_items(dice: Random, largest: int) -> Resources:
     """Return some ports and disks, by number or by name."""
     ports = sorted(dice.sample(range(31000, 31000 + 2 * largest), dice.randrange(largest + 1)))
     disks = set(dice.sample(("sda", "sdb", "sdc"), dice.randrange(3)))
-    return dice.choice((Resources(ports=ports), Resources(ports=len(ports)), Resources(ports=ports, disks=disks)))
+    numbered = Resources(disks=range(len(disks)))  # where others have names
+    return dice.choice(
+        (Resources(ports=ports), Resources(ports=len(ports)), Resources(ports=ports, disks=disks), numbered)
+    )
 
 
 def arbitrary_call(core: MasterCore, dice: Random) -> calls.Call:

@@ -81,14 +81,16 @@ class Itemised(Resources):
         """Take away what there is: never below nothing, and of items those alone that are meant."""
         gone = taken.which
         return self._with(
-            Resources.less(self, taken), lambda name, ours, n: ours - (gone.get(name) or ours.first(len(ours) - n))
+            Resources.less(self, taken),
+            lambda name, ours, n: _without(ours, gone[name]) if name in gone else ours - ours.first(len(ours) - n),
         )
 
     def shared_part(self, other: Resources) -> Resources:
         """Return what both hold."""
         have = other.which
         return self._with(
-            Resources.shared_part(self, other), lambda name, ours, n: ours & have[name] if name in have else n
+            Resources.shared_part(self, other),
+            lambda name, ours, n: ours - _without(ours, have[name]) if name in have else n,
         )
 
     def cut(self, caps: Mapping[str, int]) -> Resources:
@@ -170,6 +172,11 @@ def assign(whole: Resources, needs: Sequence[Resources]) -> list[Resources] | No
             return None
         whole -= out[number]
     return out
+
+
+def _without(ours: Any, theirs: Any) -> Any:
+    """Take some items away from others; numbers and names have none in common."""
+    return ours - theirs if type(ours) is type(theirs) else ours
 
 
 def _difference(whole: Resources, taken: Resources) -> Resources:

@@ -7,13 +7,17 @@ text, which ``read`` reads back. What a whole vector does with them is ``items.p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 from mesonb.errors import BadValue
 
-_STRETCH = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
-_UNBRACKETED = re.compile(r"\d[\d\s,-]*[-,][\d\s,-]*")
+#: Numbers are smaller than this, so that there are never more of them than can be counted.
+TOO_LARGE = 10**15
+_STRETCH = re.compile(r"\s*(\d{1,16})\s*(?:-\s*(\d{1,16})\s*)?")
+_UNBRACKETED = re.compile(r"\d[\d\s]*[-,][\d\s,-]*")
 _NAMES = re.compile(r"\{(.*)\}")
 _NAME = re.compile(r"[\w./:@+-]+")
 
@@ -41,6 +45,8 @@ class Ranges:
                 raise BadValue(
                     f"[{first}-{last}] is no range; write the smaller number first, from 0 on: [31000-32000]"
                 )
+            if last >= TOO_LARGE:
+                raise BadValue(f"[{first}-{last}] goes too far; numbers in ranges are smaller than {TOO_LARGE:,}")
             if bounds and first <= bounds[-1]:
                 bounds[-1] = max(bounds[-1], last + 1)
             else:
@@ -82,14 +88,18 @@ class Ranges:
         """Return the smallest ``count`` of them, or all where there are fewer."""
         bounds: list[int] = []
         for begin, end in self.stretches():
-            if count > 0:
-                bounds += [begin, min(end, begin + count)]
+            if count <= 0:
+                break
+            bounds += [begin, min(end, begin + count)]
             count -= end - begin
         return self._of(tuple(bounds))
 
     def stretches(self) -> Iterator[tuple[int, int]]:
         """Yield where each stretch begins, and where it is over."""
         return zip(self.bounds[::2], self.bounds[1::2], strict=True)
+
+    def __contains__(self, number: int) -> bool:
+        return bisect_right(self.bounds, number) % 2 == 1
 
     def __len__(self) -> int:
         return sum(self.bounds[1::2]) - sum(self.bounds[::2])
@@ -170,12 +180,12 @@ def read(name: str, given: Any) -> Ranges | Names | None:
     if isinstance(given, Ranges | Names):
         return given
     if isinstance(given, range) and given.step == 1:
-        return Ranges.of([(given.start, given.stop - 1)] if given else ())
+        return Ranges.of([(given.start, given.stop - 1)] if given.start != given.stop else ())
     if isinstance(given, Collection) and not isinstance(given, bytes):
-        if all(isinstance(one, str) for one in given):
+        if all(isinstance(one, str) for one in given) and not isinstance(given, Mapping):
             return _checked_names(name, given)
-        if all(isinstance(one, int) for one in given):
-            return Ranges.of((one, one) for one in given)
+        if all(isinstance(one, Integral) and not isinstance(one, bool) for one in given):
+            return Ranges.of((int(one), int(one)) for one in given)
         raise BadValue(f'{name}={given!r}: give whole numbers, or names, as {{31000, 31001}} or {{"sda", "sdb"}}')
     return None
 
@@ -184,16 +194,19 @@ def _from_text(name: str, text: str) -> Ranges | Names | None:
     text = text.strip()
     if match := _NAMES.fullmatch(text):
         return _checked_names(name, [part.strip() for part in match[1].split(",") if part.strip()])
-    if text.startswith("[") or _UNBRACKETED.fullmatch(text):
-        parts = [part for part in text.removeprefix("[").removesuffix("]").split(",") if part.strip()]
-        return Ranges.of(_stretch(name, part) for part in parts)
-    return None
+    if text.startswith("["):
+        if not text.endswith("]"):
+            raise BadValue(f"{name}: {text:.40} has no end; write {name}='[31000-31009]'")
+        text = text[1:-1]
+    elif not _UNBRACKETED.fullmatch(text):
+        return None
+    return Ranges.of(_stretch(name, part) for part in text.split(",") if part.strip())
 
 
 def _stretch(name: str, text: str) -> tuple[int, int]:
     match = _STRETCH.fullmatch(text)
     if not match:
-        raise BadValue(f"{name}: {text.strip()!r} is no range; write [31000-31009] or [31000-31009,31020]")
+        raise BadValue(f"{name}: {text.strip()[:40]!r} is no range; write [31000-31009] or [31000-31009,31020]")
     return int(match[1]), int(match[2] or match[1])
 
 

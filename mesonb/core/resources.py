@@ -83,7 +83,7 @@ class Resources:
     @classmethod
     def of_plain(cls, written: Mapping[str, int | str]) -> Resources:
         """Read what ``plain`` wrote."""
-        which = {name: found for name, text in written.items() if (found := read(name, text)) is not None}
+        which = {name: _items(name, text) for name, text in written.items() if isinstance(text, str)}
         if not which:
             return cls.of(written)  # type: ignore[arg-type]  # all are numbers
         from mesonb.core.items import vector
@@ -271,6 +271,15 @@ def _exact(name: str, amount: Any) -> int:
     if exact < 0:
         raise BadValue(f"{name}={amount!r} is negative; an amount is zero or more")
     return exact
+
+
+def _items(name: str, text: str) -> Any:
+    found = read(name, text)
+    if found is None:
+        raise BadValue(
+            f"{name}: {text[:40]!r} says neither which ones nor how many; write '[31000-31009]' or '{{sda,sdb}}'"
+        )
+    return found
 
 
 def _unknown(name: str) -> str:

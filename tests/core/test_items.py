@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,9 +128,24 @@ def test_tasks_that_name_theirs_choose_first() -> None:
         ({"disks": "sda"}, "did you mean disk"),
         ({"named": {"disks": "{a b}"}}, "cannot be a name"),
         ({"mem": "1-2"}, "size"),
+        ({"ports": "[-3-5]"}, "'-3-5' is no range"),
+        ({"ports": [-1]}, "from 0 on"),
+        ({"ports": [(1, 2)]}, "whole numbers, or names"),
+        ({"ports": range(31009, 31000)}, "smaller number first"),
+        ({"ports": [True]}, "whole numbers, or names"),
+        ({"ports": {"http": 1}}, "whole numbers, or names"),
+        ({"ports": "[31000-31009"}, r"has no end; write ports='\[31000-31009\]'"),
+        ({"ports": "31000-31009]"}, "is not a number"),
+        ({"ports": "0-999999999999999"}, None),
+        ({"ports": f"0-{10**15}"}, "smaller than 1,000,000,000,000,000"),
+        ({"ports": range(10**15 + 1)}, "smaller than"),
+        ({"ports": "0-" + "9" * 5000}, "is no range"),
     ],
 )
 def test_wrong_items_say_what_to_type(wrong, says) -> None:
+    if says is None:
+        assert len(Resources(**wrong).which["ports"]) == 10**15
+        return
     with pytest.raises(BadValue, match=says):
         Resources(**wrong)
 
@@ -140,6 +156,27 @@ def test_what_items_may_be_written_as() -> None:
     assert Resources(ports=range(0)) == Resources(ports=[]) == Resources(ports="[]") == NOTHING
     assert str(Resources(disks={"sdb", "sda"})) == "{sda,sdb} disks"
     assert isinstance(Resources(named={"disks": "{sda}"}), Itemised)
+
+
+def test_whole_numbers_are_whole_numbers_whoever_made_them() -> None:
+    assert Resources(ports=np.arange(31000, 31010)) == PORTS.only(["ports"])
+    assert 31009 in PORTS.which["ports"] and 31010 not in PORTS.which["ports"] and 30999 not in PORTS.which["ports"]
+    assert 10**14 in Resources(ports=range(10**15)).which["ports"]
+
+
+@given(numbers, names)
+def test_numbers_and_names_have_nothing_in_common(a, b) -> None:
+    one, other = Resources(cpus=1, ports=a), Resources(cpus=1, ports=b)
+    assert less(one, other) == one.only(["ports"]) and less(other, one) == other.only(["ports"])
+    assert shared_part(one, other) == Resources(cpus=1) or not (a and b)
+    assert (one <= other) == (not a) and (other <= one) == (not b)
+    assert (one + other).counted == one.counted + other.counted
+
+
+@pytest.mark.parametrize("wrong", [{"cpus": "abc"}, {"ports": "many"}, {"ports": "[1-"}])
+def test_what_plain_never_wrote_is_not_read(wrong) -> None:
+    with pytest.raises(BadValue, match="cpus|ports"):
+        Resources.of_plain({"mem": 5, **wrong})
 
 
 # -- in the books -----------------------------------------------------------------------------------------------------
@@ -171,6 +208,13 @@ def test_two_tasks_cannot_have_one_port(concurrency) -> None:
     assert isinstance(rejected, events.Rejected) and "cannot all have" in rejected.because
     alone = core.tell(calls.Accept("f", ("offer-1",), (calls.TaskInfo("f/9", Resources(ports=[80])),)))[0]
     assert "f/9 needs [80] ports: [80] ports too much" in alone.because
+
+
+def test_names_where_the_agent_has_numbers_are_refused() -> None:
+    core = Checked()
+    core.tell(JOIN, calls.Subscribe("f"))
+    (refused, _) = core.tell(calls.Accept("f", ("offer-1",), (calls.TaskInfo("f/1", Resources(ports={"http"})),)))[:2]
+    assert "{http} ports too much" in refused.because and "offer-1" in core.offers
 
 
 def test_whoever_comes_late_in_the_optimistic_mode_has_lost_the_port() -> None:
