@@ -20,6 +20,8 @@ from mesonb.session import Session
 LISTED = 12
 #: A basin at least so wide, in parts of all, carries its framework's letters.
 LETTERED = 1 / 60
+#: How high the chart is, of what is highest in it: what is written over roles stands above that.
+ROOM = 1.6
 HEADS = ("", "framework", "role", "stands at", "offers so far", "takes offers", "after the one before it, because")
 
 
@@ -44,7 +46,7 @@ class Allocation(Panel):
         snapshot = session.snapshot()
         found, shores = basins(snapshot)
         said = bounds(shores, {"guarantee": session.guarantees, "limit": session.limits}, snapshot.total)
-        top = 1.25 * max(0.01, *(thing.level for things in (found, shores, said) for thing in things), 0.0)
+        top = ROOM * max(0.01, *(thing.level for things in (found, shores, said) for thing in things), 0.0)
         self.basins.data, self.bounds.data = self._basin_columns(found), bound_columns(said)
         self.shores.data = shore_columns(shores, top)
         self.water.location = water_level(shores)
@@ -74,7 +76,8 @@ class Allocation(Panel):
             "said",
             source=self.shores,
             x_offset=4,
-            y_offset=14,
+            y_offset=4,
+            text_baseline="top",
             text_font_size="11px",
             text_color=self.look.ink,
         )
@@ -152,11 +155,17 @@ def bound_columns(said: Sequence[Bound]) -> dict[str, Any]:
 
 
 def shore_columns(shores: Sequence[Shore], top: float) -> dict[str, Any]:
-    """The roles' levels, and what is written over them, at the top of the chart."""
+    """The roles' levels, and what is written over them, at the top of the chart, where there is room for it."""
+    wide = max((shore.right for shore in shores), default=1)
     return {
         "left": [shore.left for shore in shores],
         "right": [shore.right for shore in shores],
         "level": [shore.level for shore in shores],
         "top": [top for _ in shores],
-        "said": [f"{shore.role}: weight {shore.weight:g}, share {shore.share:.2f}" for shore in shores],
+        "said": [_said(shore) if shore.right - shore.left > wide * LETTERED else "" for shore in shores],
     }
+
+
+def _said(shore: Shore) -> str:
+    """Write what there is to say of a role, one thing a line: basins are narrow where there are many."""
+    return f"{shore.role}\nweight {shore.weight:g}\nshare {shore.share:.2f}"

@@ -39,6 +39,7 @@ TEMPLATE = """
 <style>
   :root { color-scheme: COLOR_SCHEME; }
   html, body { margin: 0; padding: 0; overflow-x: hidden; background: BACKGROUND; color: INK; font: 13px/1.4 system-ui, sans-serif; }
+  [inert] > * { opacity: .6; }
   .lost { margin: 0; padding: 4px 8px; border-left: 4px solid #D55E00; font-weight: 600; }
 </style>
 {% endblock %}

@@ -7,10 +7,11 @@ from typing import Any
 
 from bokeh.models.widgets import Button, Select, Toggle
 
+from mesonb.panels.look import spoken
 from mesonb.session import Session
 
 SPEEDS: list[Any] = [
-    ("", "all it can"), *((speed, f"{speed} x") for speed in ("0.1", "0.5", "1", "2", "5", "10", "100", "1000"))
+    ("", "as fast as it can"), *((speed, f"{speed} x") for speed in ("0.1", "0.5", "1", "2", "5", "10", "100", "1000"))
 ]  # fmt: skip
 
 
@@ -24,7 +25,8 @@ class Clock:
         self.hold, self.step = Button(label="Hold time", width=90), Button(label="Step one call", width=110)
         self.hold.on_click(lambda: send(do="hold"))
         self.step.on_click(lambda: send(do="step"))
-        self.speed = Select(options=SPEEDS, value="", width=110, description="virtual seconds in a real one")
+        self.speed = Select(title="virtual seconds in a real one", options=SPEEDS, value="", width=160)
+        spoken(self.speed)
         self.speed.on_change(
             "value", lambda _name, _old, new: self._sent(do="speed", speed=float(new) if new else None)
         )

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bokeh.layouts import row
 from bokeh.models.widgets import CheckboxGroup, TextInput
 
 from mesonb.core.log import Step
 from mesonb.panels.app import Look, Panel, table, write
 from mesonb.panels.events_view import LOOKED_AT, US, Row, kinds, rows
-from mesonb.panels.look import linked
+from mesonb.panels.look import line, linked, spoken
 from mesonb.session import Session
 
 HEADS = ("call", "at", "what was said", "what followed")
@@ -32,7 +31,12 @@ class Events(Panel):
         self.newest: deque[Step] = deque(maxlen=LOOKED_AT)
         self.counts: Counter[str] = Counter()
         self.skipped = 0
-        self.only = TextInput(placeholder="only what has this in it: an agent, a task, kill, rejected …", width=420)
+        self.only = TextInput(
+            title="only what has this in it",
+            placeholder="only what has this in it: an agent, a task, kill, rejected …",
+            width=420,
+        )
+        spoken(self.only)
         self.options = CheckboxGroup(labels=["idle ticks too", "hold this picture"], active=[], inline=True)
         for control, name in ((self.only, "value_input"), (self.options, "active")):
             control.on_change(name, lambda _name, _old, _new: self.ask())
@@ -41,7 +45,7 @@ class Events(Panel):
 
     def parts(self) -> Sequence[Any]:
         """The filter, counts, and the table."""
-        return row(self.only, self.options), self.told, self.table
+        return line(self.only, self.options), self.told, self.table
 
     def begin(self, skipped: int) -> None:
         """Begin with an empty log."""

@@ -18,6 +18,7 @@ from mesonb.core.units import show_duration
 from mesonb.panels.app import Look, Panel, table, write
 from mesonb.panels.clock import Clock
 from mesonb.panels.commands import obey
+from mesonb.panels.look import ACCEPTS, line, spoken
 from mesonb.panels.steer import number, said, typed
 from mesonb.panels.typed import written
 from mesonb.session import Session
@@ -49,7 +50,7 @@ class Card:
         self.needs = TextInput(title="each takes", width=150)
         self.times = TextInput(title="times", value="1", width=45)
         self.refuse = TextInput(title="not again for", value="5s", width=75)
-        self.accept = Button(label="Accept", button_type="success", width=145)
+        self.accept = Button(label="Accept", width=145, stylesheets=[InlineStyleSheet(css=ACCEPTS)])
         self.decline = Button(label="Decline", width=145)
         self.accept.on_click(self._accepted)
         self.decline.on_click(self._declined)
@@ -89,7 +90,8 @@ class HandPanel(Panel):
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.who = Select(title="", width=160)
+        self.who = Select(title="whose hand", width=160)
+        spoken(self.who)
         self.who.on_change("value", lambda _name, _old, _new: self.ask())
         self.clock, self._because = Clock(self.send), ""
         self.cards = [Card(look, self.send) for _ in range(CARDS)]
@@ -99,7 +101,7 @@ class HandPanel(Panel):
     def parts(self) -> Sequence[Any]:
         """Who is asked, the cards, what came of them."""
         cards = row(*(card.root for card in self.cards), styles={"flex-wrap": "wrap"}, sizing_mode="stretch_width")
-        return row(self.who, *self.clock.parts()), self.head, self.told, cards, self.tasks
+        return line(self.who, *self.clock.parts()), self.head, self.told, cards, self.tasks
 
     def send(self, **command: Any) -> None:
         """Send a command at once, and say what came of it."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from bokeh.layouts import row
 from bokeh.models import InlineStyleSheet
 from bokeh.models.widgets import Div, Widget
 from bokeh.plotting import figure
@@ -46,13 +47,15 @@ button.cell { font: inherit; font-size: 11px; padding: 0 8px; border: 1px solid 
 button.cell { cursor: pointer; background: #8882; color: inherit; }
 button:is(.chip, .name, .cell):focus-visible { outline: 2px solid #56B4E9; outline-offset: 1px; }
 .legend > span { margin-right: 14px; white-space: nowrap; }
-.quiet { opacity: .7; } .trouble { color: #D55E00; font-weight: 600; }
+.quiet { opacity: .75; } .trouble { color: light-dark(#b34700, #ff9a52); font-weight: 600; }
 pre { margin: 4px 0; padding: 6px; background: #8882; overflow: auto; max-height: 220px; font-size: 12px; }
 code { background: #8882; padding: 1px 4px; border-radius: 3px; }
 """
+SPOKEN = "label { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }"
+ACCEPTS = ".bk-btn { background: #1b7a3d !important; border-color: #1b7a3d !important; color: #fff !important; }"
 DARK_INPUTS = (
     ".bk-input, .bk-btn { background: #2b2b2b !important; color: #ddd !important; border-color: #555 !important; }"
-    " .bk-btn.bk-active { background: #555 !important; }"
+    " .bk-btn.bk-active { background: #555 !important; } .bk-input::placeholder { color: #aaa !important; }"
     " .noUi-target { background: #333 !important; border-color: #555 !important; }"
     " select.bk-input { appearance: auto !important; background-image: none !important; }"
 )
@@ -83,6 +86,8 @@ class Look:
 
     def widgets(self, *widgets: Widget) -> None:
         """Dress widgets for the theme."""
+        for widget in widgets:
+            widget.styles = {"max-width": "calc(100% - 10px)"}  # of where it stands
         for widget in widgets if self.dark else ():
             widget.stylesheets = [*widget.stylesheets, InlineStyleSheet(css=DARK_INPUTS)]
 
@@ -97,6 +102,18 @@ class Look:
         """Which mark is whose."""
         marks = "".join(f"<span>{self.chip(name)} {escape(name)}</span>" for name in frameworks)
         return f'<div class="legend">{marks}{extra}</div>'
+
+
+def spoken(widget: Widget) -> None:
+    """Have a widget's title be said by screen readers alone, where what is seen says as much."""
+    widget.stylesheets = [*widget.stylesheets, InlineStyleSheet(css=SPOKEN)]
+
+
+def line(*parts: Any) -> Any:
+    """Put widgets beside each other, and below each other where there is no room."""
+    return row(
+        *parts, sizing_mode="stretch_width", styles={"flex-wrap": "wrap", "row-gap": "4px", "align-items": "end"}
+    )
 
 
 def ink_on(mark: Mark) -> str:
@@ -149,6 +166,8 @@ def write(div: Div, html: str) -> None:
     """Change a text only where it is another: what stays the same is not sent, and keeps what is unfolded in it."""
     if div.text != html:
         div.text = html
+    if div.visible != bool(html):
+        div.visible = bool(html)  # an empty one would take a line
 
 
 def legend_above(chart: Any) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bokeh.layouts import row
 from bokeh.models import ColumnDataSource, DataRange1d, HoverTool
 
 from mesonb.core.log import Step
 from mesonb.core.units import show_duration
 from mesonb.panels.app import Look, Panel, legend_above, table, write
-from mesonb.panels.look import lasted
+from mesonb.panels.look import lasted, line
 from mesonb.panels.offers_view import ANSWERS, LEAST_MS, SPANS, US, Drawing, Flight, Offers, Row, drawing, rows
 from mesonb.panels.window import Window, present_us
 from mesonb.session import Session
@@ -54,7 +53,7 @@ class OffersPanel(Panel):
 
     def parts(self) -> Sequence[Any]:
         """Table first, then the charts on one axis."""
-        return row(self.window.buttons), self.table, self.counts, self.legend, self.answers, self.out
+        return line(self.window.buttons), self.table, self.counts, self.legend, self.answers, self.out
 
     def begin(self, skipped: int) -> None:
         """Begin with no offers."""

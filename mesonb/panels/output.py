@@ -12,6 +12,7 @@ from typing import Any
 from bokeh.models.widgets import TextInput
 
 from mesonb.panels.app import Look, Panel, write
+from mesonb.panels.look import spoken
 from mesonb.session import Session
 
 #: Tasks shown, and lines of each; of a single task ALL_LINES.
@@ -28,7 +29,12 @@ class Outputs(Panel):
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.only = TextInput(placeholder="a task, or a part of its name: sweep/task-7 …", width=420)
+        self.only = TextInput(
+            title="a task, or a part of its name",
+            placeholder="a task, or a part of its name: sweep/task-7 …",
+            width=420,
+        )
+        spoken(self.only)
         self.only.on_change("value_input", lambda _name, _old, _new: self.ask())
         look.widgets(self.only)
         self.lines = look.div(scroll_px=SCROLL_PX)

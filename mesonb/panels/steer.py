@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
-from bokeh.layouts import row
 from bokeh.models.widgets import AutocompleteInput, Button, Select, TextInput, Toggle
 
 from mesonb.core import calls, events
@@ -19,6 +18,7 @@ from mesonb.panels.about import About, about
 from mesonb.panels.app import Look, Panel, write
 from mesonb.panels.clock import Clock
 from mesonb.panels.commands import obey
+from mesonb.panels.look import line
 from mesonb.panels.moments import can_travel
 from mesonb.panels.typed import written
 from mesonb.session import Session
@@ -54,11 +54,11 @@ class Steer(Panel):
     def parts(self) -> Sequence[Any]:
         """What is steered, from what touches all to what touches one."""
         return (
-            row(self.pause, self.cycle, *self.clock.parts()), self.trouble,
-            row(self.allocator, self.role, self.weight, self.guarantee, self.limit),
-            row(self.framework, self.suppress, self.revive, styles={"align-items": "end"}),
-            row(self.task, self.grace, self.kill, self.revoke, styles={"align-items": "end"}),
-            row(self.agent, self.notice, self.drain, self.undrain, styles={"align-items": "end"}),
+            line(self.pause, self.cycle, *self.clock.parts()), self.trouble,
+            line(self.allocator, self.role, self.weight, self.guarantee, self.limit),
+            line(self.framework, self.suppress, self.revive),
+            line(self.task, self.grace, self.kill, self.revoke),
+            line(self.agent, self.notice, self.drain, self.undrain),
             self.told,
         )  # fmt: skip
 

@@ -24,6 +24,8 @@ TILE_W, TILE_H, GAP = 232, 66, 12
 MAP_H = 320
 #: More agents than these are counted, not drawn: a saved notebook should stay small.
 AGENTS_DRAWN = 24
+#: On what is brighter, of 1, black has more contrast than white.
+BRIGHT = 0.179
 GREY = "#8c8c8c"
 
 
@@ -156,11 +158,11 @@ def _piece(frame: Frame, row: list[float], x: float, y: float, width: float, hei
 def light(colour: str) -> bool:
     """Whether black is easier to read on this colour than white.
 
-    >>> light("#F0E442"), light("#0072B2")
-    (True, False)
+    >>> light("#F0E442"), light("#009E73"), light("#0072B2")
+    (True, True, False)
     """
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue > 140
+    red, green, blue = ((int(colour[at : at + 2], 16) / 255) ** 2.2 for at in (1, 3, 5))
+    return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue > BRIGHT)
 
 
 def _framework(frame: Frame, index: int) -> dict[str, Any]:

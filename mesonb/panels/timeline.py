@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bokeh.layouts import row
 from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
 from bokeh.models.widgets import TextInput
 
 from mesonb.core.log import Step
 from mesonb.core.units import show_duration
 from mesonb.panels.app import HATCH, Look, Panel, ink_on, write
+from mesonb.panels.look import line, spoken
 from mesonb.panels.timeline_view import BARS_DRAWN, Bar, Drawing, Gantt, Piece, drawing
 from mesonb.panels.window import Window, present_us
 from mesonb.session import Session
@@ -38,14 +38,17 @@ class Timeline(Panel):
         self.bars, self.marks = ColumnDataSource(), ColumnDataSource()
         self.legend = look.div()
         self.window = Window(look, self.ask)
-        self.only = TextInput(placeholder="only agents, frameworks, tasks named …", width=300)
+        self.only = TextInput(
+            title="only what is named", placeholder="only agents, frameworks, tasks named …", width=300
+        )
+        spoken(self.only)
         look.widgets(self.only)
         self.chart = self._chart()
         self.only.on_change("value", lambda _name, _old, _new: self.ask())
 
     def parts(self) -> Sequence[Any]:
         """Controls, legend, chart, and the story of the bar that was clicked."""
-        return row(self.window.buttons, self.only), self.legend, self.chart
+        return line(self.window.buttons, self.only), self.legend, self.chart
 
     def begin(self, skipped: int) -> None:
         """Begin with no bars; where there is a past that will not be read, with those that it left running."""

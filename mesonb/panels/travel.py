@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bokeh.layouts import row
 from bokeh.models.widgets import Button, Select, Slider, Toggle
 
+from mesonb.panels.look import line, spoken
 from mesonb.panels.moments import (
     US,
     is_recording,
@@ -51,14 +51,15 @@ class Travel:
         self._length_s = max(length_s(session), 0.001)
         self.slider = Slider(
             title="seconds since the start", start=starts_s(session), end=self._length_s, value=0, step=self._length_s / STOPS,
-            sizing_mode="stretch_width", format="0,0.000", bar_color="#56B4E9", name="moment",
+            sizing_mode="stretch_width", format="0,0.000", bar_color="#56B4E9", name="moment", margin=(5, 14, 5, 14),
         )  # fmt: skip
         self.live = Toggle(label="Live", active=True, width=60, visible=not is_recording(session))
         self.play, self.two = (
             Toggle(label="Play", width=70),
             Toggle(label="Two moments", width=110, visible=bool(beside)),
         )
-        self.speed = Select(title="", value="1", options=SPEEDS, width=80)
+        self.speed = Select(title="how fast it plays", value="1", options=SPEEDS, width=80)
+        spoken(self.speed)
         self.where = look.div()
         self._listen(beside)
         look.widgets(self.slider, self.live, self.play, self.two, self.speed, *self._buttons)
@@ -84,8 +85,7 @@ class Travel:
     def parts(self) -> Sequence[Any]:
         """What is on the page."""
         controls = (self.live, *self._buttons, self.play, self.speed, self.two)
-        wrapped = {"flex-wrap": "wrap", "row-gap": "4px"}
-        return row(*controls, sizing_mode="stretch_width", styles=wrapped), self.slider, self.where
+        return line(*controls), self.slider, self.where
 
     def shown(self, session: Session) -> Session:
         """Go where the controls say, show on them where that is, and return what is to be drawn."""

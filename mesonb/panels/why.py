@@ -14,7 +14,7 @@ from bokeh.models.widgets import Select, TextInput
 
 from mesonb.errors import MesonbError
 from mesonb.panels.about import about
-from mesonb.panels.look import Look, linked, write
+from mesonb.panels.look import Look, linked, spoken, write
 from mesonb.panels.remedies import code_of
 from mesonb.session import Session
 
@@ -39,7 +39,8 @@ class Why:
     def __init__(self, look: Look, changed: Callable[[], None]) -> None:
         self.chosen = ""
         self.answer = look.div(scroll_px=180)
-        self.names = Select(options=_options([]), value=NOBODY, width=220, title="")
+        self.names = Select(options=_options([]), value=NOBODY, width=220, title="what is to be explained")
+        spoken(self.names)
         self.answer.name = "answer"
         self._changed = changed
         self._picked = TextInput(visible=False, name="picked")

@@ -166,8 +166,10 @@ def test_offers_are_answered_by_hand_while_the_kernel_is_busy(opened):
         steering.get_by_label("task", exact=True).fill(f"long/task-{number}")
         steering.get_by_role("button", name="Kill").click()
         says(opened, steering, f"long/task-{number}")
-    card = frame.locator(".bk-Column", has=frame.get_by_role("button", name="Accept")).last
-    card.get_by_role("button", name="Accept").wait_for(timeout=15_000)
+    accept = frame.get_by_role("button", name="Accept").first
+    accept.wait_for(timeout=15_000)
+    its = frame.get_by_role("button", name=accept.inner_text(), exact=True)  # others may be laid beside it meanwhile
+    card = frame.locator(".bk-Column", has=its).last
     card.get_by_label("launch").select_option("work")
     card.get_by_label("arguments").fill("0.01")
     card.get_by_label("each takes").fill("cpus=9")

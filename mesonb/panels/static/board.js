@@ -280,7 +280,7 @@ function build(el, title) {
     curve: make("canvas", { role: "img", style: "height: 84px", "aria-label": "Shares of the frameworks over time" }),
     told: make("span", { class: "told", "aria-live": "polite" }),
   };
-  const heads = { framework: "", tasks: "running or staging", share: "dominant share of its tasks", offers: "offers made to it", taken: "offers accepted", "not": "offers declined" };
+  const heads = { framework: "", tasks: "running or staging", share: "dominant share of its tasks", offers: "offers made to it", accepted: "offers that it accepted", declined: "offers that it declined" };
   p.head.append(make("tr", {}, ...Object.entries(heads).map(([name, title]) => make("th", { scope: "col" }, make("abbr", { title }, name)))));
   const side = make("div", {}, make("table", { "aria-label": "Frameworks" }, p.head, p.rows), p.trouble,
     make("div", { class: "role heads" }, ...["role", "share", "weight"].map((name) => make("span", {}, name))), p.roles,
@@ -367,6 +367,8 @@ class View {
     }
     write(transport, line.using);
     if (this.why !== line.why) this.allow(line.why);
+    const answers = !line.gone && !(line.using === "still" && line.why);
+    if (this.answers !== answers) this.answered(answers);
     note.hidden = !line.why || line.past;
     Object.assign(root.dataset, { transport: line.using, state: is, frames: this.state.frames });
   }
@@ -376,6 +378,12 @@ class View {
     this.why = why;
     write(this.p.note, why);
     for (const control of this.p.root.querySelectorAll(".pause, .role input")) this.allowed(control);
+  }
+
+  /** Switch the controls of the past off where nobody answers, and on again. */
+  answered(by) {
+    this.answers = by;
+    for (const control of this.p.root.querySelectorAll(".past :is(button, input, select)")) control.disabled = !by;
   }
 
   allowed(control) {
@@ -626,8 +634,8 @@ function sync(parent, items, create, update) {
 }
 
 function light(colour) {
-  const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140;
+  const [r, g, b] = [1, 3, 5].map((i) => (parseInt(colour.slice(i, i + 2), 16) / 255) ** 2.2);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179; // black has more contrast there than white
 }
 
 function fit(g, text, width) {

@@ -28,7 +28,7 @@ const listening = setInterval(() => {
 
 function lost() {
   if (document.querySelector(".lost")) return;
-  for (const root of document.querySelectorAll("[data-root-id]")) Object.assign(root, { inert: true }).style.opacity = 0.6;
+  for (const root of document.querySelectorAll("[data-root-id]")) root.inert = true;
   const said = Object.assign(document.createElement("p"), { className: "lost", role: "alert", textContent: LOST });
   document.body.prepend(said);
   setInterval(async () => {
