@@ -12,7 +12,7 @@ from typing import Any
 
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, MesonbError
-from mesonb.panels.moments import look_back, move, seek
+from mesonb.panels.moments import look_apart, look_back, move, seek
 from mesonb.panels.typed import amounts
 from mesonb.panels.typed import arguments as read_arguments
 from mesonb.session import Session
@@ -110,6 +110,7 @@ ACTIONS: dict[str, Action] = {
     "hold": Action(lambda session: _clock(session).hold(), "time stands still", anyway=True),
     "step": Action(lambda session: _clock(session).step(), "one call was taken", anyway=True),
     "look back": Action(look_back, "the past is open", anyway=True),
+    "look apart": Action(look_apart, "a past of its own is open", anyway=True),
     "seek": Action(seek, "{to} s since the start", {"to": NUMBER}, anyway=True),
     "move": Action(move, "{by}", {"by": str}, anyway=True),
     "speed": Action(_speed, "speed is {speed}", {"speed": (*NUMBER, type(None))}, anyway=True),

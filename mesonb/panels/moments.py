@@ -110,7 +110,7 @@ def recording(session: Session) -> Recording:
 # -- the same for a board -------------------------------------------------------------------------------------------------
 
 #: Pasts that boards look at, of one session, and are kept: the newest.
-PASTS_KEPT = 3
+PASTS_KEPT = 4
 _MOVES: dict[str, Callable[[Any], int]] = {
     "start": lambda _past: 0,
     "- cycle": lambda past: previous_cycle(past.log.steps, past.position),
@@ -125,6 +125,11 @@ def look_back(session: Session) -> dict[str, Any]:
     """Open the past of a session, for boards; ``past`` is its id, and empty while a long log is being read."""
     if is_recording(session):
         return {"past": session.id, **where(session)}
+    return look_apart(session)
+
+
+def look_apart(session: Session) -> dict[str, Any]:
+    """Open a past that nobody else moves, of a recording too: a second board beside the first shows another moment."""
     if not can_travel(session):
         raise BadValue(f"{session.id} has no log here to look back in; the kernel that leads has it")
     opening: Future[Session] = session.__dict__.pop("_opening", None) or opened(session)

@@ -84,6 +84,7 @@ def test_under_the_board_there_is_a_past_even_while_a_cell_is_busy(extended, pag
     assert page.screenshot(path=tmp_path / f"board-past-{theme}.png")
     page.get_by_role("button", name="back to what is so now").click()
     notebook.until(lambda: notebook.board()["state"] == "live", 10, "the board is live again")
+    two_moments(notebook, page, tmp_path)
     page.locator(".mesonb tbody .name").first.click()
     page.get_by_text("etl has ").wait_for(timeout=5_000)
     page.locator(".mesonb").screenshot(path=tmp_path / f"board-why-{theme}.png")
@@ -113,6 +114,22 @@ def look_back(notebook, page):
     page.get_by_role("button", name="play from here").click()
     notebook.until(lambda: float(page.evaluate(at)) > 2, 10, "two seconds have been played")
     assert notebook.counter(1) is None, "the cell runs yet"
+
+
+def two_moments(notebook, page, tmp_path):
+    """Show the start beside what is so now; then what is so now alone."""
+    page.get_by_role("button", name="show another moment beside this one").click()
+    second = page.locator(".mesonb").nth(1)
+    second.get_by_role("button", name="to the start").click()
+    state = "document.querySelectorAll('.mesonb')[1].dataset.state"
+    notebook.until(lambda: page.evaluate(state) == "past", 15, "the second one shows the past")
+    assert notebook.board()["state"] == "live"
+    notebook.until(lambda: "0 tasks" in second.locator("header").inner_text(), 10, "nothing ran then")
+    assert "0 tasks" not in page.locator(".mesonb header").first.inner_text()
+    assert second.bounding_box()["y"] == page.locator(".mesonb").first.bounding_box()["y"], "side by side"
+    page.screenshot(path=tmp_path / "two-moments.png")
+    page.get_by_role("button", name="show another moment beside this one").click()
+    notebook.until(lambda: page.locator(".mesonb").count() == 1, 5, "one board is there")
 
 
 def sources(page):

@@ -356,6 +356,9 @@ def test_a_board_looks_back_by_commands(cluster):
     assert there["at_s"] == 0.05 and there["code"] == 'mb.replay(sim.log).seek("0.050s")'
     assert asked(past, do="seek", to=-3)["position"] == moments.recording(past)._moments.step_at(past.log.began_us)
     assert asked(past, do="look back")["past"] == past.id, "a recording is its own past"
+    apart = Session.known[asked(past, do="look apart")["past"]]
+    asked(apart, do="move", by="start")
+    assert apart.position == 0 < past.position, "a second board beside the first shows another moment"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@
 
 const WORDS_MS = 200; // figures that change faster than this cannot be read
 const STALE_MS = 2000, HELLO_MS = 2000, HELLO_FRAMES = 20, COMM_SILENT_MS = 6000, RETRY_MS = 1000, RETRY_MOST_MS = 15000, CURVE_POINTS = 240;
+const WAYS = { ws: "by socket", comm: "by widget", still: "a picture" };
 const GREY = "#8c8c8c";
 const DASHES = { plain: [], stripes: [7, 4], dots: [2, 3], cross: [8, 3, 2, 3] };
 
@@ -26,8 +27,8 @@ export default {
   },
 };
 
-/** Draw a board into `el`; returns what takes it away again. `comm` and `first` may be missing. */
-export function mount(el, { title, path, comm, first }) {
+/** Draw a board into `el`; returns what takes it away again. `comm` and `first` may be missing; a `second` stands beside another. */
+export function mount(el, { title, path, comm, first, second }) {
   const parts = build(el, title);
   const state = { head: null, names: { agents: [], complaints: {} }, curve: [], curved: true, have: 0, frames: 0 };
   const view = new View(parts, state);
@@ -52,10 +53,18 @@ export function mount(el, { title, path, comm, first }) {
   view.onStory = (name) => line.ask({ ask: "story", name }).then((ack) => view.tell(name, ack), (why) => view.say(String(why)));
   if (first?.[0]?.kind) take(first[0], bytes(first[1]));
   Object.assign(state, { frames: 0, have: -1 }); // a comm's frames may not build on this one
-  const past = new Past(line, title, (text) => view.say(text));
+  let other = null; // another moment beside this one
+  const apart = () => { el.classList.toggle("mesonb-two", false); other?.(); other = null; return false; };
+  const beside = () => {
+    if (other) return apart();
+    el.classList.add("mesonb-two");
+    other = mount(el, { title, path, second: true });
+    return true;
+  };
+  const past = new Past(line, title, (text) => view.say(text), second ? null : beside);
   parts.agents.parentElement.parentElement.append(past.root);
   line.open();
-  return () => { past.shut(); line.shut(); view.shut(); };
+  return () => { apart(); past.shut(); line.shut(); view.shut(); };
 }
 
 function noteShares(state) {
@@ -207,6 +216,7 @@ const STYLE = `
   --good: var(--jp-success-color1, #2e7d32); --accent: var(--jp-brand-color1, #1976d2);
   font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ink); background: var(--ground); border: 1px solid var(--edge);
   border-radius: 8px; padding: 10px 14px 8px; margin: 2px; container-type: inline-size; box-sizing: border-box; position: relative; overflow: hidden; }
+.mesonb-two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
 .mesonb *, .mesonb *::before { box-sizing: border-box; }
 .mesonb header { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: center; }
 .mesonb h3 { margin: 0; font-size: 14px; font-weight: 600; }
@@ -271,7 +281,7 @@ function make(tag, attributes = {}, ...children) {
 function build(el, title) {
   const p = {
     title: make("h3", {}, title ?? "mesonb"), badge: make("span", { class: "badge", role: "status" }), counts: make("span", { class: "counts" }),
-    transport: make("span", { class: "counts push", title: "how frames come here: ws, comm, or a still picture" }),
+    transport: make("span", { class: "counts push", title: "how frames come here: by a socket of their own, by the widget's comm, or not at all: a still picture" }),
     warn: make("button", { type: "button", class: "warn", "aria-label": "what went wrong in the master" }, "⚠"),
     pause: make("button", { type: "button", class: "pause", "aria-pressed": "false" }, "Pause"),
     note: make("div", { class: "note", role: "status", hidden: "" }), totals: make("div", { class: "totals" }), agents: make("canvas", { class: "agents", role: "img", tabindex: "0", "data-lm-suppress-shortcuts": "true" }),
@@ -365,7 +375,7 @@ class View {
       badge.dataset.is = badge.textContent = is;
       badge.title = { stale: "nothing has come for 2 s: the kernel is held up, or gone", still: "a picture of one moment: no kernel answers", gone: "what this showed is gone; run its cell again" }[is] ?? "";
     }
-    write(transport, line.using);
+    write(transport, WAYS[line.using]);
     if (this.why !== line.why) this.allow(line.why);
     const answers = !line.gone && !(line.using === "still" && line.why);
     if (this.answers !== answers) this.answered(answers);

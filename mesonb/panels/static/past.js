@@ -7,8 +7,8 @@ const PLAY_MS = 100, OPENING_MS = 300, ANSWER_MS = 10_000;
 const SPEEDS = ["0.1", "0.25", "0.5", "1", "2", "5", "10", "100"];
 
 class Past {
-  constructor(line, title, say) {
-    Object.assign(this, { line, say, live: line.path, own: /^replay-/.test(title ?? ""), at: 0, begins: 0, length: 0, asking: false, wanted: null });
+  constructor(line, title, say, beside) {
+    Object.assign(this, { line, say, second: !beside, live: line.path, own: /^replay-/.test(title ?? ""), at: 0, begins: 0, length: 0, asking: false, wanted: null });
     const button = (label, name, act) => {
       const made = make("button", { type: "button", "aria-label": name, title: name }, label);
       made.addEventListener("click", act);
@@ -23,10 +23,12 @@ class Past {
     this.slide.addEventListener("input", () => this.go({ do: "seek", to: 0, part: this.slide.value / 1000 }));
     this.link = button("into a cell", "put a link to this moment into a cell", async () => this.say(await putIntoCell(this.code)));
     this.told = make("span", { class: "when" });
+    this.two = button("Two moments", "show another moment beside this one", () => this.two.setAttribute("aria-pressed", beside()));
+    this.two.hidden = this.second;
     this.root = make("div", { class: "tools past", role: "group", "aria-label": "Time travel" }, this.back,
       move("Start", "start", "to the start"), move("« cycle", "- cycle", "back to the cycle before"), move("‹ call", "- call", "back by one call"),
       move("call ›", "+ call", "on by one call"), move("cycle »", "+ cycle", "on to the next cycle"), move("End", "end", "to the end"),
-      this.play, this.speed, this.slide, this.told, this.link);
+      this.play, this.speed, this.slide, this.told, this.link, this.two);
     this.root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take keys for shortcuts
     this.show(null);
   }
@@ -39,12 +41,13 @@ class Past {
       return false;
     }
     for (;;) {
-      const ack = await this.ask({ do: "look back" });
+      const apart = this.own && this.second; // else both would show one moment of a recording
+      const ack = await this.ask({ do: apart ? "look apart" : "look back" });
       if (!ack.ok) { this.say(ack.because); return false; }
       if (!ack.past) { this.say("reading the recording …"); await new Promise((on) => setTimeout(on, OPENING_MS)); continue; }
       this.shown = ack.past;
       Object.assign(this, { begins: ack.starts_s, length: ack.length_s });
-      if (!this.own) await this.line.turn(this.live.replace(/session\/[^/]+\/ws$/, `session/${ack.past}/ws`));
+      if (!this.own || apart) await this.line.turn(this.live.replace(/session\/[^/]+\/ws$/, `session/${ack.past}/ws`));
       return true;
     }
   }
