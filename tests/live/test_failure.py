@@ -1,5 +1,7 @@
 """What goes wrong: workers die, links are cut, callbacks raise or hang, frameworks register again."""
 
+import asyncio
+import ctypes
 import os
 import signal
 import threading
@@ -11,12 +13,16 @@ from distributed import Client
 import mesonb as mb
 from mesonb.core import calls
 from mesonb.core.invariants import check
+from mesonb.live.wire.door import SILENT_S
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
+from tests.live.security.strangers import Stranger
 from tests.live.tasks import cut_agents, double, lineage, rest, wait_and_return
 from tests.live.test_tasks import gone, pids
 
 pytestmark = pytest.mark.live
+#: How long a cell holds the interpreter: much longer than a ping, well within what a leader may be silent for.
+HELD_S = 2
 
 
 class Again(mb.Framework):
@@ -83,8 +89,9 @@ def test_an_agent_whose_link_is_cut_is_unreachable_and_comes_back_with_its_tasks
     with Client(master._link.address, set_as_default=False) as client:
         client.run_on_scheduler(cut_agents)
     wait_for(
-        lambda: any(isinstance(step.call, calls.AgentBack) for step in master.log.steps), 20, "the agents to be back"
-    )
+        lambda: any(isinstance(step.call, calls.AgentBack) for step in master.log.steps) and not master.core.unreachable,
+        20, "all agents to be back",
+    )  # fmt: skip
     (tmp_path / "go").touch()
     assert run.result(20) == "kept"
     assert run.losses == 0
@@ -208,3 +215,20 @@ def test_the_stop_button_does_not_reach_the_agents(master, queue):
     ours = os.getpgrp()
     assert ours not in {os.getpgid(pid) for pid in (child, zygote, worker, master.local.pid)}
     assert os.getsid(0) not in {os.getsid(pid) for pid in (child, zygote, worker, master.local.pid)}
+
+
+def test_a_busy_cell_deposes_nobody(master, queue):
+    """C code that does not let go of the interpreter; another master stands by, and would lead if it might."""
+    assert HELD_S < SILENT_S
+    before = master.core.settings.epoch
+
+    async def story():
+        standby = await Stranger.attach(master.address, "waits", "standby")
+        ctypes.PyDLL(None).usleep(HELD_S * 1_000_000)  # nothing else runs in this process meanwhile
+        standby.says(("still", "here"))
+        assert await asyncio.to_thread(queue.submit(double, 4).result, 20) == 8
+        await standby.peer.close()
+        return [message for message in standby.heard if message[1] == "lead"]
+
+    assert asyncio.run(asyncio.wait_for(story(), 60)) == []
+    assert master.leads and not master.given_up and master.core.settings.epoch == before

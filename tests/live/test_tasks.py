@@ -1,6 +1,7 @@
 """Tasks on real agents: results and errors come back, what was granted runs at once, what is killed is dead."""
 
 import asyncio
+import multiprocessing
 import threading
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from distributed import Client
 
 import mesonb as mb
 from mesonb.core.invariants import check
@@ -195,3 +197,16 @@ def test_what_an_operator_said_is_read_back_at_once(master):
     assert list(master.maintenance) == [agent]
     master.end_maintenance(agent)
     assert not master.maintenance
+
+
+def with_a_process_of_its_own():
+    process = multiprocessing.get_context("fork").Process(target=double, args=(1,))
+    process.start()
+    process.join(20)
+    return process.exitcode
+
+
+def test_a_task_may_start_processes_of_its_own(master, queue):
+    with Client(master.address, set_as_default=False) as client, pytest.raises(AssertionError, match="daemonic"):
+        client.submit(with_a_process_of_its_own).result(timeout=20)
+    assert queue.submit(with_a_process_of_its_own).result(20) == 0

@@ -20,6 +20,7 @@ from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.security.strangers import stranger_at
 from tests.live.security.test_anyway import Touches
+from tests.live.security.test_matrix import as_ben
 from tests.live.security.test_wire import on_a_hub
 from tests.live.tasks import wait_and_return
 
@@ -113,25 +114,27 @@ def test_a_secret_of_an_agents_own_would_be_anybodys(guarded):
 
 
 @pytest.mark.parametrize("to", ["", "*leader", "kernel-other"])
-def test_a_kernel_has_agents_let_go_and_nobody_else(master, to):
+def test_a_kernel_has_agents_let_go_and_nobody_else(guarded, to):
     async def story(stranger):
-        stranger.says(("greet", "", b""), ("let go", to, ["lab/task-1@0123"]))
+        await as_ben(stranger)
+        stranger.says(("let go", to, ["lab/task-1@0123"]))
         await stranger.is_refused("'let go' is no message that a master takes from a kernel")
 
-    stranger_at(master.address, story)
+    stranger_at(guarded.address, story)
 
 
-def test_what_is_kept_of_a_complaint_is_bounded(master):
+def test_what_is_kept_of_a_complaint_is_bounded(guarded):
     vast = "x" * 5_000_000
 
     async def story(stranger):
-        stranger.says(("greet", "", b""), ("post", [calls.SetWeight(vast, 1), vast, calls.Drain(vast)], {}), (vast,))
+        await as_ben(stranger)
+        stranger.says(("post", [calls.SetWeight(vast, 1), vast, calls.Drain(vast)], {}), (vast,))
         await stranger.is_refused("a SetWeight such as this is no call that a master takes")
         await stranger.is_refused("is no message that a master takes from a kernel")
 
-    stranger_at(master.address, story)
-    assert sum(len(c.error) for c in master.complaints) < 100 * hearing.COMPLAINT_MOST
-    master._own_complaints.clear()
+    stranger_at(guarded.address, story)
+    assert sum(len(c.error) for c in guarded.complaints) < 100 * hearing.COMPLAINT_MOST
+    guarded._own_complaints.clear()
 
 
 def test_one_call_with_many_parts_costs_as_much_as_many_calls():
@@ -150,10 +153,9 @@ def nested(calls_deep):
     return b"\x80\x02]((X\x04\x00\x00\x00post](" + deep + b"e}te."
 
 
-def test_a_call_in_a_call_in_a_call_is_refused_and_the_next_is_taken(master):
+def test_a_call_in_a_call_in_a_call_is_refused_and_the_next_is_taken(guarded):
     async def story(stranger):
-        stranger.says(("greet", "", b""))
-        await stranger.is_told("welcome")
+        await as_ben(stranger)
         for deep in (3, 50_000):
             stranger.heard.clear()
             await stranger.peer._comm.write([(LEADER, nested(deep))])
@@ -161,9 +163,9 @@ def test_a_call_in_a_call_in_a_call_is_refused_and_the_next_is_taken(master):
         stranger.says(("ask", 7, "now_us", ()))
         assert (await stranger.is_told("answer", 7))[3] is True
 
-    stranger_at(master.address, story)
-    assert not master.core.paused
-    master._own_complaints.clear()
+    stranger_at(guarded.address, story)
+    assert not guarded.core.paused
+    guarded._own_complaints.clear()
 
 
 # --- the other ends ----------------------------------------------------------------------------------------------------
