@@ -68,7 +68,7 @@ def rewound(session: Session) -> Session:
     """Open what a session has recorded so far; one that began with an allocator of the user's own, with another of its class."""
     from mesonb.sim.replay import Replay, known_allocator
 
-    with session.lock:
+    with session.reading():
         log, handed = session.log.copy(), {**session.core.handed}
         handed.setdefault(type(session.core.allocator).__name__, session.core.allocator)
     own = None if known_allocator(log.allocator) or log.allocator not in handed else type(handed[log.allocator])()

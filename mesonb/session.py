@@ -12,6 +12,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import count
 from pathlib import Path
@@ -44,6 +45,8 @@ from mesonb.stream import Stream
 F = TypeVar("F", bound=Framework)
 #: A log that holds fewer steps would do nothing but forget.
 STEPS_LEAST = 100
+#: How long who steps gives way to who reads: a lock that is let go and taken again at once would never be another's.
+GIVE_WAY_S = 0.001
 #: How often ``wait_until`` looks.
 POLL_S = 0.005
 
@@ -73,7 +76,7 @@ class Session(Steering):
         self.id = f"{self.kind}-{next(Session._numbers)}"
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
-        self.looking: deque[None] = deque()  #: one for each thread that waits for the lock to take a picture
+        self.looking: deque[None] = deque()  #: one for each thread that waits for the lock to read
         self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core, log_steps)
         self.stream = Stream(self, log) if log else None  #: the log on disk, as it grows
         self.history = History()
@@ -207,14 +210,23 @@ class Session(Steering):
                 self.core.handed[name] = allocator
         return name
 
-    def snapshot(self, before: Snapshot | None = None, *, spots: bool = False) -> Snapshot:
-        """Picture the cluster as it is now; callable from any thread. ``before``, ``spots``: as ``core.snapshot.take`` has them."""
+    def snapshot(self, before: Snapshot | None = None, *, spots: bool = False, at_once: int = 0) -> Snapshot:
+        """Picture the cluster as it is now; callable from any thread. The arguments are those of ``core.snapshot.take``."""
+        with self.reading():
+            return self._measured(take(self.core, before=before, spots=spots, at_once=at_once))
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the books still while they are read, from any thread; whoever steps them gives way at the next step."""
         self.looking.append(None)
         try:
-            with self.lock:
-                return self._measured(take(self.core, before=before, spots=spots))
+            self.lock.acquire()
         finally:
             self.looking.pop()
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     def freshen(self) -> Snapshot | None:
         """Have a newer picture fetched where pictures come from elsewhere, and return the last; None: they are made here."""
@@ -222,7 +234,7 @@ class Session(Steering):
 
     def explain(self, name: str, agent: str = "") -> Explanation:
         """Say what stands in the way of a framework (on one agent), a role, a task, an offer or an agent, and what to do."""
-        with self.lock:
+        with self.reading():
             found = explain(self.core, name, agent)
             if found is None or (agent and agent not in self.core.agents):
                 names = dict.fromkeys([*self.core.frameworks, *self.core.roles, *list(self.core.agents)[:10]])
@@ -277,7 +289,7 @@ class Session(Steering):
 
     def said_of_roles(self) -> Mapping[str, Role | RoleRow]:
         """Return the roles that there are, by name, each with what is said of it."""
-        with self.lock:
+        with self.reading():
             return dict(self.core.roles)
 
     def _totals(self) -> list[Resources]:
@@ -317,6 +329,8 @@ class Session(Steering):
             now_us = max(self.now_us(), self.core.now_us)
             followed = self.core.step(call, now_us)
             self.log.record(call, now_us, followed)
+        if self.looking:
+            time.sleep(GIVE_WAY_S)
         return followed
 
 

@@ -6,7 +6,6 @@ changed, and what has not moved keeps its row: whoever draws can tell by identit
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +13,9 @@ from typing import TYPE_CHECKING
 
 from mesonb.core.records import Agent, Framework, Role
 from mesonb.core.resources import NOTHING, Resources
+from mesonb.core.spots import NOBODY, Spots, all_spots, spots_since
+
+__all__ = ["NOBODY", "Snapshot", "Spots", "take"]
 
 if TYPE_CHECKING:
     from mesonb.core.maintenance import Window
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 #: How many agents, and how many tasks or offers of one agent, a snapshot names; the counts cover all of them.
 AGENTS_SHOWN = 1000
 TASKS_SHOWN = 64
-#: In ``Spots.holder``: no framework.
-NOBODY = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +59,6 @@ class AgentRow:
     offers: tuple[OfferRow, ...]
     tasks: tuple[TaskRow, ...]  #: the first TASKS_SHOWN
     task_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spots:
-    """Every agent of a cluster too large to name every task, in columns: how full it is, and who holds most of it.
-
-    ``filled`` and ``offered`` are parts (0..1) of the resource that is fullest; what is filled is not offered.
-    """
-
-    agents: tuple[str, ...]
-    totals: tuple[Resources, ...]
-    holder: array[int]  #: the framework's place in ``Snapshot.frameworks``; NOBODY where nobody holds anything
-    filled: array[float]
-    offered: array[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +132,14 @@ def dominant_share(held: Resources, total: Resources) -> float:
 
 
 def take(
-    core: MasterCore, agents_shown: int = AGENTS_SHOWN, before: Snapshot | None = None, *, spots: bool = False
-) -> Snapshot:
+    core: MasterCore, agents_shown: int = AGENTS_SHOWN, before: Snapshot | None = None, *, spots: bool = False,
+    at_once: int = 0,
+) -> Snapshot:  # fmt: skip
     """Picture the core as it is now, naming at most so many agents; with ``spots``, more than these are all shown in brief.
 
     ``before`` is an earlier picture of the same core: what has not moved since is not pictured again but taken from
-    there, the very same rows, so that a picture costs what has changed.
+    there, the very same rows, so that a picture costs what has changed. With ``at_once``, no more spots than so many are
+    pictured again: the others are ``Spots.behind``, and come first next time.
     """
     if before is not None and before.steps > core.steps:
         before = None  # it has gone back in time: what was true later says nothing
@@ -163,7 +151,7 @@ def take(
         tuple(_framework_row(core, framework) for framework in core.frameworks.values()),
         tuple(_role_row(role, shared) for _, role in sorted(core.roles.items())),
         tuple(map(maintained, core.windows.values())), core._agents_joined,
-        _spots(core, before) if brief else None,
+        _spots(core, before, at_once) if brief else None,
     )  # fmt: skip
 
 
@@ -219,55 +207,13 @@ def _framework_row(core: MasterCore, framework: Framework) -> FrameworkRow:
     )  # fmt: skip
 
 
-def _spots(core: MasterCore, before: Snapshot | None) -> Spots:
+def _spots(core: MasterCore, before: Snapshot | None, at_once: int) -> Spots:
     """Picture all agents in brief; those that have not moved since ``before`` are copied with the columns."""
     places = {name: place for place, name in enumerate(core.frameworks)}
     old = before.spots if before else None
     if before and old and same_agents(core, before) and [row.framework for row in before.frameworks] == list(places):
-        spots = Spots(old.agents, old.totals, old.holder[:], old.filled[:], old.offered[:])
-        moved = [(number, agent) for number, agent in enumerate(core.agents.values()) if agent.moved > before.steps]
-    else:
-        agents, nothing = list(core.agents.values()), bytes(4 * len(core.agents))
-        spots = Spots(
-            tuple(agent.name for agent in agents), tuple(agent.total for agent in agents),
-            array("I", nothing), array("f", nothing), array("f", nothing),
-        )  # fmt: skip
-        moved = list(enumerate(agents))
-    holder, filled, offered = spots.holder, spots.filled, spots.offered
-    for number, agent in moved:
-        name, filled[number], offered[number] = _spot(agent, spent=not core.optimistic)
-        holder[number] = places.get(name, NOBODY)
-    return spots
-
-
-def _spot(agent: Agent, *, spent: bool) -> tuple[str, float, float]:
-    """Return who holds most of an agent, how full it is, and how much is offered; it may be asked of 50,000 at a time.
-
-    ``spent`` says that what is offered is taken from what is free.
-    """
-    tasks, offers = agent.tasks, agent.offers
-    if not tasks and not offers:
-        return "", 0.0, 0.0
-    free, least, resource, have = agent.free._amounts, 2.0, "", 1
-    for each, total in agent.total._amounts.items():
-        if (left := free.get(each, 0) / total) < least:
-            least, resource, have = left, each, total
-    if offers:
-        offered = sum(offer.resources._amounts.get(resource, 0) for offer in offers.values()) / have
-        filled = max(1 - least - offered, 0.0) if spent else 1 - least
-        return _most(agent, resource), filled, min(offered, 1 - filled)
-    names = {task.framework for task in tasks.values()}
-    return names.pop() if len(names) == 1 else _most(agent, resource), 1 - least, 0.0
-
-
-def _most(agent: Agent, resource: str) -> str:
-    """Return which framework holds most of one resource; of equals, the first to come there."""
-    held: dict[str, int] = {}
-    for task in agent.tasks.values():
-        held[task.framework] = held.get(task.framework, 0) + task.needs._amounts.get(resource, 0)
-    for offer in agent.offers.values():
-        held[offer.framework] = held.get(offer.framework, 0) + offer.resources._amounts.get(resource, 0)
-    return max(held, key=held.__getitem__)
+        return spots_since(core, old, before.steps, at_once)
+    return all_spots(core)
 
 
 def maintained(window: Window) -> MaintenanceRow:

@@ -128,7 +128,7 @@ class Remote(Clusters):
         if not self.closed:
             self._say(("let go", mark.agent, [mark.key]))
 
-    def snapshot(self, before: Snapshot | None = None, *, spots: bool = False) -> Snapshot:
+    def snapshot(self, before: Snapshot | None = None, *, spots: bool = False, at_once: int = 0) -> Snapshot:
         """Ask the master for a picture of the cluster; one that is fresh is not asked for again."""
         return self._pictures.take(spots=spots, within_s=ANSWER_S)
 

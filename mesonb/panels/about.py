@@ -30,7 +30,7 @@ def about(session: Session, most: int) -> About:
 
 def _booked(session: Session, most: int) -> About:
     core = session.core
-    with session.lock:
+    with session.reading():
         tasks, agents = list(islice(reversed(core.tasks), most)), list(islice(core.agents, most))
         return About(core.paused, list(core.frameworks), dict(core.roles), agents, tasks)
 

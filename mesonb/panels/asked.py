@@ -57,7 +57,7 @@ def story(session: Session, name: str) -> dict[str, Any]:
         }
         for reason in found.reasons
     ]
-    with session.lock:
+    with session.reading():
         agent, now_us = session.core.agents.get(name), session.core.now_us
         tasks = [
             {

@@ -26,7 +26,7 @@ def write_player(session: Session, path: str | Path, title: str = "") -> Path:
 
 def page(session: Session, title: str) -> str:
     """The whole page."""
-    with session.lock:
+    with session.reading():
         log, about = session.log.copy(), f"{len(session.log.steps):,} calls · at the end {session.core.total}"
     data = json.dumps(rows(log, palette_of(session)), separators=(",", ":"))
     script = PLAYER.read_text(encoding="utf-8")

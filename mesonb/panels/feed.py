@@ -23,6 +23,8 @@ FRAME_S = 0.05  #: at most 20 frames a second
 LEAST_S = 0.005  #: between two frames, however late the first was
 BEAT_S = 0.5  #: how long nothing may be said; a board calls itself stale after 2 s
 BEAT = {"kind": "beat"}
+#: Agents of a heat map that one frame brings up to date: more are the next frames', so that one does not hold up a click.
+AT_ONCE = 12_500
 COST = 6  #: a frame that took n seconds is followed by n * COST seconds without one
 #: Characters of a traceback that travel.
 TRACEBACK_SHOWN = 4000
@@ -47,7 +49,7 @@ def palette_of(session: Session) -> Palette:
 
 def picture(session: Session, before: Frame | None = None) -> Frame:
     """Picture a session as it is now; callable from any thread. ``before``, an earlier one of the same core, saves work."""
-    snapshot = session.snapshot(before.snapshot if before else None, spots=True)
+    snapshot = session.snapshot(before.snapshot if before else None, spots=True, at_once=AT_ONCE)
     return frame_of(snapshot, palette_of(session), complaints_of(session), before)
 
 
@@ -132,7 +134,7 @@ class Feed:
             self._tell(session)
         if session is None:
             self._say({"kind": "gone"}, now_s)
-        elif session.core.steps != self._seen_steps:
+        elif session.core.steps != self._seen_steps or (self._frame and self._frame.behind):
             self._show(session, now_s)
         else:
             self._say(self._beat, now_s)
@@ -160,7 +162,7 @@ class Feed:
         """Picture the session as it is now, from the frame before where that was of the same core."""
         core = session.core
         before = self._frame if self._core() is core else None
-        if before is None or before.snapshot.steps != core.steps:
+        if before is None or before.snapshot.steps != core.steps or before.behind:
             before = picture(session, before)
         self._frame, self._core = before, weakref.ref(core)
         return before

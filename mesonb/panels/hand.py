@@ -147,7 +147,7 @@ class HandPanel(Panel):
             card.lay(self.who.value, offer, hand)
 
     def _tell(self, session: Session, held: dict[str, Any]) -> None:
-        with session.lock:
+        with session.reading():
             offers, now_us = session.core.offers, session.now_us()
             ends_us = {card.offer: record.expires_us for card in self.cards if (record := offers.get(card.offer))}
         timed = session.core.settings.offer_timeout_us

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mesonb.core.snapshot import Snapshot, Spots
+from mesonb.core.snapshot import Snapshot
+from mesonb.core.spots import Spots
 from mesonb.panels.view import Frame, Palette, head_of, index_of
 
 NOBODY = 255  # a head lists fewer frameworks
@@ -86,12 +87,14 @@ def named(spots: Spots) -> dict[str, Any]:
     {'runs': [['agent-', 1, 3], ['agent-', 7, 1]], 'sizes': ['4 cpus'], 'sized': [[0, 4]]}
     """
     runs: list[list[Any]] = []
+    following = None  #: what the next is called, if it counts on
     for agent in spots.agents:
-        prefix, number = counted(agent)
-        if runs and number is not None and runs[-1][0] == prefix and runs[-1][1] + runs[-1][2] == number:
+        if agent == following:
             runs[-1][2] += 1
         else:
-            runs.append([prefix, number, 1])
+            runs.append([*counted(agent), 1])
+        prefix, first, length = runs[-1]
+        following = None if first is None else f"{prefix}{first + length}"
     words: dict[str, int] = {}
     sized = [[words.setdefault(str(total), len(words)), sum(1 for _ in same)] for total, same in groupby(spots.totals)]
     return {"runs": runs, "sizes": list(words), "sized": sized}

@@ -73,7 +73,7 @@ def serve_metrics(port: int = 0, address: str = "127.0.0.1") -> int:
 
 def samples(session: Session) -> Iterator[Sample]:
     """Read one session's books, in one moment."""
-    with session.lock:
+    with session.reading():
         picture = take(session.core, agents_shown=0)
         live = Counter(task.state.value for task in session.core.tasks.values())
         away = len(session.core.unreachable)

@@ -33,7 +33,7 @@ class Reader:
 
     def read(self, session: Session) -> Fresh:
         """Return the steps between the last look and the moment that the session shows; from any thread."""
-        with session.lock:
+        with session.reading():
             log, until = session.log, session.core.steps
             restarted = (
                 self._next is None or not until - STEPS_READ <= self._next <= until or self._next < log.forgotten

@@ -65,6 +65,11 @@ class Frame(ABC):
     every_s: ClassVar[float] = 0.0  #: such frames are not made more often, whatever they cost
 
     @property
+    def behind(self) -> bool:
+        """Whether more agents have changed than were brought up to date at once."""
+        return bool(self.snapshot.spots and self.snapshot.spots.behind)
+
+    @property
     @abstractmethod
     def data(self) -> bytes:
         """All agents, as the receiver draws them: little-endian numbers of four bytes."""

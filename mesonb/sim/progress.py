@@ -19,8 +19,6 @@ from typing import Any, Self
 
 #: A bar is shown once a run has taken this long.
 PATIENCE_S = 2.0
-#: How long a run gives way to who waits to take a picture.
-YIELD_S = 0.001
 #: How many things happen between two looks.
 SLICE = 1000
 
@@ -54,12 +52,10 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def look(self, now_us: int, *, wanted: bool = False) -> None:
-        """Show how far the run is, give way if it is ``wanted``; raise KeyboardInterrupt if the stop button was pressed."""
+    def look(self, now_us: int) -> None:
+        """Show how far the run is; raise KeyboardInterrupt if the stop button was pressed."""
         if self._interrupted:
             raise KeyboardInterrupt
-        if wanted:
-            time.sleep(YIELD_S)  # a lock that is let go and taken again at once would never be a picture's
         if self._collecting:
             gc.collect(0)
         if self._bar is not None:

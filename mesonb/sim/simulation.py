@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import RLock, get_ident
-from time import monotonic
+from threading import Lock, RLock, get_ident
+from time import monotonic, sleep
 from typing import Any
 
 from mesonb.core import calls, events
@@ -24,7 +24,7 @@ from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework, Outcome
 from mesonb.frameworks.driver import Driver
-from mesonb.session import Session, log_from, settings_from
+from mesonb.session import GIVE_WAY_S, Session, log_from, settings_from
 from mesonb.sim.agents import Duration, PretendAgents, totals
 from mesonb.sim.engine import Engine
 from mesonb.sim.pace import TURN_S, US, Pace
@@ -64,6 +64,9 @@ class Simulation(Session):
         self.pace = Pace()
         self._clock = RLock()  #: held by whoever lets time pass
         self._passing: int | None = None  #: the thread on which time passes
+        self._door = (
+            Lock()
+        )  #: held while ``_passing`` changes, or is read by who would post; never while the core steps
         #: Calls posted, and what was to be done, from other threads meanwhile.
         self._outside: deque[Sequence[calls.Call] | Callable[[], Any]] = deque()
         self._ticks: list[int] = []  #: when ticks are planned, the next one last
@@ -183,7 +186,7 @@ class Simulation(Session):
 
         While time passes on another thread (a panel's button, pressed while a cell runs), between two of its events.
         """
-        with self.lock:
+        with self._door:
             if self._passing not in (None, get_ident()):
                 self._outside.append(sent)
                 return
@@ -205,7 +208,7 @@ class Simulation(Session):
     def soon(self, name: str, what: str, function: Callable[[], Any]) -> None:
         """Call a function between two things that happen, or at once while time stands still; what it raises is a complaint."""
         driver = self.drivers[name]
-        with self.lock:
+        with self._door:
             if self._passing not in (None, get_ident()):
                 self._outside.append(lambda: driver.do(what, function))
                 return
@@ -251,7 +254,7 @@ class Simulation(Session):
             try:
                 yield
             finally:
-                with self.lock:
+                with self._door:
                     self._passing = before
                 self._take_outside()
 
@@ -262,7 +265,7 @@ class Simulation(Session):
 
     def _look(self, progress: Progress) -> None:
         self._take_outside()
-        progress.look(self.engine.now_us, wanted=bool(self.looking))
+        progress.look(self.engine.now_us)
         self._raise_trouble()
 
     def _raise_trouble(self) -> None:
@@ -298,6 +301,8 @@ class Simulation(Session):
         with self.lock:
             followed = self.core.step(call, now_us)
             self.log.record(call, now_us, followed)
+        if self.looking:
+            sleep(GIVE_WAY_S)
         return followed
 
     def _plan_tick(self) -> None:

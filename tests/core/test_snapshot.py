@@ -7,6 +7,7 @@ import pytest
 import mesonb as mb
 from mesonb.core import calls
 from mesonb.core.books import Settings
+from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import NOBODY, take
 from mesonb.testing import Checked, arbitrary_call
@@ -94,3 +95,19 @@ def test_spots_of_agents_that_only_run_tasks_are_copied_until_they_move() -> Non
     after = take(core, 1, before, spots=True)
     assert after == take(core, 1, spots=True)
     assert list(after.spots.filled) == [1, 1] and list(after.spots.holder) == [0, 0]
+
+
+def test_what_is_too_much_for_one_picture_is_in_the_next_ones_those_that_waited_first() -> None:
+    core, cpu = Checked(), Resources(cpus=1)
+    core.tell(calls.Subscribe("f"), *(calls.AgentJoined(f"agent-{n}", cpu) for n in range(6)))
+    picture = take(core, 1, spots=True)
+    for n in range(1, 7):
+        core.tell(calls.Accept("f", (f"offer-{n}",), (calls.TaskInfo(f"t{n}", cpu),)), at_us=1)
+    seen = []
+    for _ in range(4):
+        picture = take(core, 1, picture, spots=True, at_once=2)
+        seen.append((sum(picture.spots.filled), len(picture.spots.behind)))
+        if len(seen) == 1:
+            core.tell(calls.TaskUpdate("agent-0", "t1", TaskState.FINISHED), at_us=2)
+    assert seen == [(2, 4), (4, 3), (6, 1), (5, 0)], "the first moved again, and is brought up to date last"
+    assert picture.spots == take(core, 1, spots=True).spots

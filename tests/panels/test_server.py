@@ -283,3 +283,20 @@ def test_a_name_that_is_no_id_is_not_looked_up(panels, name):
 def test_a_closed_server_leaves_no_thread(panels):
     panels.close()
     wait_for(lambda: not panels._thread.is_alive(), DEADLINE_S, "the thread has ended")
+
+
+def test_what_is_too_much_for_one_frame_is_in_the_next_ones_though_nothing_happens_any_more(panels, monkeypatch):
+    monkeypatch.setattr(feed, "AT_ONCE", 400)
+    sim = mb.Simulation(agents=1_100, seed=1)
+    sim.runs_for(sum, "1h", execute=False)
+
+    async def look():
+        browser = await board(panels, sim)
+        await next_of(browser, "frame")
+        sim.register(mb.Queue(needs=mb.Resources(cpus=1)), name="fill").map(sum, [()] * 5_000)
+        sim.run("10s")
+        return [(await next_of(browser, "frame"))[0]["steps"] for _ in range(3)]
+
+    assert asyncio.run(look())[-1] == sim.core.steps
+    wait_for(lambda: not panels._feeds[sim.id]._frame.behind, DEADLINE_S, "all is drawn")
+    assert panels._feeds[sim.id]._frame.snapshot.spots == sim.snapshot(spots=True).spots
