@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mesonb.core.snapshot import Snapshot
-from mesonb.core.spots import Spots
+from mesonb.core.snapshot import Snapshot, Spots
 from mesonb.panels.view import Frame, Palette, head_of, index_of
 
 NOBODY = 255  # a head lists fewer frameworks
