@@ -197,6 +197,8 @@ class Agent(WorkerPlugin):
                 self.holdings.results.let_go(keys)
             case ("keep", keys):
                 self.holdings.results.keep(keys)
+            case ("preload", modules):
+                self.executors.preload(modules)
             case ("left", frameworks):
                 self.holdings.left(frameworks)
             case _:

@@ -36,6 +36,7 @@ from mesonb.live.roster import Roster
 from mesonb.live.schedulers import Schedulers
 from mesonb.live.tasks.cargo import Cargo
 from mesonb.live.wire.comms import HUB, KERNEL, Message
+from mesonb.live.wire.loop import LoopThread
 from mesonb.live.wire.plain import well_formed
 
 #: What tasks printed is kept, all together, up to so much.
@@ -52,6 +53,7 @@ class Hearing(Clusters):
     """The half of a master that speaks with hub and agents; what is no property runs on its loop."""
 
     _link: Link
+    _thread: LoopThread
     cargo: dict[str, Cargo]  #: what was packed and not launched yet, by task
     _own_complaints: Any
     guests: Guests
@@ -65,6 +67,7 @@ class Hearing(Clusters):
         self._outputs = Outputs(OUTPUT_BYTES)
         self._sandboxes: dict[str, Sandbox] = {}
         self._farewells = Farewells()
+        self._ready: dict[str, None] = {}  #: modules that agents were asked to import
         self._unacknowledged: dict[str, str] = {}  #: tasks whose end was told to their framework, and their agents
         self._out: dict[str, list[Mail]] = {}
         self._said_about: tuple[Resources, About] = NOTHING, ("", "", {}, 0)
@@ -242,6 +245,8 @@ class Hearing(Clusters):
         self._reserve_beside(agent)
         if about.get("leaving") is not None:
             self._leaving(agent, about["leaving"])
+        if self._ready:
+            self._link.send(agent, ("preload", list(self._ready)))
 
     def _leaving(self, agent: str, grace_us: int) -> None:
         """Offer an agent no more, because Dask is to take its worker; it leaves when it hears so and its tasks are over."""
@@ -302,6 +307,14 @@ class Hearing(Clusters):
             about = framework, role, needs.plain(), self.core.settings.epoch
             self._said_about = needs, about
         return about
+
+    def _have_ready(self, *modules: str) -> None:
+        self._thread.call(lambda: self._preload(modules))
+
+    def _preload(self, modules: tuple[str, ...]) -> None:
+        self._ready |= dict.fromkeys(modules)
+        for agent in self.core.agents:
+            self._link.send(agent, ("preload", list(self._ready)))
 
     def _drop_tasks(self, frameworks: Sequence[str]) -> None:
         """End all that some frameworks run or have left behind; they will never ask."""

@@ -101,6 +101,9 @@ class Clusters(Session):
     address: str  #: of the Dask scheduler whose workers are the agents
     given_up = ""  #: why it has given up, once it has: nothing comes from there any more
 
+    def _have_ready(self, *modules: str) -> None:
+        """Have agents import now what tasks are about to need, where this session may ask them to."""
+
     def dask(
         self, name: str = "dask", *, needs: Resources | None = None, workers: int = 0, role: str = "*", host: str | None = None
     ) -> PrivateCluster:  # fmt: skip
@@ -109,6 +112,7 @@ class Clusters(Session):
         ``host`` is where agents reach this kernel; by default a cluster on this machine is reached at loopback. Where the
         agents' cluster is reached by TLS, this one is too, with a certificate of its own that nobody else has.
         """
+        self._have_ready(__name__)
         queue = self.register(Queue(needs or WORKER), name, role)
         if host is None and "127.0.0.1" in self.address:
             host = "127.0.0.1"

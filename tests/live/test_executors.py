@@ -17,7 +17,7 @@ from mesonb.live.tasks import printing
 from mesonb.live.tasks.child import DONE, STARTED
 from mesonb.live.tasks.executors import Executors
 from tests.helpers import wait_for, wait_for_async
-from tests.live.tasks import double, wait_and_return
+from tests.live.tasks import double, knows, wait_and_return
 
 pytestmark = pytest.mark.live
 
@@ -230,3 +230,21 @@ def test_what_got_away_from_a_task_ends_with_the_agent(tmp_path):
     asyncio.run(play())
     daemon = int((tmp_path / "pid").read_text())
     wait_for(lambda: not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == "zombie", 20, "it to be dead")
+
+
+def test_an_idle_child_makes_way_for_one_that_knows_more(tmp_path, monkeypatch) -> None:
+    async def play(told):
+        told.run(1, double, 1)
+        await told.until(1, DONE)
+        (idle,) = told.executors.children
+        told.executors.preload(["colorsys"])
+        await wait_for_async(
+            lambda: told.executors.children and idle not in told.executors.children, 20, "it to be replaced"
+        )
+        told.run(2, knows, "colorsys", str(tmp_path / "said"))
+        await told.until(2, DONE)
+        assert (tmp_path / "said").read_text() == "True"
+        told.executors.preload(["colorsys"])  # known: nobody is disturbed
+        assert told.executors._modules == ["colorsys"]
+
+    scene(tmp_path, monkeypatch, play)

@@ -181,6 +181,8 @@ class Keeper:
                 self._answer(number, answer, fd)
             case ("forget", number):
                 self._forget(number)
+            case ("preload", modules):
+                self.executors.preload(modules)
             case ("leader", leader_id):
                 self._leader = leader_id
             case ("close",):

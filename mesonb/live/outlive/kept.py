@@ -18,7 +18,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from multiprocessing import AuthenticationError
 from pathlib import Path
@@ -30,6 +30,7 @@ from mesonb.live.limits.isolation import Module
 from mesonb.live.outlive.keeper import FUNCTIONS, SOCKET, Plan
 from mesonb.live.outlive.passing import Message, Passing, dial
 from mesonb.live.tasks.child import FAILED, STARTED
+from mesonb.live.tasks.functions import Functions
 
 logger = logging.getLogger("mesonb")
 
@@ -62,7 +63,7 @@ class Told:
         return self.reasons.pop(number, because)
 
 
-class Kept:
+class Kept(Functions):
     """The executors of one agent, in another process; on the loop of its Dask worker."""
 
     def __init__(
@@ -72,6 +73,7 @@ class Kept:
     ) -> None:  # fmt: skip
         self.plan, self.identity = plan, plan.identity
         self.folder = plan.folder
+        self.functions = plan.folder / FUNCTIONS
         self.warden = Told()
         self.found: list[
             tuple[int, Message, bool]
@@ -106,17 +108,9 @@ class Kept:
         self._unended.add(number)
         self._say("run", number, digest, arguments, needs.plain(), self._describe(number))
 
-    def learn(self, digest: bytes, function: bytes) -> None:
-        """Keep a pickled function where children find it, whole or not at all."""
-        path = self.folder / FUNCTIONS / digest.hex()
-        if not path.exists():
-            draft = path.with_suffix(".new")
-            draft.write_bytes(function)
-            draft.replace(path)
-
-    def function(self, digest: bytes) -> bytes:
-        """Return a pickled function that was learned before."""
-        return (self.folder / FUNCTIONS / digest.hex()).read_bytes()
+    def preload(self, modules: Iterable[str]) -> None:
+        """Have children find these modules imported, from now on."""
+        self._say("preload", list(modules))
 
     def kill(self, number: int) -> bool:
         """End a task; ``on_died`` says when it is dead."""

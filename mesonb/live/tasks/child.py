@@ -40,6 +40,8 @@ from mesonb.live.tasks.pickling import pickled, pickled_apart
 PACKET = struct.Struct("<Q16sBQ")
 #: The rest is a path; the task was given ports, gpus or the like, and asks which; its child is not used again.
 IN_FILE, GIVEN, LAST = 1, 2, 4
+#: There is no task in it: whoever takes it looks whether it is still wanted.
+LOOK = 8
 #: What a child says: a kind, the task's number, how many bytes follow.
 SAID = struct.Struct("<BQQ")
 STARTED, DONE, FAILED, WAITING = 1, 2, 3, 4
@@ -68,8 +70,10 @@ CHANGE_BYTES = 1_000_000
 class Child:
     """One process that runs tasks."""
 
-    def __init__(self, tasks: socket.socket, own: socket.socket, prints: int, folder: str, *, spare: bool) -> None:
-        self._tasks, self._own, self._folder, self._spare = tasks, own, Path(folder), spare
+    def __init__(
+        self, tasks: socket.socket, own: socket.socket, prints: int, folder: str, is_wanted: Callable[[], bool]
+    ) -> None:
+        self._tasks, self._own, self._folder, self._is_wanted = tasks, own, Path(folder), is_wanted
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
         self._weighs = self._at_birth = self._weigh()
@@ -101,6 +105,12 @@ class Child:
             if not packet:
                 return
             number, digest, flags, limits = PACKET.unpack_from(packet)
+            if flags & LOOK:
+                self._own.sendall(known)
+                known = b""
+                if not self._is_wanted():
+                    return
+                continue
             if not self._begin(known, number, limits):
                 return
             self._number, began_s = number, time.monotonic()
@@ -116,12 +126,12 @@ class Child:
                 return
 
     def _next(self) -> bytes:
-        """Wait for a packet; nothing when there will be none, or when a spare child has waited long enough."""
+        """Wait for a packet; nothing when there will be none, or when this child has waited and is not wanted any more."""
         while True:
             try:
                 return self._tasks.recv(PACKET_MOST)
             except BlockingIOError:  # the socket's own timeout
-                if self._spare:
+                if not self._is_wanted():
                     return b""
 
     def _begin(self, known: bytes, number: int, limits: int) -> bool:

@@ -20,7 +20,7 @@ import struct
 import subprocess
 import termios
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mesonb.core.resources import NOTHING, Resources
@@ -36,16 +36,18 @@ from mesonb.live.tasks.child import (
     IN_FILE,
     LARGE,
     LAST,
+    LOOK,
     PACKET,
     PACKET_MOST,
     SAID,
     STARTED,
     WAITING,
 )  # fmt: skip
+from mesonb.live.tasks.functions import Functions
 from mesonb.live.tasks.printing import Pipes
 from mesonb.live.tasks.running import Running, end_family, how_it_ended
 from mesonb.live.tasks.starting import PIPE_MOST, start_zygote
-from mesonb.live.tasks.zygote import BORN, NEWS, SPARE, WARM
+from mesonb.live.tasks.zygote import BORN, LEARN, LEARNED, NEWS, SPARE, WARM
 
 #: A task waits so long for an idle child before one more is forked.
 PATIENCE_S = 0.02
@@ -59,7 +61,7 @@ LEAVE_S = 0.5
 TAKEN_S = 0.5
 
 
-class Executors:
+class Executors(Functions):
     """Runs packets; ``on_said(number, kind, content)`` hears STARTED, DONE, LARGE and FAILED, ``on_died(number, because, lost)`` the rest.
 
     ``on_printed(number, skipped, content)`` hears what a task prints, and how many bytes before that were left unread;
@@ -76,6 +78,7 @@ class Executors:
     ) -> None:  # fmt: skip
         self.folder = folder  #: of functions, and of arguments too large for a packet
         self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.functions = folder
         self.warm = min(max(1, warm), WARM_MOST)
         self.children: set[Running] = set()
         self._loop = asyncio.get_running_loop()
@@ -90,7 +93,7 @@ class Executors:
         self._unborn: deque[Running] = deque()
         self._watching: asyncio.TimerHandle | None = None
         self._closed = False
-        self._modules, self._variables = modules, dict(variables or {})
+        self._modules, self._variables = list(modules), dict(variables or {})
         self._start_zygote(modules)
         for _ in range(self.warm):
             self._fork(WARM)
@@ -109,15 +112,12 @@ class Executors:
         self._queue.append((number, PACKET.pack(number, digest, flags, limits) + arguments))
         self._feed()
 
-    def learn(self, digest: bytes, function: bytes) -> None:
-        """Keep a pickled function where children find it."""
-        path = self.folder / digest.hex()
-        if not path.exists():
-            path.write_bytes(function)
-
-    def function(self, digest: bytes) -> bytes:
-        """Return a pickled function that was learned before."""
-        return (self.folder / digest.hex()).read_bytes()
+    def preload(self, modules: Iterable[str]) -> None:
+        """Have children find these modules imported, from now on."""
+        if fresh := [module for module in modules if module not in self._modules]:
+            self._modules += fresh
+            with contextlib.suppress(OSError):  # the zygote has died; the next one begins with them
+                self._control.send(LEARN + " ".join(fresh).encode())
 
     def kill(self, number: int) -> bool:
         """End a task; True if it had not begun and is simply forgotten, else ``on_died`` says when it is dead."""
@@ -212,6 +212,8 @@ class Executors:
                 kind, pid, status = NEWS.unpack(news)
                 if kind == BORN:
                     self._born(pid)
+                elif kind == LEARNED:
+                    self._renew()
                 else:
                     self._died(pid, status)
             self._replace_zygote()
@@ -247,6 +249,12 @@ class Executors:
         self.children.add(child)
         self._loop.add_reader(child.socket, self._hear, child)
         self._pipes.watch(child)
+
+    def _renew(self) -> None:
+        """Have idle children that know less than the zygote leave; others are forked in their place."""
+        for _ in range(len(self.children) - len(self._running)):
+            with contextlib.suppress(OSError):
+                self._pipe.send(PACKET.pack(0, b"", LOOK, 0))
 
     def _let_go(self, child: Running) -> None:
         """Hear a dead child no more."""

@@ -1,8 +1,9 @@
 """Zygote: a small process that has imported what tasks need, and forks children that run them.
 
 A fork of it costs milliseconds where a fresh Python costs a second. It has one thread, so forking is safe; it knows no
-Dask. It says who was born and who died, and ends with its agent: by the end of the control socket, and by the signal
-that Linux sends when a parent dies. Each child gets a session, so a process group, of its own.
+Dask, unless it is asked to learn that: children that were born before and are idle make way for others then. It says who
+was born and who died, and ends with its agent: by the end of the control socket, and by the signal that Linux sends when
+a parent dies. Each child gets a session, so a process group, of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import mmap
 import os
 import select
 import signal
 import socket
 import struct
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 from mesonb.live.limits.processes import family
@@ -28,6 +31,10 @@ BORN, EXITED = b"B", b"X"
 #: What it is asked: one letter, with the child's ends of its socket and of the pipe that it prints to; a warm child waits for
 #: ever, a spare one leaves when idle.
 WARM, SPARE = b"W", b"S"
+#: It is asked to import more: this letter, and the names of modules. It says so when that is done.
+LEARN, LEARNED = b"L", b"L"
+#: The most that it is asked at once.
+ASKED_MOST = 4096
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -41,18 +48,24 @@ def main() -> NoReturn:
     die_with_parent(int(agent_pid))
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for module in modules:
-        with contextlib.suppress(Exception):  # a task that needs it will say what is wrong with it
-            importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # this process is ours alone; forks then share these pages
+    learn(modules)
     serve(control, tasks, folder)
     end_descendants()
     os._exit(0)
 
 
+def learn(modules: Iterable[str]) -> None:
+    """Import what tasks need, and keep it in pages that forks share."""
+    for module in modules:
+        with contextlib.suppress(Exception):  # a task that needs it will say what is wrong with it
+            importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # this process is ours alone
+
+
 def serve(control: socket.socket, tasks: socket.socket, folder: str) -> None:
-    """Fork when asked, report the dead, until the agent is gone."""
+    """Fork when asked, learn when asked, report the dead, until the agent is gone."""
+    learned = mmap.mmap(-1, 1)  # children see in it that there is more to know than they were born with
     woken, waker = socket.socketpair()
     waker.setblocking(False)
     woken.setblocking(False)
@@ -65,16 +78,21 @@ def serve(control: socket.socket, tasks: socket.socket, folder: str) -> None:
                 woken.recv(4096)
         bury(control)
         if control in ready:
-            asked, fds, _, _ = socket.recv_fds(control, 16, 2)
+            asked, fds, _, _ = socket.recv_fds(control, ASKED_MOST, 2)
             if not asked:
                 return
+            if asked.startswith(LEARN):
+                learn(asked[len(LEARN) :].decode().split())
+                learned[0] = (learned[0] + 1) % 256
+                control.send(NEWS.pack(LEARNED, 0, 0))
+                continue
             own, prints = socket.socket(fileno=fds[0]), fds[1]
             own.set_inheritable(False)
             pid = fork()
             if pid == 0:
                 for inherited in (control, woken, waker):
                     inherited.close()
-                become_child(tasks, own, prints, folder, spare=asked == SPARE)
+                become_child(tasks, own, prints, folder, asked == SPARE, learned)
             own.close()
             os.close(prints)
             control.send(NEWS.pack(BORN, pid, 0))
@@ -108,11 +126,13 @@ def bury(control: socket.socket) -> None:
         control.send(NEWS.pack(EXITED, pid, status))
 
 
-def become_child(tasks: socket.socket, own: socket.socket, prints: int, folder: str, *, spare: bool) -> NoReturn:
-    """Go on as a child until the agent is gone, or a spare child has been idle."""
-    status = 1
+def become_child(
+    tasks: socket.socket, own: socket.socket, prints: int, folder: str, spare: bool, learned: mmap.mmap
+) -> NoReturn:
+    """Go on as a child until the agent is gone, or it is idle and not wanted any more: a spare one, or one that knows too little."""
+    status, knew = 1, learned[0]
     try:
-        Child(tasks, own, prints, folder, spare=spare).run()
+        Child(tasks, own, prints, folder, lambda: not spare and learned[0] == knew).run()
         status = 0
     finally:
         os._exit(status)
