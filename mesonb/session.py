@@ -20,7 +20,7 @@ from threading import RLock
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
-from mesonb.core import calls, events
+from mesonb.core import books, calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
 from mesonb.core.explain import Explanation, explain
@@ -236,12 +236,24 @@ class Session(Steering):
         """Say what stands in the way of a framework (on one agent), a role, a task, an offer or an agent, and what to do."""
         with self.reading():
             found = explain(self.core, name, agent)
+            if found is None and "/task-" in name and len(self.core.ended) >= books.ENDED_KEPT:
+                raise NotThere(self._let_go(name))
             if found is None or (agent and agent not in self.core.agents):
                 names = dict.fromkeys([*self.core.frameworks, *self.core.roles, *list(self.core.agents)[:10]])
                 raise NotThere(
                     f"nothing here is called {agent if found else name!r}; there are: {', '.join(names) or 'none yet'}"
                 )
         return found
+
+    def _let_go(self, task: str) -> str:
+        """Say of a task that ended long ago, if it ever was, where it may be found."""
+        where, of = f"{Session.called(self)}.log", f"the last {len(self.log.steps):,} calls"
+        if self.log.whole:
+            where, of = repr(self.log.whole), "all calls"
+        return (
+            f"{task!r} is not known here: of tasks that have ended, the last {books.ENDED_KEPT:,} are; "
+            f"mb.replay({where}), with {of}, goes back to when an earlier one ran"
+        )
 
     def output(self, task: str) -> Output:
         """Return what a task printed: ``lines, dropped``; only on real agents is it caught."""

@@ -8,13 +8,13 @@ import threading
 import pytest
 
 import mesonb as mb
-from mesonb.core import calls
+from mesonb.core import books, calls
 from mesonb.core.invariants import check
 from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.settings import Settings
 from mesonb.core.snapshot import take
-from mesonb.errors import BadValue, LogError
+from mesonb.errors import BadValue, LogError, NotThere
 
 
 def begun(**rules):
@@ -64,6 +64,20 @@ def test_what_a_window_let_go_is_on_disk_and_the_error_says_where(tmp_path) -> N
 def test_a_window_that_cannot_be_is_named(wrong) -> None:
     with pytest.raises(BadValue, match=r"log_steps=.* is not how many calls.*at least 100"):
         mb.Simulation(log_steps=wrong)
+
+
+def test_a_task_that_ended_long_ago_is_looked_for_in_the_recording(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(books, "ENDED_KEPT", 20)
+    monkeypatch.setattr(books, "FORGOTTEN_TOGETHER", 5)
+    path = tmp_path / "run.mesonb"
+    sim = begun(log=path)
+    assert "finished" in str(sim.explain("lab/task-400"))
+    with pytest.raises(NotThere, match=r"the last 20 are; mb.replay\('.*run.mesonb'\), with all calls, goes back"):
+        sim.explain("lab/task-1")
+    sim.stream.close()
+    assert "on agent-" in str(mb.replay(str(path)).seek("0.1s").explain("lab/task-1"))
+    with pytest.raises(NotThere, match=r"mb.replay\(.*log\), with the last \d+ calls, goes back"):
+        begun(log_steps=200).explain("lab/task-1")
 
 
 def test_a_log_is_copied_whole_while_it_forgets() -> None:
