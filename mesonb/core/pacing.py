@@ -51,6 +51,14 @@ class Pacing(Openings):
             due_us = min(due_us, self.next_batch_us)
         return max(self.now_us, due_us) if due_us < NEVER_US else None
 
+    def nothing_before(self, planned_us: int) -> bool:
+        """Whether a glance tells that nothing is due before a time; if it does not, ``next_deadline`` knows."""
+        if self.dirty or self.again or self.timers or self.alarms or self.kills_due or self.unreachable or self.away:
+            return False
+        if self.settings.allocation_interval_us:
+            return False
+        return not self.unanswered or self.unanswered[0].expires_us >= planned_us
+
     def begin_cycle(self) -> bool:
         """Choose the agents of this cycle; return whether it is a batch."""
         if self.again:

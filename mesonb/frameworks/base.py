@@ -304,12 +304,12 @@ class Framework:
     @property
     def now(self) -> float:
         """The time in seconds: real on a master, virtual in a simulation. For differences, not dates."""
-        return self._registered().now_us() / 1_000_000
+        return (self._driver or self._registered()).now_us() / 1_000_000
 
     @property
     def dice(self) -> Random:
         """Seeded chance of its own."""
-        return self._registered().dice
+        return (self._driver or self._registered()).dice
 
     def call_later(self, delay: float | str, function: Callable[[], Any]) -> None:
         """Call a function after a while, as one more callback."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from mesonb.core import calls, events
 from mesonb.core.records import TERMINAL
@@ -24,6 +24,7 @@ from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
 from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
 from mesonb.frameworks.registration import id_prefix
+from mesonb.frameworks.shells import Shell
 
 #: How many ended tasks are remembered.
 ENDED_KEPT = 10_000
@@ -31,32 +32,6 @@ ENDED_KEPT = 10_000
 COMPLAINTS_KEPT = 100
 #: How many reports of progress are kept, for curves.
 PROGRESS_KEPT = 10_000
-
-
-class Shell(Protocol):
-    """What a driver needs of the world."""
-
-    def now_us(self) -> int:
-        """The time of the master that this framework is registered with."""
-
-    @property
-    def encode(self) -> Callable[[TaskHandle], None]:
-        """Makes a task's function and arguments ready to travel; raises CannotPickle where they cannot."""
-
-    def post(self, sent: Sequence[calls.Call]) -> None:
-        """Send calls to the master, in order; callable from any thread."""
-
-    def wake_at(self, due_us: int) -> None:
-        """See to it that ``driver.wake()`` is called at that time."""
-
-    def wait(self, future: Future[Any], timeout_us: int | None) -> None:
-        """Do what is needed for time to pass until the future is done; nothing where time passes by itself."""
-
-    def check_needs(self, needs: Resources) -> None:
-        """Raise BadValue if there are agents and none is large enough for ``needs``."""
-
-    def output(self, task: str) -> Output:
-        """Return what is left of what a task printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +96,7 @@ class Driver:
                 self._ask(fresh)
                 fresh = []
             if type(event) is events.Updated:
-                self._updated(event, outcome)
+                self.updated(event, outcome)
             else:
                 self._take(event)
         if fresh:
@@ -182,24 +157,30 @@ class Driver:
         self._subscribed_once = True
         self._read_will()
 
-    def _updated(self, event: events.Updated, outcome: Outcome | None) -> None:
+    def updated(self, event: events.Updated, outcome: Outcome | None) -> None:
+        """Take note of a task's new state: what ``handle`` does with it."""
         name, state = event.task, event.state
-        task = self.tasks.get(name) or self.recall(name)
-        if task is not None and name not in self._ended:
-            task.registration = self
+        task = self.tasks.get(name) or self._recalled(name)
+        if task is not None:
             task.state, task.because, task.outcome = state, event.because, outcome
             if state in TERMINAL:
                 self._over(task)
-            else:
-                self.tasks[name] = task
             if self._hears_updates:
                 self._call("on_update", task)
         if self._acknowledges and state in TERMINAL and not self.superseded:
             self._post([calls.Acknowledge(self.name, (name,))])
 
+    def _recalled(self, name: str) -> TaskHandle | None:
+        """Find a task that a master before this one launched, unless it has ended here already."""
+        task = self.recall(name) if name not in self._ended else None
+        if task is not None:
+            task.registration = self
+            self.tasks[name] = task
+        return task
+
     def _over(self, task: TaskHandle) -> None:
         """Remember that a task has ended: whatever is said of it later is no news."""
-        self.tasks.pop(task.id, None)
+        del self.tasks[task.id]
         self._ended[task.id] = None
         if len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
@@ -348,8 +329,12 @@ class Driver:
     # -- callbacks that raise ---------------------------------------------------------------------------------------
 
     def _call(self, callback: str, *args: Any) -> None:
-        if not self.superseded:
-            self._guarded(callback, getattr(self.framework, callback), *args)
+        if self.superseded:
+            return
+        try:
+            getattr(self.framework, callback)(*args)
+        except BaseException as error:  # noqa: BLE001 - see _raised
+            self._raised(callback, error)
 
     def replaced_by(self, successor: Driver, because: str) -> None:
         """Hear no more: another framework takes the name over, with all that runs."""
@@ -382,10 +367,14 @@ class Driver:
     def _guarded(self, callback: str, function: Callable[..., Any], *args: Any) -> None:
         try:
             function(*args)
-        except KeyboardInterrupt:
-            raise  # the stop button, while a simulation runs callbacks in the cell's own thread
-        except BaseException as error:  # noqa: BLE001 - whatever else a cell may raise, sys.exit() too, is shown and stops nobody
-            self._complain(callback, f"{type(error).__name__}: {error}", traceback.format_exc())
+        except BaseException as error:  # noqa: BLE001 - see _raised
+            self._raised(callback, error)
+
+    def _raised(self, callback: str, error: BaseException) -> None:
+        """Keep what a callback raised: whatever a cell may raise, sys.exit() too, is shown and stops nobody."""
+        if isinstance(error, KeyboardInterrupt):
+            raise error  # the stop button, while a simulation runs callbacks in the cell's own thread
+        self._complain(callback, f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def _complain(self, callback: str, error: str, trace: str = "") -> None:
         self.complaints.append(Complaint(self.now_us(), self.name, callback, error, trace))

@@ -89,9 +89,8 @@ class PretendAgents:
             duration = duration(*task.args, **task.kwargs)
         try:
             lasts = duration(self._dice) if isinstance(duration, Distribution) else duration
-            if type(lasts) is float and 0 <= lasts < 1e9:
-                return round(lasts * 1_000_000)  # the short way for what most durations are
-            return parse_duration(lasts)
+            # Most are plain numbers, for which there is a short way.
+            return round(lasts * 1_000_000) if type(lasts) is float and 0 <= lasts < 1e9 else parse_duration(lasts)
         except BadValue as error:
             raise BadValue(f"how long {name_of(task.function)} lasts is not a time: {error}") from None
 
@@ -101,18 +100,21 @@ class PretendAgents:
         Nobody sees an agent but by what it says, so what happens there needs no turn of its own: only a function that
         really runs does so when its task ends.
         """
-        promised = self._tasks.get(event.agent, {}).get(event.task)
+        agent, name, engine = event.agent, event.task, self._engine
+        there = self._tasks.get(agent)
+        promised = there.get(name) if there else None
         if promised is None:
             return
-        said_us, lasts_us = travels_us + self._latency_us, promised.lasts_us
+        lasts_us = promised.lasts_us
         if self.slow:
-            lasts_us = int(lasts_us * self.slow.get(event.agent, 1))
-        promised.ends_us = self._engine.now_us + travels_us + lasts_us
-        self._engine.after(said_us, self._report, calls.TaskUpdate(event.agent, event.task, TaskState.RUNNING), None)
+            lasts_us = int(lasts_us * self.slow.get(agent, 1))
+        promised.ends_us = ends_us = engine.now_us + travels_us + lasts_us
+        said_us = travels_us + self._latency_us
+        engine.after(said_us, self._report, calls.TaskUpdate(agent, name, TaskState.RUNNING), None)
         if promised.execute:
-            self._engine.after(travels_us + lasts_us, self._execute, event.agent, event.task)
+            engine.at(ends_us, self._execute, agent, name)
         else:
-            self._engine.after(said_us + lasts_us, self._end, event.agent, event.task)
+            engine.after(said_us + lasts_us, self._end, agent, name)
 
     def kill(self, event: events.Kill) -> None:
         """End a task before its time."""

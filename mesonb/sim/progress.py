@@ -3,8 +3,9 @@
 Rule: it looks between things that happen, never within one, so an interrupt leaves books, agents and frameworks in a
 state that ``run`` goes on from. Real time is read here for the bar alone; nothing that happens depends on it.
 
-While it stands by, the garbage collector looks at young objects only: a run makes many that stay, the log above all,
-and walking those again and again is half of the time at 50,000 agents.
+While it stands by, the garbage collector looks at young objects only, and where it finds no garbage at a sample of them:
+a run makes many that stay, the log above all, and walking those again and again is half of the time at 50,000 agents.
+What was not looked at is set aside until the run is over (docs/decisions/078).
 """
 
 from __future__ import annotations
@@ -15,16 +16,21 @@ import sys
 import threading
 import time
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 #: A bar is shown once a run has taken this long.
 PATIENCE_S = 2.0
 #: How many things happen between two looks.
 SLICE = 1000
+#: While no garbage is found, it is looked for in one slice of so many.
+SAMPLE = 16
 
 
 class Progress:
     """Stands beside one run: ``look`` is called between its slices."""
+
+    _looks: ClassVar[int] = 0  #: in all runs: short ones have their share of the sample
+    _garbage: ClassVar[int] = 0  #: how much was found when it was last looked for
 
     def __init__(self, start_us: int, end_us: int | None) -> None:
         self._start_us, self._end_us = start_us, end_us
@@ -33,6 +39,7 @@ class Progress:
         self._interrupted = False
         self._before: Any = None
         self._collecting = False  #: the garbage collector was on before
+        self._sets_aside = False  #: what it need not look at may be set aside: nobody else has done so
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -40,11 +47,14 @@ class Progress:
             signal.signal(signal.SIGINT, self._note)
         self._collecting = gc.isenabled()
         gc.disable()
+        self._sets_aside = self._collecting and not gc.get_freeze_count()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._sets_aside:
+            gc.unfreeze()
         if self._collecting:
             gc.enable()
         if self._before is not None:
@@ -57,11 +67,19 @@ class Progress:
         if self._interrupted:
             raise KeyboardInterrupt
         if self._collecting:
-            gc.collect(0)
+            self._collect()
         if self._bar is not None:
             self._bar.update(now_us / 1e6 - self._bar.n)
         elif time.monotonic() - self._began_s > PATIENCE_S and _somebody_looks():
             self._bar = self._new_bar()
+
+    def _collect(self) -> None:
+        """Look for garbage among what is new, or set it aside; a run either makes some all the time or hardly ever."""
+        Progress._looks += 1
+        if Progress._garbage or not self._sets_aside or Progress._looks % SAMPLE == 0:
+            Progress._garbage = gc.collect(0)
+        else:
+            gc.freeze()
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         """Stop at the next look; a second press stops at once, wherever that is."""

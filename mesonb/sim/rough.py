@@ -37,6 +37,8 @@ MAY_REPEAT = (calls.Accept, calls.Decline, calls.KillTask)
 class RoughSimulation(Simulation):
     """A simulation in which the chance given decides what happens to every message."""
 
+    plain_links = False
+
     def __init__(self, chance: Chance, timing: Mapping[str, Any], **settings: Any) -> None:
         self.chance = chance
         self.checkers = Checkers()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock, RLock, get_ident
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, ClassVar
 
 from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
@@ -50,6 +50,7 @@ class Simulation(Session):
 
     kind = "simulation"
     names_schedulers = True
+    plain_links: ClassVar[bool] = True  #: every message arrives, once, after the latency
 
     def __init__(
         self, agents: int | Iterable[Resources | Agent] | Mapping[Resources, int] = 4, seed: int = 0, latency: float | str = "500us",
@@ -69,7 +70,7 @@ class Simulation(Session):
         )  #: held while ``_passing`` changes, or is read by who would post; never while the core steps
         #: Calls posted, and what was to be done, from other threads meanwhile.
         self._outside: deque[Sequence[calls.Call] | Callable[[], Any]] = deque()
-        self._ticks: list[int] = []  #: when ticks are planned, the next one last
+        self._ticks = [NEVER_US]  #: when ticks are planned, the next one last
         self._joined = 0
         self._by_one = False  #: the master takes one call at a time, to be looked at
         self._chart_at = 0  #: after how many steps the charts get their next row
@@ -200,10 +201,7 @@ class Simulation(Session):
     def _take(self, sent: Sequence[calls.Call]) -> None:
         for call in sent:
             for event in self._step(call):
-                if type(event) is events.OfferMade:
-                    self._mail_to(event.framework, event)
-                else:
-                    self._deliver(event)
+                self._deliver(event)
 
     def soon(self, name: str, what: str, function: Callable[[], Any]) -> None:
         """Call a function between two things that happen, or at once while time stands still; what it raises is a complaint."""
@@ -306,7 +304,7 @@ class Simulation(Session):
         return followed
 
     def _plan_tick(self) -> None:
-        planned_us = self._ticks[-1] if self._ticks else NEVER_US
+        planned_us = self._ticks[-1]
         if planned_us <= self.engine.now_us:
             return  # nothing can be due sooner
         due_us = self.core.next_deadline()
@@ -320,15 +318,19 @@ class Simulation(Session):
         due_us = self.core.next_deadline()
         if due_us is not None and due_us <= self.engine.now_us:
             self._take((TICK,))
-            self._note_row()
+            if self.core.steps >= self._chart_at:
+                self._note_row()
         self._plan_tick()
 
     def _note_row(self) -> None:
-        if self.core.steps >= self._chart_at and self._note_shares():
+        """Give the charts a row, if one is due."""
+        if self._note_shares():
             self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
 
     def _deliver(self, event: events.Event) -> None:
         match event:
+            case events.OfferMade():
+                self._mail_to(event.framework, event)
             case events.Launch():
                 self.agents.launch(event, self.latency_us)
             case events.Kill():
@@ -344,12 +346,18 @@ class Simulation(Session):
         """Let an agent forget how a task ended; one on a link that loses nothing remembers nothing."""
 
     def _mail_to(self, name: str, event: events.Event, outcome: Outcome | None = None) -> None:
-        """Put an event in a framework's mail; what is put there within one instant arrives together."""
+        """Put an event in a framework's mail; what is put there within one instant arrives together.
+
+        That a task runs needs no mail: it arrives alone, unless there is mail already, which it must not overtake.
+        """
         driver = self.drivers.get(name) if type(event) in _COMMON else self._listener(event, name)
         if driver is None:
             return
         mail = self._mail.get(driver)
         if mail is None:
+            if type(event) is events.Updated and event.state not in TERMINAL and self.plain_links:
+                self.engine.after(self.latency_us, driver.updated, event, outcome)
+                return
             self._mail[driver] = mail = []
             self.engine.after(self.latency_us, self._open_mail, driver)
         mail.append((event, outcome))
@@ -380,7 +388,11 @@ class Simulation(Session):
 
         Either way what happens is the same; a tick that need not wait for its turn costs half.
         """
-        if self.core.dirty and not self.core.paused and self.engine.idle and not (self._by_one or self.pace.held):
-            self._take((TICK,))
-            self._note_row()
-        self._plan_tick()
+        core = self.core
+        if core.dirty and not core.paused and self.engine.idle and not (self._by_one or self.pace.held):
+            for event in self._step(TICK):
+                self._deliver(event)
+            if core.steps >= self._chart_at:
+                self._note_row()
+        if not core.nothing_before(self._ticks[-1]):
+            self._plan_tick()

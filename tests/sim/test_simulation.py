@@ -1,11 +1,13 @@
 """The simulator: virtual time around the same core, and what is said when a cell asks for something that makes no sense."""
 
 import _thread
+import gc
 import os
 import signal
 import statistics
 import subprocess
 import sys
+import weakref
 from random import Random
 
 import pytest
@@ -327,3 +329,35 @@ def test_stepping_and_running_are_the_same() -> None:
     ran.run(until=stepped.now_us() / 1e6)
     assert isinstance(stepped.log.steps[0].call, calls.AgentJoined)
     assert stepped.log.digest() == ran.log.digest()
+
+
+def test_what_a_run_throws_away_in_circles_is_collected_while_it_runs():
+    """Not all of it at once: it is looked for in a sample of slices until some is found."""
+    made = []
+
+    class Circle:
+        def __init__(self):
+            self.itself = self
+            made.append(weakref.ref(self))
+
+    sim = mb.Simulation(agents=1)
+
+    def again():
+        Circle()
+        sim.engine.after(1, again)
+
+    again()
+    sim.run("100ms")
+    assert sum(circle() is None for circle in made) > len(made) / 2
+    assert gc.get_freeze_count() == 0
+    assert gc.isenabled()
+
+
+def test_what_was_frozen_before_a_run_is_frozen_after_it():
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        mb.Simulation(agents=1).run("1s")
+        assert gc.get_freeze_count() >= frozen * 0.9
+    finally:
+        gc.unfreeze()
