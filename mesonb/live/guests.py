@@ -252,8 +252,15 @@ class Guests:
             self._check(
                 self._against_seeing(who, core.offers[name].framework if name in core.offers else framework_of(name))
             )
-        roles = {role for one in hidden if self.gate.against_role(who, "see", role := one.role)}
-        return veiled(self._master.explain(name, agent), names | roles)
+        seen = [one for one in core.frameworks if one not in names]
+        own = {core.frameworks[one].role for one in seen}
+        roles = {role for role in core.roles if role not in own and self.gate.against_role(who, "see", role)}
+        try:
+            return veiled(self._master.explain(name, agent), names | roles)
+        except NotThere:
+            there = dict.fromkeys([*seen, *(role for role in core.roles if role not in roles), *list(core.agents)[:10]])
+            called = agent if name in there and agent else name
+            raise NotThere(f"nothing that you may see is called {called!r}; there are: {', '.join(there)}") from None
 
     def _against_seeing(self, who: str, name: str) -> str:
         """Say why a principal may not see what is a framework's; one that has left was in no role that is known."""

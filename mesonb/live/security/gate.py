@@ -149,15 +149,22 @@ class Gate:
             return picture
         frameworks = tuple(row for row in picture.frameworks if self.sees(who, row.framework, row.role))
         names = {row.framework for row in frameworks}
-        if len(names) == len(picture.frameworks):
+        roles = tuple(
+            role
+            for role in picture.roles
+            if names & set(role.frameworks) or not self.against_role(who, "see", role.role)
+        )
+        if len(names) == len(picture.frameworks) and len(roles) == len(picture.roles):
             return picture
         return replace(
             picture,
             frameworks=frameworks,
             roles=tuple(
-                replace(role, frameworks=tuple(name for name in role.frameworks if name in names))
-                for role in picture.roles
-                if names & set(role.frameworks) or not self.against_role(who, "see", role.role)
+                replace(role, frameworks=tuple(name for name in role.frameworks if name in names)) for role in roles
+            ),
+            maintenance=tuple(
+                replace(window, answers={name: said for name, said in window.answers.items() if name in names})
+                for window in picture.maintenance
             ),
             agents=tuple(
                 replace(

@@ -1,13 +1,17 @@
 """ACLs on their own: how rules are read, which decides, and what a refusal says."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from mesonb.core import calls
+from mesonb.core import calls, snapshot
+from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue
 from mesonb.live.security.acls import ACTIONS, Acls, deed
+from mesonb.live.security.gate import Gate
+from tests.live.security import conftest
 
 RULES = [
     {"who": "anna", "may": "register", "what": ["research", "research/*"]},
@@ -97,3 +101,25 @@ def test_a_rule_about_nobody_is_a_mistake():
 def test_what_an_operators_call_does(call, expected):
     assert deed(call) == expected
     assert expected is None or expected[0] in ACTIONS
+
+
+def test_no_part_of_a_picture_names_what_may_not_be_seen():
+    """Every field of a snapshot is looked at, so a new one that names frameworks or roles is noticed here."""
+    core, gate = MasterCore(), Gate(conftest.SECRETS, conftest.RULES)
+    gate.owners["annas"] = "anna"
+    core.step(calls.AgentJoined("a", Resources(cpus=4)), 0)
+    core.step(calls.SetWeight("hidden", 7000), 0)
+    assert "hidden" not in repr(gate.seen("ben", snapshot.take(core))), "a role in which nobody is"
+    core.step(calls.Subscribe("annas", "hidden"), 0)
+    core.step(calls.Tick(), 0)
+    (offer,) = core.offers
+    core.step(calls.Accept("annas", (offer,), (calls.TaskInfo("annas/task-1", Resources(cpus=1)),)), 0)
+    core.step(calls.PlanMaintenance("a", 60_000_000), 0)
+    core.step(calls.Tick(), 1)
+    picture = replace(snapshot.take(core), used={"a": {"": Resources(cpus=1), "annas/task-1": Resources(cpus=1)}})
+    assert all(getattr(picture, part) for part in ("agents", "frameworks", "roles", "maintenance", "used"))
+    assert picture.maintenance[0].answers == {"annas": "none yet"}
+    for word in ("annas", "hidden"):
+        assert word in repr(picture) and word in repr(gate.seen("anna", picture))
+        assert word not in repr(gate.seen("ben", picture))
+    assert gate.seen("anna", picture) is picture

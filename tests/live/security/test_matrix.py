@@ -10,7 +10,7 @@ import mesonb as mb
 from mesonb.core import calls
 from mesonb.core.invariants import check
 from mesonb.core.resources import Resources
-from mesonb.errors import NotAllowed
+from mesonb.errors import NotAllowed, NotThere
 from mesonb.live.security.principals import proof
 from mesonb.live.tasks.cargo import Cargo
 from tests.helpers import wait_for, wait_for_async
@@ -230,6 +230,10 @@ def test_what_may_not_be_seen_is_not_shown(guarded, annas, joined):
     assert "annas" not in repr(some) and "hidden" not in repr(some)
     assert "annas" not in repr(ben.explain("bens")) and "annas" not in repr(ben.explain("bens", "agent-1"))
     assert "annas" not in repr(ben.explain("agent-1"))
+    for asked in (("nonsense",), ("bens", "nonsense")):
+        with pytest.raises(NotThere, match="nothing that you may see is called 'nonsense'; there are: bens, ") as told:
+            ben.explain(*asked)
+        assert "annas" not in str(told.value) and "hidden" not in str(told.value)
 
 
 def test_what_the_rules_allow_is_done(guarded, joined):
