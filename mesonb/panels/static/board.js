@@ -212,8 +212,8 @@ function unpack(message) {
 
 const STYLE = `
 .mesonb { --ink: var(--jp-ui-font-color1, #212121); --soft: var(--jp-ui-font-color2, #616161); --edge: var(--jp-border-color2, #e0e0e0);
-  --ground: var(--jp-layout-color1, #fff); --well: var(--jp-layout-color2, #f0f0f0); --warn: var(--jp-warn-color1, #b26a00);
-  --good: var(--jp-success-color1, #2e7d32); --accent: var(--jp-brand-color1, #1976d2);
+  --ground: var(--jp-layout-color1, #fff); --well: var(--jp-layout-color2, #f0f0f0); --warn: color-mix(in srgb, var(--jp-warn-color1, #f57c00) 60%, var(--ink));
+  --good: color-mix(in srgb, var(--jp-success-color1, #388e3c) 75%, var(--ink)); --accent: var(--jp-brand-color1, #1976d2); --pressed: #1565c0; /* white is read on it in any theme */
   font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ink); background: var(--ground); border: 1px solid var(--edge);
   border-radius: 8px; padding: 10px 14px 8px; margin: 2px; container-type: inline-size; box-sizing: border-box; position: relative; overflow: hidden; }
 .mesonb-two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
@@ -227,14 +227,14 @@ const STYLE = `
 .mesonb .badge[data-is=live] { color: var(--good); } .mesonb .badge[data-is=stale], .mesonb .badge[data-is=paused] { color: var(--warn); border-color: currentColor; }
 .mesonb button { font: inherit; color: var(--ink); background: var(--well); border: 1px solid var(--edge); border-radius: 5px; padding: 2px 14px; cursor: pointer; }
 .mesonb :is(button, input, select):disabled { opacity: .5; cursor: not-allowed; border-color: var(--edge); background: none; color: var(--soft); } .mesonb .note { margin: 7px 0 0; padding: 3px 8px; border-left: 3px solid var(--warn); background: var(--well); }
-.mesonb button:hover { border-color: var(--accent); } .mesonb button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: #fff; }
+.mesonb button:hover { border-color: var(--accent); } .mesonb button[aria-pressed=true] { background: var(--pressed); border-color: var(--pressed); color: #fff; }
 .mesonb :is(button, input, canvas):focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 .mesonb .totals { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 7px 0 9px; font-size: 12px; color: var(--soft); font-variant-numeric: tabular-nums; }
 .mesonb .totals > span { display: flex; align-items: center; gap: 7px; } .mesonb .totals b { color: var(--ink); font-weight: 600; }
 .mesonb .meter { display: inline-flex; width: 110px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
 .mesonb .meter i { display: block; height: 100%; background: var(--soft); } .mesonb .meter i + i { background: repeating-linear-gradient(135deg, var(--soft) 0 2px, transparent 2px 5px); }
 .mesonb .body { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px 18px; }
-@container (min-width: 640px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(340px, 38%); } }
+@container (min-width: 640px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(360px, 40%); } }
 .mesonb canvas { display: block; width: 100%; } .mesonb .agents { border-radius: 4px; }
 .mesonb .scroll { max-height: 480px; overflow: auto; }
 .mesonb table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; }
@@ -250,7 +250,7 @@ const STYLE = `
 .mesonb .role span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .mesonb input[type=range] { width: 100%; accent-color: var(--accent); margin: 0; }
 .mesonb input[type=number] { width: 62px; font: inherit; color: var(--ink); background: var(--ground); border: 1px solid var(--edge); border-radius: 4px; padding: 1px 4px; }
-@container (max-width: 300px) { .mesonb table :is(th, td):nth-child(n + 4) { display: none; } .mesonb .role { grid-template-columns: minmax(40px, 1fr) 30px minmax(50px, 1fr) 50px; gap: 6px; }
+@container (max-width: 300px) { .mesonb table :is(th, td):nth-child(n + 4) { display: none; } .mesonb .role { grid-template-columns: minmax(40px, 1fr) 36px minmax(44px, 1fr) 50px; gap: 6px; }
   .mesonb input[type=number] { width: 50px; } .mesonb .totals > span { flex: 1 0 100%; flex-wrap: wrap; gap: 0 7px; } .mesonb .meter { flex: 1 0 60px; } } /* JupyterLab's sidebar: what offers came to is told in the wider board */
 .mesonb figure { margin: 10px 0 0; } .mesonb figcaption { font-size: 11px; color: var(--soft); margin-bottom: 2px; }
 .mesonb footer { display: flex; flex-wrap: wrap; gap: 2px 14px; margin-top: 8px; font-size: 11px; color: var(--soft); align-items: center; }
@@ -657,9 +657,9 @@ function fit(g, text, width) {
 
 function clock(us) {
   const s = us / 1e6, two = (n) => String(Math.floor(n)).padStart(2, "0");
-  return s < 60 ? `${s.toFixed(1)} s` : `${two(s / 3600)}:${two((s / 60) % 60)}:${two(s % 60)}`;
+  return s < 60 ? `${s.toFixed(1)}\u00a0s` : `${two(s / 3600)}:${two((s / 60) % 60)}:${two(s % 60)}`;
 }
 
 const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 const short = (n) => (n < 10_000 ? n.toLocaleString("en") : n.toLocaleString("en", { notation: "compact", maximumFractionDigits: n < 100_000 ? 1 : 0 }));
-const percent = (part) => `${Math.round(100 * part)} %`;
+const percent = (part) => `${Math.round(100 * part)}\u00a0%`;

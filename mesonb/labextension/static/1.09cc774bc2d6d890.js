@@ -73,6 +73,11 @@
   background: var(--jp-layout-color2);
 }
 
+/* on the darker ground of the chosen one */
+.mesonb-mod-chosen :is(.mesonb-open, .mesonb-counts) {
+  color: var(--jp-ui-font-color1);
+}
+
 .mesonb-counts {
   flex: 1;
   text-align: right;
