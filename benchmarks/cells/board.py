@@ -31,11 +31,12 @@ for number in range(4):
     queue.map(time.sleep, [1 + 0.37 * n % 40 for n in range(TASKS)])
 def pass_time():
     while True:
-        session.run("25ms")
-        time.sleep(0.025)
+        session.run("12ms")
+        time.sleep(0.012)
 threading.Thread(target=pass_time, daemon=True).start()
 """
 SHOW = "session"
+STEER = "session.watch('steer')"
 
 #: The agents' pieces as quads, the frameworks as a table, the shares as lines, brought up to date 20 times a second on a
 #: loop of its own, as a careful person would do it: columns of numpy arrays, each replaced once a frame.

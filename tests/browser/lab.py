@@ -25,6 +25,13 @@ BROWSER = (
     "--disable-sync --disable-dev-shm-usage".split()
 )
 START_S = 60
+#: How long after a click the page of a steering panel says what came of it, in ms.
+ROUND_TRIP = """button => new Promise(answered => {
+  const said = window.Bokeh.documents[0].get_model_by_name("told"), began = performance.now();
+  const heard = () => { said.properties.text.change.disconnect(heard); answered(performance.now() - began); };
+  said.properties.text.change.connect(heard);
+  button.click();
+})"""
 #: Names the folder of another ipykernel, which kernels then run on (test_ipykernels.py).
 KERNEL_PATH = "MESONB_TEST_IPYKERNEL"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mesonb.core import calls
-from tests.browser.lab import Notebook, browser_page
+from tests.browser.lab import ROUND_TRIP, Notebook, browser_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -44,13 +44,6 @@ CELL = {name: number for number, name in enumerate(CELLS)}
 WITHIN_S = 10
 #: Panels promise 50 ms at the median of what a person feels; a laden machine is given some more for its best.
 ANSWER_MS = 200
-#: How long after a click the page says what came of it.
-ROUND_TRIP = """button => new Promise(answered => {
-  const said = window.Bokeh.documents[0].get_model_by_name("told"), began = performance.now();
-  const heard = () => { said.properties.text.change.disconnect(heard); answered(performance.now() - began); };
-  said.properties.text.change.connect(heard);
-  button.click();
-})"""
 
 
 @pytest.fixture(scope="module")

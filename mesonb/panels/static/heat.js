@@ -43,7 +43,7 @@ class Heat {
   draw() {
     const { view } = this;
     if (this.dirty === null) this.arrange();
-    this.paint(this.dirty ?? this.cells.keys());
+    this.paint(this.dirty);
     this.dirty = [];
     const g = canvasOf(view.p.agents, this.width, this.height), size = this.size;
     g.imageSmoothingEnabled = false;
@@ -63,22 +63,22 @@ class Heat {
     Object.assign(this, { across, down, width, height: Math.round((width / across) * down) });
     if (middle >= 0) this.look((middle % across) + 0.5 - width / this.size / 2, Math.floor(middle / across) + 0.5 - this.height / this.size / 2);
     this.pixels = new ImageData(across, down);
-    this.colours = [...this.state.head.frameworks.map((f) => rgb(f.colour))];
-    this.well = rgb(this.view.ink.well);
+    this.dots = new Uint32Array(this.pixels.data.buffer);
+    const well = rgb(this.view.ink.well);
+    this.shades = this.state.head.frameworks.map((f) => shades(rgb(f.colour), well));
+    this.others = shades(rgb(GREY), well);
   }
 
   /** How large a cell is on the page. */
   get size() { return (this.width / this.across) * this.zoom; }
 
+  /** Colour the cells in a list, or all of them: one look into a table each. */
   paint(which) {
-    const { cells, pixels, colours, well } = this, others = rgb(GREY), { data } = pixels;
-    for (const i of which) {
-      const cell = cells[i], filled = (cell >> 8) & 255, offered = (cell >> 16) & 255, colour = colours[cell & 255] ?? others;
-      const part = filled + offered ? Math.min(1, 0.16 + (filled + 0.35 * offered) / 300) : 0;
-      for (let c = 0; c < 3; c++) data[4 * i + c] = well[c] + (colour[c] - well[c]) * part;
-      data[4 * i + 3] = 255;
-    }
-    this.image.getContext("2d").putImageData(pixels, 0, 0);
+    const { cells, dots, shades, others } = this;
+    const dot = (i) => { const cell = cells[i]; dots[i] = (shades[cell & 255] ?? others)[DEPTHS[(cell >>> 8) & 0xffff]]; };
+    if (which) for (const i of which) dot(i);
+    else for (let i = 0; i < cells.length; i++) dot(i);
+    this.image.getContext("2d").putImageData(this.pixels, 0, 0);
   }
 
   drawCells(g, size) {
@@ -206,6 +206,16 @@ function nth(runs, place, read, length) {
     place -= run[length];
   }
   return "";
+}
+
+/** How deep a cell's colour is (0..255), by what is filled and, in the higher byte, what is offered. */
+const DEPTHS = Uint8Array.from({ length: 65536 }, (_, part) => (part ? Math.min(255, Math.round(255 * (0.16 + ((part & 255) + 0.35 * (part >> 8)) / 300))) : 0));
+
+/** A colour at each depth over what is under it, as dots of an image (its bytes are red, green, blue, opacity). */
+function shades(colour, under) {
+  const made = new Uint8ClampedArray(1024);
+  for (let depth = 0; depth < 256; depth++) made.set([...under.map((u, c) => u + (colour[c] - u) * (depth / 255)), 255], 4 * depth);
+  return new Uint32Array(made.buffer);
 }
 
 function rgb(colour) {
