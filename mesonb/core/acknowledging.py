@@ -14,7 +14,7 @@ from mesonb.core import calls, events
 from mesonb.core.books import Settings
 from mesonb.core.events import Event
 from mesonb.core.maintenance import Maintenance
-from mesonb.core.records import Agent, Framework, Task, TaskState
+from mesonb.core.records import Agent, Framework, TaskState
 
 _ALARM = "acknowledgement"
 #: How many updates are repeated at most; of frameworks that acknowledge nothing the oldest are given up.
@@ -39,11 +39,12 @@ class Acknowledging(Maintenance):
         super().__init__(settings)
         self.unacknowledged: dict[str, Pending] = {}  #: by task, in the order in which they are said again
 
-    def _end(self, task: Task, state: TaskState, because: str) -> list[Event]:
-        out = super()._end(task, state, because)
-        if self.settings.update_retry_us:
-            self._keep(events.Updated(task.framework, task.id, state, because), task.agent)
-        return out
+    def say_until_known(self, update: events.Updated, agent: str) -> None:
+        """Note how a task ended, to say it again until its framework acknowledges it."""
+        self.unacknowledged[update.task] = Pending(update, agent, self.now_us + self.settings.update_retry_us)
+        if len(self.unacknowledged) > KEPT:
+            del self.unacknowledged[next(iter(self.unacknowledged))]
+        self._set_retry()
 
     def acknowledge(self, call: calls.Acknowledge) -> list[Event]:
         """Let the agents forget what a framework knows; what it acknowledged before is no news."""
@@ -65,7 +66,7 @@ class Acknowledging(Maintenance):
         if not self.settings.update_retry_us:
             return out
         update = events.Updated(framework.name, found.task, found.state, f"{agent.name} said so when it joined")
-        self._keep(update, agent.name)
+        self.say_until_known(update, agent.name)
         return [*out, update] if framework.name not in self.away else out
 
     def say_again(self, framework: Framework) -> list[Event]:
@@ -73,12 +74,6 @@ class Acknowledging(Maintenance):
         return [one.update for one in self.unacknowledged.values() if one.update.framework == framework.name]
 
     # -- inside -------------------------------------------------------------------------------------------------------
-
-    def _keep(self, update: events.Updated, agent: str) -> None:
-        self.unacknowledged[update.task] = Pending(update, agent, self.now_us + self.settings.update_retry_us)
-        if len(self.unacknowledged) > KEPT:
-            del self.unacknowledged[next(iter(self.unacknowledged))]
-        self._set_retry()
 
     def _may_forget(self, agent: str, task: str, state: TaskState) -> list[Event]:
         known = state.terminal and task not in self.unacknowledged and agent in self.agents
@@ -98,7 +93,7 @@ class Acknowledging(Maintenance):
             for name in due:
                 one = self.unacknowledged.pop(name)
                 if one.update.framework in self.frameworks:
-                    self._keep(one.update, one.agent)
+                    self.say_until_known(one.update, one.agent)
                     out += [one.update] if one.update.framework not in self.away else []
                 elif one.agent in self.agents:
                     out.append(events.Acknowledged(one.agent, name))  # nobody will ever ask

@@ -17,6 +17,7 @@ from mesonb.core.allocator import DRF, Allocator, Grant, View
 from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings, Wrong, add_up, count
 from mesonb.core.branches import owner_of
+from mesonb.core.calls import Accept, TaskUpdate, Tick
 from mesonb.core.events import Event, OfferMade
 from mesonb.core.launches import with_items
 from mesonb.core.records import FORWARD, TERMINAL, Agent, Framework, TaskState
@@ -48,13 +49,13 @@ class MasterCore(Settling):
         try:
             if self.families:
                 return self.gathered(self._answer_for_branches(call))
-            # What comes a hundred thousand times a second is not looked for in the table of contents.
-            if type(call) is calls.TaskUpdate:
-                return self._task_update(call)
-            if type(call) is calls.Tick:
+            kind = type(call)  # what comes a hundred thousand times a second is not looked for in the table of contents
+            if kind is TaskUpdate:
+                return self._task_update(call)  # type: ignore[arg-type]  # its type was looked at once, not three times
+            if kind is Tick:
                 return self._tick()
-            if type(call) is calls.Accept:
-                return self._accept(call)
+            if kind is Accept:
+                return launch_one(self, call) or self._accept(call)  # type: ignore[arg-type]  # as above
             out = self._answer(call)
         except Wrong as wrong:
             return [events.Rejected(call, str(wrong)), *self._lost_in(call, str(wrong))]
@@ -204,8 +205,6 @@ class MasterCore(Settling):
     # -- frameworks -----------------------------------------------------------------------------------------------
 
     def _accept(self, call: calls.Accept) -> list[Event]:
-        if (launched := launch_one(self, call)) is not None:
-            return launched
         framework, offers, held, needed = self._checked(call)
         if self.optimistic:
             return self.settle([(call, framework, offers)], gang=False)
@@ -257,13 +256,14 @@ class MasterCore(Settling):
             raise Wrong(f"no task is called {call.task!r}")
         if task.agent != call.agent:
             raise Wrong(f"{call.task} runs on {task.agent}, not on {call.agent}")
-        if call.state not in FORWARD[task.state]:
+        state = call.state
+        if state in TERMINAL:
+            return self._end(task, state, call.because)
+        if state not in FORWARD[task.state]:
             return []
-        if call.state in TERMINAL:
-            return self._end(task, call.state, call.because)
         if task.agent in self.unreachable:
             return []  # what it says counts when it is back, and has said what it runs
-        return [self._enter_state(task, call.state, call.because)]
+        return [self._enter_state(task, state, call.because)]
 
     # -- operators ------------------------------------------------------------------------------------------------
 

@@ -316,7 +316,7 @@ class Order:
         self.stale.clear()
         for parent in parents:
             assert parent is not None, "who is stale stands in a line"
-            parent.line = sorted(key[3].key for key in _line(parent))
+            parent.line = sorted([key[3].key for key in _line(parent)])
 
     def _sort(self, client: Client) -> None:
         if client.line is not None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from mesonb.core import calls, events
 from mesonb.core.books import Settings, Wrong, add_up, count
-from mesonb.core.events import Event, OfferMade
+from mesonb.core.events import Event, OfferMade, Updated
 from mesonb.core.items import assign
 from mesonb.core.records import Agent, Framework, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources
@@ -212,12 +212,18 @@ class Recovery(Roles):
 
     def _end(self, task: Task, state: TaskState, because: str) -> list[Event]:
         self.end_task(task, state)
-        return [events.Updated(task.framework, task.id, state, because)]
+        update = Updated(task.framework, task.id, state, because)
+        if self.settings.update_retry_us:
+            self.say_until_known(update, task.agent)
+        return [update]
+
+    def say_until_known(self, update: Updated, agent: str) -> None:
+        """Say again how a task ended until its framework acknowledges it (acknowledging.py)."""
 
     def _enter_state(self, task: Task, state: TaskState, because: str) -> Event:
         task.state, task.since_us = state, self.now_us
         self.agents[task.agent].moved = self.steps
-        return events.Updated(task.framework, task.id, state, because)
+        return Updated(task.framework, task.id, state, because)
 
     def _kill(self, task: Task) -> Event:
         task.killing = True
