@@ -25,6 +25,7 @@ from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
 from mesonb.core.explain import Explanation, explain
 from mesonb.core.history import History
+from mesonb.core.limits import Why
 from mesonb.core.log import STEPS_KEPT, Log
 from mesonb.core.master import MasterCore
 from mesonb.core.records import Role
@@ -243,7 +244,12 @@ class Session(Steering):
                 raise NotThere(
                     f"nothing here is called {agent if found else name!r}; there are: {', '.join(names) or 'none yet'}"
                 )
-        return found
+        return self._explained(name, found)
+
+    def _explained(self, name: str, found: Explanation) -> Explanation:
+        """Add what a framework of this kernel knows better than the books: why it asked for no offers."""
+        detail, remedy = self.drivers[name].framework.idle if name in self.drivers else ("", "")
+        return found.saying(Why.SUPPRESSED, detail, remedy) if detail else found
 
     def _let_go(self, task: str) -> str:
         """Say of a task that ended long ago, if it ever was, where it may be found."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from mesonb.core import calls, events
 from mesonb.core.branches import owner_of
+from mesonb.core.checkpoint import freeze, thaw
 from mesonb.core.invariants import check
 from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
@@ -43,12 +44,21 @@ class Checked(MasterCore):
 
     def step(self, call: calls.Call, now_us: int) -> list[events.Event]:
         """Step, then check. (A Tick that is answered with a rejection tells of an allocator that failed.)"""
-        before = digest(self)
+        was, self.kept_back = (self.now_us, self.steps), None  # what is kept back is counted anew with each step
+        before, foreign = freeze(self)
         out = super().step(call, now_us)
         check(self)
         if any(isinstance(event, events.Rejected) for event in out) and call != calls.Tick():
-            assert digest(self) == before, f"{call} was rejected, yet changed the books"
+            same = self._as_of(was) == before or digest(self) == digest(thaw(before, foreign))
+            assert same, f"{call} was rejected, yet changed the books"
         return out
+
+    def _as_of(self, was: tuple[int, int]) -> bytes:
+        """Write the books as they were at another time and step; which is quicker than to tell what they say."""
+        now, (self.now_us, self.steps) = (self.now_us, self.steps), was
+        written, _ = freeze(self)
+        self.now_us, self.steps = now
+        return written
 
     def tell(self, *sent: calls.Call, at_us: int | None = None) -> list[events.Event]:
         """Send calls and then a Tick, all at one time, and return everything that followed."""

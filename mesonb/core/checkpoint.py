@@ -49,17 +49,12 @@ class Checkpoint:
     def of(cls, core: MasterCore) -> Checkpoint:
         """Keep a core's state as it is now. Timers of what has ended say nothing any more, and are dropped on the way."""
         core.timers[:] = sorted(filter(core.timer_speaks, core.timers))  # sorted, so still a heap
-        file = io.BytesIO()
-        writer = _Writer(file)
-        writer.dump(core)
-        return cls(zlib.compress(file.getbuffer(), _FAST), writer.foreign)
+        written, foreign = freeze(core)
+        return cls(zlib.compress(written, _FAST), foreign)
 
     def restore(self) -> MasterCore:
         """Make a core in that state."""
-        core = _Reader(io.BytesIO(zlib.decompress(self.packed)), self.foreign).load()
-        if not isinstance(core, MasterCore):
-            raise LogError(f"the recording's checkpoint holds a {type(core).__name__}, not the state of a master")
-        return core
+        return thaw(zlib.decompress(self.packed), self.foreign)
 
     def text(self) -> str:
         """Write it for a file, without what other processes cannot know."""
@@ -76,6 +71,22 @@ class Checkpoint:
     def from_text(cls, text: str) -> Checkpoint:
         """Read what ``text`` wrote."""
         return cls(base64.b85decode(text))
+
+
+def freeze(core: MasterCore) -> tuple[bytes, list[Any]]:
+    """Write a core's state as it is, and what stands beside the bytes; the core is not touched."""
+    file = io.BytesIO()
+    writer = _Writer(file)
+    writer.dump(core)
+    return file.getvalue(), writer.foreign
+
+
+def thaw(written: bytes, foreign: list[Any]) -> MasterCore:
+    """Make a core in the state that ``freeze`` wrote."""
+    core = _Reader(io.BytesIO(written), foreign).load()
+    if not isinstance(core, MasterCore):
+        raise LogError(f"the recording's checkpoint holds a {type(core).__name__}, not the state of a master")
+    return core
 
 
 class Elsewhere(Allocator):

@@ -49,6 +49,11 @@ class Explanation:
         """What to do, one line a reason."""
         return tuple(dict.fromkeys(reason.remedy for reason in self.reasons if reason.remedy))
 
+    def saying(self, why: Why, detail: str, remedy: str) -> Explanation:
+        """Return the same with more about one reason than the books know: what only its framework can change."""
+        said = (replace(one, detail=detail, remedy=remedy, calls=()) if one.why is why else one for one in self.reasons)
+        return replace(self, sentence=self.sentence.replace(why.value, f"{why.value}: {detail}"), reasons=tuple(said))
+
     def __repr__(self) -> str:
         return "\n".join([self.sentence, *(f"  -> {remedy}" for remedy in self.remedies)])
 

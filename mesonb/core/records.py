@@ -168,14 +168,15 @@ class Role:
     """On whose account frameworks run; ``eng/backend`` is a role within ``eng``."""
 
     name: str
-    places: dict[str, Client]  #: the order's places of roles; one with no framework at or below it has none
+    #: The order's places of roles; one with no framework at or below it has none.
+    places: dict[str, Client] = field(repr=False)
     weight_milli: int = 1000
     guarantee: Resources = NOTHING
     limit: Resources | None = None  #: of the resources that it names; None: no limit
     priority: int = 0
     reserved: Resources = NOTHING  #: on all agents, for it and the roles within it
     reserved_used: Resources = NOTHING  #: what of this is offered or runs
-    frameworks: dict[str, Framework] = field(default_factory=dict)
+    frameworks: dict[str, Framework] = field(default_factory=dict, repr=False)
 
     @property
     def allocated(self) -> Resources:

@@ -20,6 +20,7 @@ from mesonb.errors import BadValue
 IN_BYTES = frozenset({"mem", "disk"})
 #: Names that the constructor takes as keywords.
 _CONSTRUCTED = ("cpus", "mem", "disk", "gpus", "ports")
+_RANK = {name: rank for rank, name in enumerate(_CONSTRUCTED)}
 #: What people type, and the name that is meant.
 _MEANT = {
     "cpu": "cpus",
@@ -214,8 +215,12 @@ class Resources:
         return Resources.of({name: n for name, n in self._amounts.items() if name in kept})
 
     def words(self) -> Mapping[str, str]:
-        """Write each resource for people."""
-        return {name: show(name, n) for name, n in self._amounts.items()}
+        """Write each resource for people, those that everybody knows first."""
+        return {name: show(name, self._amounts[name]) for name in self._ordered()}
+
+    def _ordered(self) -> list[str]:
+        """Name what there is in one order, however this vector came about."""
+        return sorted(self._amounts, key=lambda name: (_RANK.get(name, len(_RANK)), name))
 
     def __bool__(self) -> bool:
         return bool(self._amounts)
@@ -240,7 +245,7 @@ class Resources:
     def __repr__(self) -> str:
         which = self.which
         typed = {name: repr(which[name]) if name in which else repr(show(name, n)) if name in IN_BYTES else f"{n / 1000:.15g}"
-                 for name, n in self._amounts.items()}  # fmt: skip
+                 for name in self._ordered() for n in (self._amounts[name],)}  # fmt: skip
         plain = [f"{name}={amount}" for name, amount in typed.items() if name in _CONSTRUCTED]
         if named := ", ".join(f"{name!r}: {amount}" for name, amount in typed.items() if name not in _CONSTRUCTED):
             plain.append(f"named={{{named}}}")

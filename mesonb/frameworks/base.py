@@ -258,6 +258,11 @@ class Framework:
     capabilities: Sequence[str] = ()
     _driver: Registration | None = None
 
+    @property
+    def idle(self) -> tuple[str, str]:
+        """Why it asked for no offers itself, and what makes it ask again, in words; twice "": it did not."""
+        return "", ""
+
     # -- write these ----------------------------------------------------------------------------------------------
 
     def on_registered(self, tasks: Sequence[TaskHandle]) -> None:

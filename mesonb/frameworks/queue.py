@@ -119,6 +119,12 @@ class Queue(Framework):
         """How many runs wait for an offer."""
         return len(self._waiting)
 
+    @property
+    def idle(self) -> tuple[str, str]:
+        """Nothing is queued, if nothing waits."""
+        name = self._driver.name if self._driver else "queue"
+        return ("nothing is queued", f"{name}.map(function, items)") if self._quiet and not self._waiting else ("", "")
+
     # -- callbacks ------------------------------------------------------------------------------------------------
 
     def on_registered(self, tasks: Sequence[TaskHandle]) -> None:

@@ -143,8 +143,7 @@ class Remote(Clusters):
 
     def explain(self, name: str, agent: str = "") -> Explanation:
         """Ask the master why."""
-        answer: Explanation = self._thread.wait_for(self._ask("explain", name, agent), ANSWER_S)
-        return answer
+        return self._explained(name, self._thread.wait_for(self._ask("explain", name, agent), ANSWER_S))
 
     def output(self, task: str) -> Output:
         """Ask the master what a task printed."""

@@ -113,3 +113,20 @@ def fuzz(core: MasterCore, seed: int, times: int) -> None:
         kinds |= {type(event) for event in core.step(arbitrary_call(core, dice), now_us)}
     check(core)
     assert {events.OfferMade, events.Rejected, events.Launch} <= kinds
+
+
+class Careless(Checked):
+    """Changes something before it looks, and so when it refuses; or puts an equal thing in the place of another."""
+
+    def set_weight(self, call) -> None:
+        if call.role == "lab":
+            self.incarnations["f"] = self.incarnations.get("f", 0) + 1
+        self.ended = dict(self.ended)
+        super().set_weight(call)
+
+
+def test_a_rejected_call_that_changed_anything_is_found_out_and_an_equal_thing_is_no_change() -> None:
+    core = Careless()
+    core.tell(calls.Subscribe("f", "lab"), calls.SetWeight("eng", 0), calls.SetWeight("lab", 2000))
+    with pytest.raises(AssertionError, match="was rejected, yet changed the books"):
+        core.tell(calls.SetWeight("lab", 0))

@@ -200,6 +200,7 @@ def test_the_code_for_one_agent_removes_its_reason_there(hinder, expected, monke
 
 
 def test_the_button_has_the_code_and_advice_has_none(cluster):
+    cluster.framework("etl").map(train, range(99))  # an idle queue would say that nothing is queued
     cluster.suppress("etl")
     panel = Frameworks(Look(Palette()))
     shown = Shown(cluster, panel)
