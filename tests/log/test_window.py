@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+import zlib
 
 import pytest
 
@@ -58,6 +60,25 @@ def test_what_a_window_let_go_is_on_disk_and_the_error_says_where(tmp_path) -> N
     assert len(whole.log.steps) == sim.log.forgotten + len(sim.log.steps)
     assert whole.seek("1s").now_us() == whole.log.began_us + 1_000_000
     assert not whole.log.forgotten
+
+
+def test_a_recording_of_before_that_does_not_say_when_it_begins_begins_with_its_first_call(tmp_path) -> None:
+    begun(log_steps=200).log.save(tmp_path / "run.mesonb")
+    header, *steps = (tmp_path / "run.mesonb").read_text().splitlines()
+    plain = json.loads(header)
+    del plain["crc"], plain["starts"]
+    body = json.dumps(plain)
+    header = f'{{"crc":"{zlib.crc32(body.encode()):08x}",{body[1:]}'
+    loaded = Log.parse([line + "\n" for line in (header, *steps)])
+    assert loaded.starts_us == loaded.steps[0].now_us > loaded.began_us
+    assert mb.replay(loaded).position == len(steps)
+    empty = Log.parse([header + "\n"])
+    assert empty.forgotten and empty.starts_us == empty.began_us
+
+
+def test_what_is_kept_may_be_asked_for() -> None:
+    log = begun(log_steps=200).log
+    log.check_kept(log.starts_us)
 
 
 @pytest.mark.parametrize("wrong", [0, 99, -5, True, 1e6, "1000", None])
