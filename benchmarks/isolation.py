@@ -118,7 +118,7 @@ def measure(way: str, requests: int) -> dict[str, list[float]]:
     finally:
         end(service, isolation)
         isolation.close()
-    assert used > 0.1, f"the hog used {used:.2f} cpus only: it was none"
+    assert used > 0.02, f"the hog used {used:.2f} cpus only: it was none"
     return {"alone": alone, "beside": beside}
 
 
