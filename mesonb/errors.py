@@ -90,3 +90,9 @@ class MasterExists(ClusterError):
 
 class VersionMismatch(ClusterError):
     """The kernel and a worker run different versions of Python or of a library that both must share."""
+
+
+def named(kind: object) -> type[MesonbError]:
+    """Return the exception that another process names; MesonbError where none of these is called so."""
+    found = globals().get(kind) if isinstance(kind, str) else None
+    return found if isinstance(found, type) and issubclass(found, MesonbError) else MesonbError

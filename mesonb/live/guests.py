@@ -86,7 +86,7 @@ class Guests:
         who = self.gate.who(kernel)
         match message:
             case ("greet", principal, nonce):
-                self._let_in(kernel, self.gate.greet(kernel, self._master._link.leader_id, principal, nonce))
+                self._let_in(kernel, self.gate.greet(kernel, self._master._link.identity, principal, nonce))
             case ("prove", proven):
                 self._let_in(kernel, self.gate.prove(kernel, proven))
             case _ if who is None:

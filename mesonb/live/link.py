@@ -94,6 +94,11 @@ class Link:
         """The Security that this cluster was reached with."""
         return (self.client or self).security
 
+    @property
+    def identity(self) -> str:
+        """Who leads here, as no leader of another hub is called."""
+        return self.peer.known_as(self.leader_id) if self.peer else ""
+
     def crowned(self, epoch: int) -> None:
         """Note that the hub lets this master lead, which has stood by."""
         self.kind, self.epoch = "leader", epoch

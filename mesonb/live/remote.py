@@ -27,7 +27,7 @@ from mesonb.core import calls
 from mesonb.core.explain import Explanation
 from mesonb.core.resources import Resources
 from mesonb.core.snapshot import RoleRow, Snapshot
-from mesonb.errors import BadValue, ClusterError, MesonbError, NotAllowed, NotThere, Unreachable
+from mesonb.errors import BadValue, ClusterError, NotAllowed, NotThere, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.frameworks.output import Output, Sandbox
@@ -279,21 +279,21 @@ class Remote(Clusters):
         finally:
             self._answers.pop(number, None)
 
-    def _heard(self, _: str, message: Message) -> None:
+    def _heard(self, whom: str, message: Message) -> None:
         match message:
             case ("mail", name, mail, left):
                 self._mail(name, mail, left)
             case ("answer", int(number), bool(well), content):
                 self._answered(number, well, content)
             case ("challenge", bytes(nonce)) if self._prover.principal and len(nonce) == NONCE_BYTES:
-                self._peer.send(LEADER, self._prover.answer(self._name, self._leader[1], nonce))
+                self._peer.send(LEADER, self._prover.answer(self._name, self._peer.known_as(self._leader[1]), nonce))
             case ("welcome", int(now_us), bytes(proven)):
                 self._welcome(now_us, proven)
             case ("refused", str(because)):
                 self._turned_away(because)
             case ("not allowed", str(because)):
                 self._refusals.append(Complaint(self.now_us(), "", "the master", because, ""))
-            case ("leader", int(epoch), str(leader_id)):
+            case ("leader", int(epoch), str(leader_id)) if whom == HUB:
                 self._leads(epoch, leader_id)
             case ("ping",):
                 self._peer.send(HUB, ("pong",))
@@ -307,7 +307,7 @@ class Remote(Clusters):
         if well:
             answer.set_result(content)
         else:
-            answer.set_exception(getattr(errors, content[0], MesonbError)(content[1]))
+            answer.set_exception(errors.named(content[0])(str(content[1])))
 
     def _answered_by_nobody(self) -> None:
         """Wait no more for what the leader before was asked: it will not answer, and the next one was not asked."""

@@ -1,9 +1,10 @@
 """Principals: who somebody is, proven by a shared secret that never travels.
 
 Both sides prove that they hold it: the kernel sends a nonce, the master another, and each answers with an HMAC over both,
-over who speaks, and over which kernel and which leader they are. So a proof that was overheard is of no use to another
-kernel, to another leader, or a second time, and a kernel does not obey whoever merely took the lead. The kernel proves
-itself first. Secrets are in a file that their owner alone can read, or handed over in the master's own kernel.
+over who speaks, and over which kernel, which leader and which hub they are. So a proof that was overheard, or passed on,
+is of no use to another kernel, to another leader, at another cluster, or a second time, and a kernel does not obey whoever
+merely took the lead. The kernel proves itself first. Secrets are in a file that their owner alone can read, or handed over
+in the master's own kernel.
 """
 
 from __future__ import annotations

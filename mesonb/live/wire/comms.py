@@ -25,7 +25,7 @@ from mesonb.live.wire.tls import encrypted
 logger = logging.getLogger("mesonb")
 
 #: Both ends must speak the same; raised whenever a message changes its meaning.
-PROTOCOL = 4
+PROTOCOL = 5
 #: The hub's own name in a batch, and the leader's.
 HUB, LEADER = "", "*leader"
 #: The handler that the hub adds to the Dask scheduler.
@@ -64,6 +64,10 @@ class Peer:
     def closed(self) -> bool:
         """Whether nothing can be said any more."""
         return bool(self._comm.closed())
+
+    def known_as(self, leader_id: str) -> str:
+        """Name a leader of this hub as no leader of another hub is named, whatever that one calls itself."""
+        return f"{leader_id}@{self.welcome['hub']}"
 
     def send(self, to: str, *messages: Message) -> None:
         """Send messages to one peer, in order; call it on the loop."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from typing import Any
 
@@ -57,6 +58,7 @@ class Hub(SchedulerPlugin):
         self._agents: dict[str, str] = {}  #: by the address of their Dask worker
         self.door = Door(self)
         self.epoch = 0
+        self.id = secrets.token_hex(16)  #: tells this hub from any other
         self._coming: dict[str, tuple[str, float]] = {}  #: workers without an agent so far, and since when
         self.elected = (0, "")  #: term and id of the newest leader that was elected elsewhere
         self.ping_s = parse_duration(dask.config.get("mesonb.ping", PING)) / 1_000_000
@@ -123,7 +125,13 @@ class Hub(SchedulerPlugin):
             self._coming.pop(line.about.get("address", ""), None)
         self._announce(line)
         agents = [other.name for other in self.lines.values() if other.kind == "agent"]
-        return {"epoch": self.epoch, "agents": agents, "workers": len(self.scheduler.workers), "versions": ours()}
+        return {
+            "hub": self.id,
+            "epoch": self.epoch,
+            "agents": agents,
+            "workers": len(self.scheduler.workers),
+            "versions": ours(),
+        }
 
     def _crown(self, line: Line) -> None:
         """Let a master lead from now on."""

@@ -113,7 +113,7 @@ def test_every_call_is_in_the_matrix():
 
 async def as_ben(stranger):
     """Prove to the master that a stranger is ben."""
-    leader = (await stranger.is_told("leader"))[-1]
+    leader = stranger.peer.known_as((await stranger.is_told("leader"))[-1])
     stranger.says(("greet", "ben", NONCE))
     nonce = (await stranger.is_told("challenge"))[-1]
     about = "ben", "kernel-stranger", leader, NONCE, nonce

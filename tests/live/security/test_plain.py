@@ -11,7 +11,7 @@ from mesonb.core.master import MasterCore
 from mesonb.core.ranges import Names, Ranges
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
-from mesonb.errors import BadValue, NotThere
+from mesonb.errors import BadValue, MesonbError, NotThere, named
 from mesonb.live.tasks.cargo import Cargo
 from mesonb.live.wire.plain import read, well_formed
 
@@ -114,3 +114,9 @@ def test_every_call_there_is_can_be_looked_at():
 
     for kind in get_args(calls.Call):
         assert isinstance(well_formed(kind(*[None] * len(kind.__dataclass_fields__))), bool)
+
+
+@pytest.mark.parametrize("kind", ["NotThere", "__loader__", "named", "object", "KeyError", None, 7, ["NotThere"]])
+def test_an_error_that_is_named_over_there_is_one_of_ours(kind):
+    assert issubclass(named(kind), MesonbError)
+    assert (named(kind) is NotThere) is (kind == "NotThere")

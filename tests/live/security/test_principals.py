@@ -74,7 +74,7 @@ def test_nothing_is_taken_before_the_proof(guarded, message):
 def test_a_proof_is_good_once_and_for_one_kernel_alone(guarded):
     async def story():
         heard = await Stranger.attach(guarded.address, "kernel-a")
-        about = (await heard.is_told("leader"))[-1]
+        about = heard.peer.known_as((await heard.is_told("leader"))[-1])
         heard.says(("greet", "anna", NONCE))
         nonce = (await heard.is_told("challenge"))[-1]
         proven = proof(SECRETS["anna"].encode(), "kernel", "anna", "kernel-a", about, NONCE, nonce)
@@ -147,6 +147,32 @@ def test_a_kernel_does_not_obey_whoever_merely_took_the_lead(answer, words):
                 await asyncio.to_thread(Remote, scheduler.address, None, "anna", SECRETS["anna"])
             await deceiving
             assert not [m for m in impostor.heard if m[1] in ("post", "ask")]
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_proof_that_is_passed_on_to_the_master_of_another_cluster_is_good_for_nothing(guarded):
+    """Who leads one hub hands everything on to the true master at another, under the same names, and back."""
+
+    async def run():
+        async with Scheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0") as scheduler:
+            await scheduler.register_scheduler_plugin(hub.Hub(), name=hub.NAME, idempotent=True)
+            between = await Stranger.attach(scheduler.address, "between", "leader", id=guarded._link.leader_id)
+
+            async def pass_on():
+                kernel, _, *greeting = await between.is_told("greet")
+                as_it = await Stranger.attach(guarded.address, kernel)
+                as_it.says(("greet", *greeting))
+                between.says(("challenge", (await as_it.is_told("challenge"))[-1]), to=kernel)
+                as_it.says(("prove", (await between.is_told("prove"))[-1]))
+                refused = (await as_it.is_told("refused"))[-1]
+                between.says(("leader", 1, "somebody else"), ("refused", refused), to=kernel)
+                await as_it.peer.close()
+
+            passing = asyncio.ensure_future(pass_on())
+            with pytest.raises(NotAllowed, match="'anna' is not proven"):
+                await asyncio.to_thread(Remote, scheduler.address, None, "anna", SECRETS["anna"])
+            await passing
 
     asyncio.run(asyncio.wait_for(run(), 30))
 
