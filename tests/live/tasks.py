@@ -110,3 +110,20 @@ def orphan_and_wait(path):
 def knows(module, path):
     """Say, in a file, whether a module was imported before anybody here asked for it."""
     Path(path).write_text(f"{module in sys.modules}")
+
+
+#: Says which gpus a task may see.
+SHOWN = "CUDA_VISIBLE_DEVICES"
+
+
+def known():
+    """Return what a task knows of itself, and finds in its environment."""
+    from mesonb import current  # whoever sends this to an agent has it
+
+    return current(), {name: os.environ.get(name) for name in ("MESONB_TASK", "PORT", "MESONB_PORTS", SHOWN)}
+
+
+def shown_to_a_program(path, value):
+    """Return what a program that this task starts sees, once it is told to end."""
+    wait_and_return(value, path)
+    return subprocess.run(["printenv", SHOWN], capture_output=True, text=True, check=True).stdout.split()

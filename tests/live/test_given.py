@@ -1,8 +1,6 @@
 """What a task was given: it sees its ports, its gpus and who it is; no gpu of this machine is used: agents declare some."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -11,10 +9,9 @@ from mesonb.core.resources import Resources
 from mesonb.errors import NotThere
 from mesonb.live.limits import gpus
 from tests.helpers import wait_for
-from tests.live.tasks import wait_and_return
+from tests.live.tasks import SHOWN, known, shown_to_a_program
 
 pytestmark = pytest.mark.live
-SHOWN = "CUDA_VISIBLE_DEVICES"
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +32,6 @@ def queue(master):
     made = master.register(mb.Queue(needs=mb.Resources(cpus=0.1)), name="given")
     yield made
     master.unregister(made)
-
-
-def known():
-    return mb.current(), {name: os.environ.get(name) for name in ("MESONB_TASK", "PORT", "MESONB_PORTS", SHOWN)}
-
-
-def shown_to_a_program(path, value):
-    """Return what a program that this task starts sees, once it is told to end."""
-    wait_and_return(value, path)
-    said = subprocess.run(
-        [sys.executable, "-c", f"import os; print(os.environ[{SHOWN!r}])"], capture_output=True, text=True
-    )
-    return said.stdout.split()
 
 
 def test_a_task_knows_who_it_is(master, queue):
