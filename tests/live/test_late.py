@@ -42,7 +42,7 @@ def test_a_late_worker_becomes_an_agent(given):
 
 def test_a_late_worker_whose_agent_cannot_be_set_up_says_why_and_stays_a_plain_worker(given):
     with mb.Master(given) as master:
-        late(given, "import mesonb.live.agent as a; a.choose = lambda _: 1 / 0")
+        late(given, "import mesonb.live.outlive.choosing as a; a.choose = lambda _: 1 / 0")
         said = wait_for(lambda: complaint(master, "cannot be an agent"), 20, "the complaint")
         assert "ZeroDivisionError: division by zero" in said
         assert len(master.snapshot().agents) == 1
