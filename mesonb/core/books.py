@@ -344,12 +344,12 @@ class Books(Parts):
     def end_unseen(self, task: str, state: TaskState) -> None:
         """Remember how a task ended, for as long as a repeat may come."""
         self.ended[task] = state
-        if len(self.ended) > ENDED_KEPT + FORGOTTEN_TOGETHER:
-            self._forget_ended()
+        self._forget_ended()
 
     def _forget_ended(self) -> None:
-        for name in list(islice(self.ended, FORGOTTEN_TOGETHER)):
-            del self.ended[name]
+        if len(self.ended) > ENDED_KEPT + FORGOTTEN_TOGETHER:
+            for name in list(islice(self.ended, FORGOTTEN_TOGETHER)):
+                del self.ended[name]
 
     # -- what several movements share -------------------------------------------------------------------------------
 
