@@ -1,9 +1,12 @@
 """How a small table shows itself: lines of words, the header first, as text and in a notebook."""
 
 import html
+import re
 from collections.abc import Sequence
 
 Lines = Sequence[Sequence[str]]
+#: A figure, with or without its unit, or a dash in place of one.
+_FIGURE = re.compile(r"[-–+]?[\d,.]*( ?[%\w]{1,4})?")
 
 
 def as_text(lines: Lines) -> str:
@@ -20,12 +23,14 @@ def as_text(lines: Lines) -> str:
 
 
 def as_html(lines: Lines, caption: str = "") -> str:
-    """Write the same as an HTML table; whatever is in it is escaped."""
+    """Write the same as an HTML table; whatever is in it is escaped. Notebooks have cells end at the right: words begin at the left."""
     head, *body = lines
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    rows = "".join(f"<tr>{_cells('td', row)}</tr>" for row in body)
-    return f"<table>{title}<thead><tr>{_cells('th', head)}</tr></thead><tbody>{rows}</tbody></table>"
+    words = [not all(_FIGURE.fullmatch(row[number]) for row in body) for number in range(len(head))]
+    title = f"<caption style='text-align: left'>{html.escape(caption)}</caption>" if caption else ""
+    rows = "".join(f"<tr>{_cells('td', row, words)}</tr>" for row in body)
+    return f"<table>{title}<thead><tr>{_cells('th', head, words)}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _cells(tag: str, row: Sequence[str]) -> str:
-    return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+def _cells(tag: str, row: Sequence[str], words: Sequence[bool]) -> str:
+    starts = {number: f"<{tag} style='text-align: left'>" for number, is_words in enumerate(words) if is_words}
+    return "".join(f"{starts.get(number, f'<{tag}>')}{html.escape(cell)}</{tag}>" for number, cell in enumerate(row))

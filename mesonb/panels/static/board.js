@@ -238,8 +238,9 @@ const STYLE = `
 .mesonb canvas { display: block; width: 100%; } .mesonb .agents { border-radius: 4px; }
 .mesonb .scroll { max-height: 480px; overflow: auto; }
 .mesonb table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; }
-.mesonb th { font-weight: 500; color: var(--soft); text-align: right; padding: 0 0 3px 7px; } .mesonb th:first-child, .mesonb td:first-child { text-align: left; padding-left: 0; }
+.mesonb th { font-weight: 500; color: var(--soft); text-align: right; padding: 0 0 3px 6px; font-size: 11px; } .mesonb th:first-child, .mesonb td:first-child { text-align: left; padding-left: 0; }
 .mesonb td { text-align: right; padding: 3px 0 3px 7px; border-top: 1px solid var(--edge); white-space: nowrap; }
+.mesonb tr:is([data-state=suppressed], [data-state=leaving]) :is(td, .name) { color: var(--soft); font-style: italic; }
 .mesonb .who { display: flex; align-items: center; gap: 6px; max-width: 110px; } .mesonb .who > .name { overflow: hidden; text-overflow: ellipsis; }
 .mesonb .mark { flex: none; width: 22px; height: 16px; border-radius: 3px; font: 600 10px/16px var(--jp-ui-font-family, sans-serif); text-align: center; }
 .mesonb .share { display: inline-flex; align-items: center; gap: 6px; } .mesonb .track { width: 36px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
@@ -519,7 +520,7 @@ class View {
       track.firstChild.style.background = f.colour;
       write(number, f.share.toFixed(2));
       [f.offers_made, f.accepted, f.declined].forEach((n, i) => write(offers[i], short(n)));
-      row.style.opacity = f.state ? 0.6 : 1;
+      row.dataset.state = f.state;
     });
   }
 

@@ -4,7 +4,7 @@
 const run = JSON.parse(document.getElementById('data').textContent);
 const [AGENT, LANE, FRAMEWORK, BEGUN, RUNNING, ENDED, STATE, TASK, WHY] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 const MARKED = { killed: '✕', failed: '△', lost: '◇' };
-const LEFT = 92, RIGHT = 8, AXIS = 18, LINES = 10;
+const LEFT = 92, RIGHT = 24, AXIS = 18, LINES = 10;
 const by = id => document.getElementById(id);
 const slider = by('at'), play = by('play'), tasks = by('tasks'), shares = by('shares');
 let at = 0, last = null;
@@ -14,8 +14,8 @@ let at = 0, last = null;
 const clock = ms => `${(ms / 1000).toFixed(ms < 60000 ? 2 : 1)} s`;
 const ink = () => getComputedStyle(document.body).color;
 const x = (ms, width) => LEFT + (width - LEFT - RIGHT) * ms / Math.max(run.ends_ms, 1);
-const dark = colour => [1, 3, 5].map(n => parseInt(colour.slice(n, n + 2), 16))
-  .reduce((sum, part, n) => sum + part * [0.299, 0.587, 0.114][n], 0) <= 140;
+const dark = colour => [1, 3, 5].map(n => (parseInt(colour.slice(n, n + 2), 16) / 255) ** 2.2)
+  .reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0) <= 0.179; // white has more contrast there than black
 
 /** The last place in a sorted list whose value is not beyond `value`; -1 where all are. */
 function place(list, value, key = item => item) {
