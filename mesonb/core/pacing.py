@@ -55,8 +55,8 @@ class Pacing(Openings):
         """Whether a glance tells that nothing is due before a time; if it does not, ``next_deadline`` knows."""
         if self.dirty or self.again or self.timers or self.alarms or self.kills_due or self.unreachable or self.away:
             return False
-        if self.settings.allocation_interval_us:
-            return False
+        if self.settings.allocation_interval_us or self.bounded_roles:
+            return False  # the next batch may be; room may have opened
         return not self.unanswered or self.unanswered[0].expires_us >= planned_us
 
     def begin_cycle(self) -> bool:

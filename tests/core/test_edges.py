@@ -15,7 +15,9 @@ from mesonb.core.calls import (
     Resume,
     Revive,
     Revoke,
+    RunningTask,
     SetGuarantee,
+    SetLimit,
     SetWeight,
     Subscribe,
     Suppress,
@@ -182,3 +184,30 @@ def test_a_role_that_lacks_some_of_its_guarantee() -> None:
     core = Checked()
     core.tell(AgentJoined("agent-1", CPU), SetGuarantee("lab", CPU))
     assert "lacks 1 cpu" in explain(core, "lab").sentence
+
+
+def test_how_tasks_ended_of_which_agents_tell_is_forgotten_in_time_too(monkeypatch) -> None:
+    monkeypatch.setattr(books, "ENDED_KEPT", 2)
+    monkeypatch.setattr(books, "FORGOTTEN_TOGETHER", 1)
+    core = Checked(Settings(epoch=2))
+    said = tuple(RunningTask(f"f/{n}", "f", Resources(cpus=1), "*", TaskState.FINISHED) for n in range(5))
+    core.tell(AgentJoined("agent-1", Resources(cpus=1), tasks=said))
+    assert list(core.ended) == ["f/2", "f/3", "f/4"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "calls", "glance"),
+    [
+        (Settings(), (), True),
+        (Settings(allocation_interval_us=1_000), (), False),
+        (Settings(), (SetLimit("lab", Resources(cpus=1)),), False),
+        (Settings(), (Subscribe("f"), AgentJoined("agent-1", Resources(cpus=1))), True),
+    ],
+    ids=["nothing", "batches", "limits", "an offer"],
+)
+def test_a_glance_never_misses_what_is_due(settings, calls, glance) -> None:
+    """Where it says that nothing is due before a time, the exact answer is no sooner; room under a limit may open at once."""
+    core = Checked(settings)
+    core.tell(*calls)
+    assert core.nothing_before(1_000) == glance
+    assert not glance or (core.next_deadline() or 1_000) >= 1_000

@@ -258,6 +258,13 @@ def test_whatever_has_a_name_is_explained() -> None:
     assert explain(core, "nothing") is None
 
 
+def test_a_framework_may_say_more_of_a_reason_than_the_books_know() -> None:
+    told = explain(CASES[Why.SUPPRESSED], "f").saying(Why.SUPPRESSED, "nothing is queued", "f.map(train, rates)")
+    assert told.sentence.endswith("it asked for no offers: nothing is queued")
+    assert told.remedies == ("f.map(train, rates)",) and told.reasons[0].calls == ()
+    assert explain(CASES[Why.SUPPRESSED], "f").saying(Why.LIMIT, "", "") == explain(CASES[Why.SUPPRESSED], "f")
+
+
 def test_counts_cover_every_agent() -> None:
     core = after(Subscribe("f"), Subscribe("g"), *(AgentJoined(f"agent-{n}", SMALL) for n in range(10)))
     assert sum(reason.count for reason in summary(core, core.frameworks["f"])) == 10

@@ -26,6 +26,13 @@ def test_a_row_is_the_mean_since_the_row_before() -> None:
     assert time_us == span_us and shares["f"] == pytest.approx(0.5 / 4) and shares["g"] == 0
 
 
+def test_shares_that_are_only_seen_are_rows_too_and_not_too_often() -> None:
+    history = History()
+    for now_us in (0, HISTORY_STEP_US - 1, HISTORY_STEP_US):
+        history.note_seen(now_us, {"f": now_us / HISTORY_STEP_US})
+    assert list(history.rows) == [(0, {"f": 0.0}), (HISTORY_STEP_US, {"f": 1.0})]
+
+
 def test_what_is_used_is_added_up_by_framework_and_not_too_often() -> None:
     core, history = MasterCore(), History()
     for call in (Subscribe("f"), AgentJoined("agent-1", Resources(cpus=4)), Tick()):

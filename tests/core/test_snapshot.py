@@ -41,6 +41,16 @@ def some_cluster(agents: int = 6) -> mb.Simulation:
     return sim.run("1s")
 
 
+def test_a_spot_is_as_full_as_the_resource_of_which_least_is_free() -> None:
+    core = Checked()
+    core.tell(calls.Subscribe("f"), calls.AgentJoined("agent-1", Resources(cpus=4, mem="4GB", gpus=1)))
+    core.tell(
+        calls.Accept("f", ("offer-1",), (calls.TaskInfo("t", Resources(cpus=2, mem="1GB")),)), calls.Suppress("f")
+    )
+    spots = take(core, 0, spots=True).spots
+    assert list(spots.filled) == [0.5] and list(spots.offered) == [0.0]
+
+
 def test_only_what_moved_is_pictured_again() -> None:
     sim = some_cluster()
     before = sim.snapshot()
