@@ -24,8 +24,11 @@ LEAST_S = 0.005  #: between two frames, however late the first was
 BEAT_S = 0.5  #: how long nothing may be said; a board calls itself stale after 2 s
 BEAT = {"kind": "beat"}
 #: Agents of a heat map that one frame brings up to date: more are the next frames', so that one does not hold up a click.
-AT_ONCE = 12_500
+AT_ONCE = 10_000
 COST = 6  #: a frame that took n seconds is followed by n * COST seconds without one
+REST_S = (
+    1.0  #: but by no more: now and then Python collects garbage meanwhile, and that takes as long as there is memory
+)
 #: Characters of a traceback that travel.
 TRACEBACK_SHOWN = 4000
 
@@ -124,7 +127,8 @@ class Feed:
             spent_s = time.thread_time() - began_s
             every_s = max(FRAME_S, self._frame.every_s if self._frame else 0)
             now_s = loop.time()
-            due_s = max(due_s + every_s, now_s + spent_s * COST, now_s + LEAST_S)  # woken late, it does not fall behind
+            rest_s = max(LEAST_S, min(spent_s * COST, REST_S))
+            due_s = max(due_s + every_s, now_s + rest_s)  # woken late, it does not fall behind
             await asyncio.sleep(due_s - now_s)
 
     def _turn(self, now_s: float) -> None:

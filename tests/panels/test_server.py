@@ -302,3 +302,17 @@ def test_what_is_too_much_for_one_frame_is_in_the_next_ones_though_nothing_happe
     asyncio.run(asyncio.wait_for(look(), DEADLINE_S))
     wait_for(lambda: not panels._feeds[sim.id]._frame.behind, DEADLINE_S, "all is drawn")
     assert panels._feeds[sim.id]._frame.snapshot.spots == sim.snapshot(spots=True).spots
+
+
+def test_after_a_frame_that_took_long_the_next_is_not_put_off_for_ever(panels, cluster, monkeypatch):
+    """Garbage that is collected meanwhile may take a second and more, and happens once in a while."""
+    monkeypatch.setattr(feed, "COST", 10**9)
+    monkeypatch.setattr(feed, "REST_S", 0.01)
+
+    async def look():
+        browser = await board(panels, cluster)
+        for _ in range(3):
+            await next_of(browser, "frame")
+            (cluster.resume if cluster.core.paused else cluster.pause)()
+
+    asyncio.run(asyncio.wait_for(look(), DEADLINE_S))
