@@ -15,10 +15,7 @@ from mesonb.testing import offer as offer_of
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import double, lineage
-
-
-def gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+from tests.live.test_tasks import gone
 
 
 def read_pids(path, count):
