@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ BROWSER = (
     "--disable-sync --disable-dev-shm-usage".split()
 )
 START_S = 60
+READABLE_S = 5  #: some names are given once a part is drawn
 #: How long after a click the page of a steering panel says what came of it, in ms.
 ROUND_TRIP = """button => new Promise(answered => {
   const said = window.Bokeh.documents[0].get_model_by_name("told"), began = performance.now();
@@ -174,6 +176,14 @@ class Notebook:
     def frames(self) -> int:
         """How many frames have come."""
         return int(self.board().get("frames", 0))
+
+
+def unreadable(page: Page, part: str = "body") -> list[str]:
+    """Say what of a part of the page has too little contrast to be read, or no name that a screen reader could say."""
+    script, deadline_s = (Path(__file__).parent / "readable.js").read_text(), time.monotonic() + READABLE_S
+    while (found := page.evaluate(script, part)) and time.monotonic() < deadline_s:
+        page.wait_for_timeout(100)
+    return list(found)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import mesonb as mb
 from mesonb.panels.apps import PANELS
 from mesonb.panels.export import write_player
 from mesonb.sim import normal
-from tests.browser.lab import Notebook, browser_page
+from tests.browser.lab import Notebook, browser_page, unreadable
 from tests.helpers import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -76,6 +76,7 @@ def test_a_chart_is_drawn(chart, run, name, theme, tmp_path):
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}[theme]
     picture = page.screenshot(path=tmp_path / f"{name}-{theme}.png")
+    assert unreadable(page) == []
     if name not in ("frameworks", "events", "use", "steer", "output", "hand"):
         assert page.locator("canvas").count() >= 1
         assert len(picture) > 15_000, "something is drawn, not a blank page"

@@ -3,7 +3,7 @@
 import pytest
 
 import mesonb as mb
-from tests.browser.lab import Notebook
+from tests.browser.lab import Notebook, unreadable
 from tests.helpers import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -88,6 +88,7 @@ def test_under_the_board_there_is_a_past_even_while_a_cell_is_busy(extended, pag
     page.locator(".mesonb tbody .name").first.click()
     page.get_by_text("etl has ").wait_for(timeout=5_000)
     page.locator(".mesonb").screenshot(path=tmp_path / f"board-why-{theme}.png")
+    assert unreadable(page, ".mesonb") == []
 
 
 def look_back(notebook, page):

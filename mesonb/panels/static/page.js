@@ -37,6 +37,16 @@ function lost() {
   }, AGAIN_MS);
 }
 
+// Bokeh gives its sliders no name that a screen reader could say; a second one comes with a second moment.
+setInterval(() => nameSliders(document), 500);
+
+function nameSliders(root) {
+  for (const element of root.querySelectorAll("*")) {
+    if (element.role === "slider" && !element.ariaLabel) element.ariaLabel = "the moment that is shown, in seconds since the start";
+    if (element.shadowRoot) nameSliders(element.shadowRoot);
+  }
+}
+
 // Bokeh draws each part in a shadow tree of its own, so a click is read from its path.
 document.addEventListener("click", async (event) => {
   const button = event.composedPath().find((node) => node.dataset?.why || node.dataset?.cell);
