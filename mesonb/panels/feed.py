@@ -26,9 +26,8 @@ BEAT = {"kind": "beat"}
 #: Agents of a heat map that one frame brings up to date: more are the next frames', so that one does not hold up a click.
 AT_ONCE = 10_000
 COST = 6  #: a frame that took n seconds is followed by n * COST seconds without one
-REST_S = (
-    1.0  #: but by no more: now and then Python collects garbage meanwhile, and that takes as long as there is memory
-)
+#: But by no more: now and then Python collects garbage meanwhile, and that takes as long as there is memory.
+REST_S = 1.0
 #: Characters of a traceback that travel.
 TRACEBACK_SHOWN = 4000
 
