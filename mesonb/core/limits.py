@@ -70,10 +70,18 @@ class Limits(Books):
             part = self.portion(agent, framework, guaranteed=guaranteed)
             if part._amounts:
                 return Grant(agent, framework, part)
-            wanted &= ~client.bits
+            wanted &= ~(client.bits | self._shut_out(agent, framework, guaranteed=guaranteed))
         if not guaranteed:
             self._try_again(agent)
         return None
+
+    def _shut_out(self, agent: Agent, framework: Framework, *, guaranteed: bool) -> int:
+        """Return all whose outermost role leaves nothing of an agent to any of them: they need not be asked one by one."""
+        if not self.bounded_roles or agent.reserved_free:
+            return 0
+        role = self.roles[outermost(framework.role)]
+        part, _ = self._within_bounds(role, agent.free, guaranteed=guaranteed)
+        return 0 if part else self.order.places[role.name].bits
 
     def wanting(self, agent: Agent) -> list[Framework]:
         """Return all frameworks that may be offered this agent now, in order of registration."""

@@ -16,10 +16,12 @@ from mesonb.core.calls import (
     Suppress,
     TaskInfo,
     TaskUpdate,
+    Tick,
     Unreserve,
 )  # fmt: skip
 from mesonb.core.events import OfferMade, Rejected
-from mesonb.core.limits import Why
+from mesonb.core.limits import Limits, Why
+from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
 from mesonb.testing import Checked
@@ -55,6 +57,18 @@ def test_a_limit_covers_the_roles_within() -> None:
     core = Checked()
     core.tell(SetLimit("eng", MACHINE), Subscribe("a", "eng/web"), Subscribe("b", "eng/backend"))
     assert len(offers(core.tell(*agents(3)))) == 1
+
+
+def test_of_a_role_at_its_limit_one_framework_is_asked_and_no_other(monkeypatch) -> None:
+    """Each of two hundred frameworks, asked for each of 50,000 agents, would take minutes where none can have any."""
+    asked = []
+    verdict = Limits.verdict
+    monkeypatch.setattr(Limits, "verdict", lambda core, *pair, **how: asked.append(pair) or verdict(core, *pair, **how))
+    core = MasterCore(Settings())
+    for call in (SetLimit("lab", MACHINE), *(Subscribe(f"f{n}", "lab") for n in range(20)), *agents(11)):
+        core.step(call, 0)
+    assert len(offers(core.step(Tick(), 0))) == 1
+    assert len(asked) <= 1 + 10
 
 
 def test_reservations_count_against_a_limit_used_or_not() -> None:
