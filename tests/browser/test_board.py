@@ -106,7 +106,7 @@ def still_busy(notebook, how):
     return notebook.counter(CELL[how]) is None
 
 
-@pytest.mark.parametrize("how", ["asleep", "in a Python loop"])
+@pytest.mark.parametrize("how", [pytest.param("asleep", marks=pytest.mark.slow), "in a Python loop"])
 def test_frames_come_and_controls_act_while_the_kernel_is(notebook, how):
     assert notebook.board()["transport"] == "ws"
     keep_busy(notebook, how)

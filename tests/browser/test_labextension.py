@@ -219,6 +219,7 @@ def test_a_call_that_holds_the_interpreter_is_named_and_nothing_vanishes(lab, pa
     notebook.until(lambda: not says(page, "holds the interpreter"), 60, "the reason goes by itself")
 
 
+@pytest.mark.slow
 def test_a_tab_shows_its_panel_and_finds_it_again_after_a_restart(lab, page) -> None:
     notebook = opened(page, lab, "tabs", ONE, "sim.run('1s')")
     notebook.run_to_end(0)

@@ -10,7 +10,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 CELL = """
 import mesonb as mb
 pretend = mb.Simulation(agents=3, seed=1)
-pretend.register(mb.Queue(), name="etl", role="ops")
+pretend.runs_for(max, "8s", execute=False)
+pretend.register(mb.Queue(needs=mb.Resources(cpus=1)), name="etl", role="ops").map(max, range(100))
 pretend.register(mb.Queue(), name="sweep", role="research")
 pretend.run("1s")
 pretend.suppress("etl")
@@ -23,7 +24,7 @@ def test_a_remedy_goes_into_a_new_cell_below(extended, page):
     notebook.run_to_end(0)
     frame = page.frame_locator("iframe[title^='Frameworks of']")
     frame.locator("button.chip[title='explain etl']").first.click()
-    frame.get_by_text("etl has 0 tasks").wait_for(timeout=15_000)
+    frame.get_by_text("etl has 12 tasks").wait_for(timeout=15_000)
     button = frame.get_by_role("button", name="put into a cell: pretend.revive('etl')")
     button.focus()
     page.keyboard.press("Enter")

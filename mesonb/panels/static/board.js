@@ -234,7 +234,7 @@ const STYLE = `
 .mesonb .meter { display: inline-flex; width: 110px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
 .mesonb .meter i { display: block; height: 100%; background: var(--soft); } .mesonb .meter i + i { background: repeating-linear-gradient(135deg, var(--soft) 0 2px, transparent 2px 5px); }
 .mesonb .body { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px 18px; }
-@container (min-width: 640px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(360px, 40%); } }
+@container (min-width: 700px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(410px, 40%); } .mesonb .body > div { min-width: 0; overflow-x: auto; } }
 .mesonb canvas { display: block; width: 100%; } .mesonb .agents { border-radius: 4px; }
 .mesonb .scroll { max-height: 480px; overflow: auto; }
 .mesonb table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; }

@@ -19,12 +19,15 @@ if (window.frameElement && !/[?&]fill=1/.test(location.search)) setInterval(() =
 // the address answers again, the page is loaded anew.
 const AGAIN_MS = 2000;
 const LOST = "No kernel answers: this is the last picture. It comes back by itself if its kernel does; after a restart, run its cell again.";
-const listening = setInterval(() => {
+const drawing = new MutationObserver(listen);  // not a timer: of a page out of sight, timers hardly run
+drawing.observe(document, { childList: true, subtree: true });
+
+function listen() {
   const [drawn] = window.Bokeh?.documents ?? [];
   if (!drawn) return;
-  clearInterval(listening);
+  drawing.disconnect();
   drawn.on_event("connection_lost", lost);
-}, 200);
+}
 
 function lost() {
   if (document.querySelector(".lost")) return;
