@@ -121,9 +121,8 @@ class Steer(Panel):
         made = TextInput(title=title, width=width)
 
         def entered(_name: str, _old: str, text: str) -> None:
-            if not self._reading:
-                self.send(**command(text))
-                made.tags = self._so(made)
+            if self.send(**command(text)):
+                made.tags = [self.role.value, text]  # as it is from now on, unless it is changed again at once
 
         made.on_change("value", entered)
         return made
@@ -134,12 +133,14 @@ class Steer(Panel):
         if command:
             self.send(**command)
 
-    def send(self, **command: Any) -> None:
-        """Send a command at once, and say what came of it; boxes that are filled from the master send nothing."""
-        if not self._reading:
-            ack = obey(self.session(), command)
-            write(self.told, said(ack.get("did") or ack["because"], good=ack["ok"]))
-            self.ask()
+    def send(self, **command: Any) -> bool:
+        """Send a command at once, say what came of it, and whether it was done; boxes filled from the master send nothing."""
+        if self._reading:
+            return False
+        ack = obey(self.session(), command)
+        write(self.told, said(ack.get("did") or ack["because"], good=ack["ok"]))
+        self.ask()
+        return bool(ack["ok"])
 
     def allow(self, because: str) -> None:
         """Switch all controls off where nothing can be steered, and say why."""

@@ -159,10 +159,10 @@ def test_offers_are_answered_by_hand_while_the_kernel_is_busy(opened):
         steering.get_by_label("task", exact=True).fill(f"long/task-{number}")
         steering.get_by_role("button", name="Kill").click()
         says(opened, steering, f"long/task-{number}")
-    accept = frame.get_by_role("button", name="Accept").first
-    accept.wait_for(timeout=15_000)
-    its = frame.get_by_role("button", name=accept.inner_text(), exact=True)  # others may be laid beside it meanwhile
-    card = frame.locator(".bk-Column", has=its).last
+    offered = frame.get_by_text("1 cpu, ").first  # of what the killed left: other offers are of memory alone
+    offered.wait_for(timeout=15_000)
+    offer = offered.inner_text().split()[0]
+    card = frame.locator(".bk-Column", has=frame.get_by_role("button", name=f"Accept {offer}", exact=True)).last
     card.get_by_label("launch").select_option("work")
     card.get_by_label("arguments").fill("0.01")
     card.get_by_label("each takes").fill("cpus=9")
@@ -176,5 +176,6 @@ def test_offers_are_answered_by_hand_while_the_kernel_is_busy(opened):
     says(opened, frame, "declined for 5s")
     assert opened.counter(CELL["asleep"]) is None or "BY HAND" not in opened.output(CELL["asleep"])
     enter(steering, "weight", "9")
+    says(opened, steering, "weight of research is 9")
     opened.run_to_end(CELL["afterwards"])
     assert "('work', (0.01,), 'finished')" in opened.output(CELL["afterwards"])

@@ -123,3 +123,19 @@ def test_a_log_is_copied_whole_while_it_forgets() -> None:
     finally:
         over.set()
         thread.join()
+
+
+def test_a_copy_in_the_midst_of_which_something_is_forgotten_is_made_again() -> None:
+    log = begun(log_steps=200).log
+    half = len(log.steps) // 2
+
+    class Forgets(list):
+        def copy(self):
+            was, log.steps = list(self), list(self)
+            log.trim(half, log.base)
+            return was
+
+    log.steps = Forgets(log.steps)
+    twin = log.copy()
+    assert (twin.steps, twin.forgotten) == (log.steps, log.forgotten)
+    assert len(twin.steps) == len(log.steps) and twin.starts_us == log.starts_us

@@ -170,6 +170,20 @@ def test_what_is_typed_is_not_written_over_by_what_has_not_changed(steered, clus
     assert (steered.limit.value, steered.weight.value) == ("cpus=5", "heavy")
 
 
+def test_what_is_changed_back_at_once_is_changed_back_in_its_box(steered, cluster, monkeypatch):
+    """Else the box would show what is not so, and typing the same again would send nothing."""
+    steered.again()
+    steered.role.value = "ops"
+    steered.again()
+    with monkeypatch.context() as patched:
+        patched.setattr(steered, "ask", lambda: cluster.weights.update(ops=1))
+        steered.weight.value = "9"
+    steered.again()
+    assert (cluster.weights["ops"], steered.weight.value) == (1, "1")
+    steered.weight.value = "9"
+    assert cluster.weights["ops"] == 9
+
+
 def click(button):
     from bokeh.events import ButtonClick
 
