@@ -121,7 +121,7 @@ class Steer(Panel):
         made = TextInput(title=title, width=width)
 
         def entered(_name: str, _old: str, text: str) -> None:
-            if self.send(**command(text)):
+            if self._done(command(text)):
                 made.tags = [self.role.value, text]  # as it is from now on, unless it is changed again at once
 
         made.on_change("value", entered)
@@ -133,8 +133,11 @@ class Steer(Panel):
         if command:
             self.send(**command)
 
-    def send(self, **command: Any) -> bool:
-        """Send a command at once, say what came of it, and whether it was done; boxes filled from the master send nothing."""
+    def send(self, **command: Any) -> None:
+        """Send a command at once, and say what came of it; boxes that are filled from the master send nothing."""
+        self._done(command)
+
+    def _done(self, command: dict[str, Any]) -> bool:
         if self._reading:
             return False
         ack = obey(self.session(), command)
