@@ -30,7 +30,7 @@ NOTHING_LEFT = Outcome()
 
 
 @dataclass(slots=True)
-class Promise:
+class Planned:
     """A task that was launched or will be, how long it lasts, and whether its function really runs."""
 
     task: TaskHandle
@@ -48,7 +48,7 @@ class PretendAgents:
         self._report = report
         self._durations: dict[Callable[..., Any] | str, tuple[Duration, bool]] = {}
         self._dice = Random(f"{seed}/durations")
-        self._tasks: dict[str, dict[str, Promise]] = {}  #: what is promised or running, by agent and id
+        self._tasks: dict[str, dict[str, Planned]] = {}  #: what is promised or running, by agent and id
         self.trouble: NoDuration | None = None  #: a task was launched of which nobody said how long it lasts
         self.slow: dict[str, float] = {}  #: how many times longer tasks last on an agent, where it is not once
 
@@ -69,7 +69,7 @@ class PretendAgents:
             name = repr(task.args[0]) if task.function is shell else name_of(task.function)
             self.trouble = NoDuration(f"how long does {name} last? Say so before it runs: sim.runs_for({name}, '30s')")
             raise self.trouble
-        promised = Promise(task, self._drawn_us(said[0], task), said[1])
+        promised = Planned(task, self._drawn_us(said[0], task), said[1])
         there = self._tasks.get(task.agent)
         if there is None:
             self._tasks[task.agent] = {task.id: promised}

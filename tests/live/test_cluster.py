@@ -41,6 +41,19 @@ def kernel(source):
     return process, process.stdout.readline().strip()
 
 
+def waiters_elsewhere(paths, name):
+    """Register a framework in another kernel whose tasks wait for these files, and return that kernel."""
+    process, _ = kernel(f"""
+        import mesonb as mb
+        from tests.live.test_recovery import Waiters
+        cluster = mb.connect(name="tests")
+        cluster.register(Waiters(enumerate({paths!r})), name={name!r})
+        print("registered", flush=True)
+        input()
+    """)
+    return process
+
+
 def test_a_cluster_outlives_its_kernel_and_is_found_again(tmp_path):
     """Another kernel leads; a second master is refused; the kernel is killed; the next master takes over."""
     marker = tmp_path / "pids"

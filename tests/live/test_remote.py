@@ -16,7 +16,7 @@ from mesonb.panels.view import Palette
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import double, rest
-from tests.live.test_cluster import _lead_if_free, kernel
+from tests.live.test_cluster import _lead_if_free, kernel, waiters_elsewhere
 from tests.live.test_recovery import Waiters, begun
 
 pytestmark = pytest.mark.live
@@ -78,14 +78,7 @@ def test_the_verbs_work_there(master, remote):
 
 def test_a_kernel_dies_and_its_framework_is_taken_over_from_another(master, tmp_path):
     paths = [str(tmp_path / name) for name in "ab"]
-    other, _ = kernel(f"""
-        import mesonb as mb
-        from tests.live.test_recovery import Waiters
-        cluster = mb.connect(name="tests")
-        cluster.register(Waiters(enumerate({paths!r})), name="guest")
-        print("registered", flush=True)
-        input()
-    """)
+    other = waiters_elsewhere(paths, "guest")
     begun(tmp_path, 2)
     other.kill()
     other.wait()

@@ -9,7 +9,7 @@ from mesonb.errors import BadValue
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
 from tests.live.tasks import cut_agents, double
-from tests.live.test_cluster import kernel
+from tests.live.test_cluster import waiters_elsewhere
 from tests.live.test_recovery import Waiters, begun
 
 pytestmark = pytest.mark.live
@@ -25,14 +25,7 @@ def remote(master):
 def test_who_stands_by_goes_on_when_the_kernel_of_the_active_one_is_lost(master, tmp_path):
     """Tasks run on, with their arguments; what ended is told to it; and it hears nothing before."""
     paths = [str(tmp_path / name) for name in "ab"]
-    other, _ = kernel(f"""
-        import mesonb as mb
-        from tests.live.test_recovery import Waiters
-        cluster = mb.connect(name="tests")
-        cluster.register(Waiters(enumerate({paths!r})), name="led")
-        print("registered", flush=True)
-        input()
-    """)
+    other = waiters_elsewhere(paths, "led")
     begun(tmp_path, 2)
     with mb.connect(name="tests") as cluster, mb.connect(name="tests") as third:
         standby = cluster.register(Waiters(), name="led", standby=True)
