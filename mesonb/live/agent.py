@@ -151,7 +151,9 @@ class Agent(WorkerPlugin):
             wait_s = min(2 * wait_s, REDIAL_MOST_S)
 
     async def _dial(self) -> Peer:
-        introduction = {"kind": "agent", "name": agent_name(self.worker), "address": self.worker.address}
+        introduction = {
+            "kind": "agent", "name": agent_name(self.worker), "address": self.worker.address, "outlives_us": outlives_us(),
+        }  # fmt: skip
         arguments = self.worker.security.get_connection_args("worker")
         return await dial(self.worker.scheduler.address, arguments, introduction, self._take)
 

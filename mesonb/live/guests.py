@@ -163,7 +163,9 @@ class Guests:
         if any(task.task not in self._master.cargo for task in launches):
             self._refuse(kernel, f"{call.framework!r} launches a task and does not say what it runs")
             return
-        self._master._take(self._unheard(call) if isinstance(call, calls.Reconcile) else call)
+        if isinstance(call, calls.Reconcile):
+            call = self._master.missing.hold_back(kernel, self._unheard(call), self._master.core.tasks)
+        self._master._take(call)
 
     def _subscribe(self, kernel: str, who: str, call: calls.Subscribe) -> None:
         self._master.waiting.expect(call.framework, Guest(self._master, kernel, call.framework, who))

@@ -31,6 +31,7 @@ from mesonb.live.guests import Guests
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.limits.isolation import Module
 from mesonb.live.link import Link
+from mesonb.live.missing import Missing
 from mesonb.live.private import Clusters
 from mesonb.live.roster import Roster
 from mesonb.live.schedulers import Schedulers
@@ -67,6 +68,7 @@ class Hearing(Clusters):
         self._outputs = Outputs(OUTPUT_BYTES)
         self._sandboxes: dict[str, Sandbox] = {}
         self._farewells = Farewells()
+        self.missing = Missing()
         self._ready: dict[str, None] = {}  #: modules that agents were asked to import
         self._unacknowledged: dict[str, str] = {}  #: tasks whose end was told to their framework, and their agents
         self._out: dict[str, list[Mail]] = {}
@@ -137,6 +139,8 @@ class Hearing(Clusters):
                     self._gone(agent, f"no Dask worker came in time to go on with what the one of {agent} had left")
             case ("ping",):
                 self._link.send(HUB, ("pong",))
+            case ("expected", dict(agents)):
+                self.missing.expect(agents, self.now_us(), self.core.settings.agent_timeout_us)
             case ("owners", owners):
                 self.guests.gate.owners |= owners
             case ("agentless", worker, what):
@@ -241,6 +245,7 @@ class Hearing(Clusters):
                 return
             self._take(joins)
         self._roster.enter(agent)
+        self.missing.came(agent)
         self._beside.note(agent, about.get("plain", 0))
         self._reserve_beside(agent)
         if about.get("leaving") is not None:
@@ -280,6 +285,7 @@ class Hearing(Clusters):
 
     def _gone(self, agent: str, because: str) -> None:
         self._roster.strike(agent)
+        self.missing.came(agent)
         self._beside.forget(agent)
         if agent in self.core.agents:
             self._take(calls.AgentLost(agent, because))
@@ -329,6 +335,11 @@ class Hearing(Clusters):
         if gone := self._farewells.gone(self.core.frameworks, self.now_us()):
             for agent in self.core.agents:
                 self._link.send(agent, ("left", gone))
+
+    def _ask_anew(self) -> None:
+        """Answer other kernels about tasks that only missing agents could know of, now that none is missing."""
+        for kernel, call in self.missing.asked(self.now_us()):
+            self._heard(kernel, ("post", [call], {}))
 
     # -- mail that nobody takes -------------------------------------------------------------------------------------
 

@@ -360,6 +360,7 @@ class Master(Leading):
             if self._loop.time() - looked_s > LOOK_S:
                 looked_s = self._loop.time()
                 self._say_who_left()
+                self._ask_anew()
                 for box in self._boxes.values():
                     box.look_for_slow()
             await asyncio.sleep(NOTE_S)

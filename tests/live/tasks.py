@@ -127,3 +127,15 @@ def shown_to_a_program(path, value):
     """Return what a program that this task starts sees, once it is told to end."""
     wait_and_return(value, path)
     return subprocess.run(["printenv", SHOWN], capture_output=True, text=True, check=True).stdout.split()
+
+
+def append_and_wait(value, path):
+    """As ``wait_and_return``; every run leaves its mark."""
+    with Path(f"{path}.runs").open("a") as runs:
+        runs.write(f"{os.getpid()}\n")
+    return wait_and_return(value, path)
+
+
+def at_the_hub(dask_scheduler=None):
+    """Return the kinds of all who are at the hub; runs in the Dask scheduler."""
+    return [line.kind for line in dask_scheduler.plugins["mesonb-hub"].lines.values()]

@@ -1,5 +1,7 @@
 """Chaos: workers, executors, links and the leading kernel are killed, stopped and cut while a framework works.
 
+Executors die with their Dask worker, or outlive it (one of four faults then is the death of what keeps them).
+
 The framework runs in this kernel, connected to whichever master leads; masters are processes that are killed. At the end
 every task has had exactly one terminal state, every value was computed exactly once as far as anybody was told, and the
 books of the last master balance. A run is told by its seed; how faults and work interleave is the machine's.

@@ -65,7 +65,7 @@ def test_peers_hear_of_leaders_and_of_each_others_end():
         leader.send("a", ("launch", "t"))
         await attach.hears("m", ("a", "hello", 2))
         await attach.hears("a", ("m", "launch", "t"))
-        assert attach.heard["m"][:2] == [("a", "hello", 1), ("a", "hello", 2)]
+        assert attach.heard["m"][:3] == [("", "expected", {"a": 0}), ("a", "hello", 1), ("a", "hello", 2)]
         agent._comm.abort()
         await attach.hears("m", ("", "cut", "a"))
 

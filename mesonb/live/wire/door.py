@@ -80,8 +80,10 @@ class Door:
             text = said.get(part, "")
             if not isinstance(text, str) or len(text) > TEXT_MOST or not text.isprintable():
                 return f"the {part} in an introduction is a text of at most {TEXT_MOST} printable characters, not {text!r:.300}"
-        if type(said.get("term", 0)) is not int or not 0 <= said.get("term", 0) < 2**62:
+        if not _counts(said.get("term", 0)):
             return f"a term is a number that an election gave, not {said['term']!r:.99}"
+        if not _counts(said.get("outlives_us", 0)):
+            return f"how long executors wait for a worker is a number of microseconds, not {said['outlives_us']!r:.99}"
         return ""
 
     def _against_crowd(self, said: dict[str, Any]) -> str:
@@ -123,6 +125,10 @@ class Door:
         if held is None or held.about.get("key") == said.get("key"):
             return False
         return held.missed < MISSED_MOST and not self.silent(held)
+
+
+def _counts(said: Any) -> bool:
+    return type(said) is int and 0 <= said < 2**62
 
 
 def _refused(error: str, because: str) -> Refusal:

@@ -60,6 +60,8 @@ class Hub(SchedulerPlugin):
         self.epoch = 0
         self.id = secrets.token_hex(16)  #: tells this hub from any other
         self._coming: dict[str, tuple[str, float]] = {}  #: workers without an agent so far, and since when
+        self._outlives_us: dict[str, int] = {}  #: how long each agent's executors wait for another worker
+        self._awaited: dict[str, float] = {}  #: agents whose executors wait for another worker, and until when
         self.elected = (0, "")  #: term and id of the newest leader that was elected elsewhere
         self.ping_s = parse_duration(dask.config.get("mesonb.ping", PING)) / 1_000_000
         self._unled_s = 0.0
@@ -123,6 +125,8 @@ class Hub(SchedulerPlugin):
         elif line.kind == "agent":
             self._agents[line.about.get("address", "")] = line.name
             self._coming.pop(line.about.get("address", ""), None)
+            self._awaited.pop(line.name, None)
+            self._outlives_us[line.name] = line.about.get("outlives_us", 0)
         self._announce(line)
         agents = [other.name for other in self.lines.values() if other.kind == "agent"]
         return {
@@ -141,8 +145,16 @@ class Hub(SchedulerPlugin):
         self.leader = line
         if self.owners:
             line.say(("owners", self.owners))
+        if expected := self._expected():
+            line.say(("expected", expected))
         for other in list(self.lines.values()):
             self._announce(other)
+
+    def _expected(self) -> dict[str, int]:
+        """Name the agents that a new leader will hear of, and for how many microseconds; 0: as long as it waits for any."""
+        now_s = time.monotonic()
+        waiting = {name: int((until_s - now_s) * 1e6) for name, until_s in self._awaited.items() if until_s > now_s}
+        return dict.fromkeys(self._agents.values(), 0) | waiting
 
     def _crown_a_standby(self) -> None:
         """Let whoever has stood by for longest lead, if nobody does."""
@@ -235,6 +247,8 @@ class Hub(SchedulerPlugin):
         name = self._agents.pop(worker, "")
         line = self.lines.get(name)
         replaced = line is not None and line.about.get("address") != worker
+        if name and not replaced and (outlives_us := self._outlives_us.pop(name, 0)):
+            self._awaited[name] = time.monotonic() + outlives_us / 1e6
         if name and self.leader and not replaced:
             self.leader.say(("gone", name))
 

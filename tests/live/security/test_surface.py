@@ -31,7 +31,7 @@ SAID = {
         hearing.Hearing._from_agent, 1, "update join cargo used no agent|leaving ends staying plain sandbox output",
     ),
     "the hub to the master": (
-        hearing.Hearing._from_the_hub, 0, "handled let go|cut silent gone unclaimed ping owners agentless said",
+        hearing.Hearing._from_the_hub, 0, "handled let go|cut silent gone unclaimed ping owners agentless said expected",
     ),
     "the master to an agent": (
         agent.Agent._take, 0, "launch kill ack ping leader hand over|drop not allowed|draining let go|keep left preload",
