@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import warnings
-from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,6 +39,7 @@ def install() -> None:
     """Give every session its looks."""
     Session.__repr__ = describe  # type: ignore[method-assign, assignment]
     Session._repr_mimebundle_ = show  # type: ignore[attr-defined]
+    Session._ipython_display_ = display  # type: ignore[attr-defined]
     Session.watch = watch  # type: ignore[attr-defined]
     Session.export = export  # type: ignore[attr-defined]
     Session.begun = staticmethod(serve)
@@ -98,16 +98,35 @@ def describe(session: Session) -> str:
 
 
 def show(session: Session, **_asked: Any) -> dict[str, Any]:
-    """Return the session's board, for whoever displays it: live in a kernel, and a still picture for anyone else."""
+    """Return the session's board, for whoever displays it: live where somebody looks, and a still picture for anyone else."""
     from mesonb.panels import still
     from mesonb.panels.feed import picture
 
     bundle = {"text/plain": describe(session), "text/html": still.html(session.id, picture(session))}
-    if in_kernel():
-        from mesonb.panels.board import board_of
-        from mesonb.panels.server import panel_server
+    return _live_board(session) | bundle if attended() else bundle
 
-        bundle |= board_of(session, panel_server(kernel_id()))._repr_mimebundle_()[0] | bundle  # type: ignore[index]
+
+def display(session: Session) -> None:
+    """Display the board in JupyterLab or Jupyter Notebook: its still picture, which the file keeps, and the live one after it.
+
+    Two outputs: of one that holds both, a notebook opened without its kernel shows neither, as the widget comes first and is
+    not there. Raises NotImplementedError elsewhere, which IPython takes to mean that ``_repr_mimebundle_`` says it all.
+    """
+    if "MESONB_BASE_URL" not in os.environ or not attended():
+        raise NotImplementedError
+    from IPython.display import publish_display_data
+
+    from mesonb.panels.saved import board_still
+
+    for shown in ({"text/html": board_still(session)}, _live_board(session)):
+        publish_display_data({**shown, "text/plain": describe(session)})  # type: ignore[no-untyped-call]
+
+
+def _live_board(session: Session) -> dict[str, Any]:
+    from mesonb.panels.board import board_of
+    from mesonb.panels.server import panel_server
+
+    bundle: dict[str, Any] = board_of(session, panel_server(kernel_id()))._repr_mimebundle_()[0]  # type: ignore[index]
     return bundle
 
 
@@ -135,25 +154,33 @@ class Chart:
         return f"<{self._panel} of {describe(self._session)[1:]}"
 
     def _repr_html_(self) -> str:
-        from mesonb.panels import still
-        from mesonb.panels.feed import picture
+        from mesonb.panels import saved
 
-        if not in_kernel() or "MESONB_BASE_URL" not in os.environ:
-            return still.html(self._session.id, picture(self._session))
+        if "MESONB_BASE_URL" not in os.environ or not attended():
+            return saved.chart_still(self._session, self._panel)
         from mesonb.panels.server import panel_server
 
         query = urlencode({"session": self._session.id})
         source = f"{panel_server(kernel_id()).prefix}/{self._panel}?{query}"
-        return (
-            f'<iframe src="{escape(source)}" title="{self._panel.capitalize()} of {escape(self._session.id)}" '
-            f'style="width: 100%; height: {CHARTS[self._panel]}px; border: 0; background: var(--jp-layout-color0, transparent)"></iframe>'
-        )
+        return saved.chart(self._session, self._panel, source, CHARTS[self._panel])
 
 
 def in_kernel() -> bool:
     """Whether this runs in a Jupyter kernel, where widgets have somebody to talk to."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
+
+
+def attended() -> bool:
+    """Whether somebody may look at what a cell shows while this kernel runs.
+
+    Who executes a notebook to convert it (nbconvert, papermill) says that nobody can type either; Voila does so too, but has
+    a page open.
+    """
+    if not in_kernel():
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    return "VOILA_BASE_URL" in os.environ or bool(getattr(shell.kernel, "_allow_stdin", True))
 
 
 def kernel_id() -> str:

@@ -39,6 +39,7 @@ GONE = """<!doctype html><meta charset="utf-8"><title>mesonb</title>
 <script>
 let dark = /[?&]theme=dark/.test(location.search);
 try { dark ||= parent.document.body.dataset.jpThemeLight === "false"; } catch { /* a page of another origin around it */ }
+try { frameElement.closest(".mesonb-chart").classList.add("mesonb-gone"); } catch { /* not in a cell: no picture stands beside it */ }
 document.body.style.color = dark ? "#bbb" : "#555";
 </script>"""
 

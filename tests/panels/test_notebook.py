@@ -28,7 +28,7 @@ def test_watch_names_its_panels(cluster):
 
 
 def test_in_a_kernel_it_is_a_live_board_with_the_still_picture_beside_it(cluster, panels, monkeypatch):
-    monkeypatch.setattr(notebook, "in_kernel", lambda: True)
+    monkeypatch.setattr(notebook, "attended", lambda: True)
     monkeypatch.setattr(notebook, "kernel_id", lambda: "our-kernel")
     monkeypatch.setattr("mesonb.panels.server.panel_server", lambda _kernel: panels)
     bundle = cluster._repr_mimebundle_()
@@ -39,8 +39,45 @@ def test_in_a_kernel_it_is_a_live_board_with_the_still_picture_beside_it(cluster
     assert again[key] == bundle[key], "one model a session, however often it is shown"
 
 
+class Shell:
+    """What IPython has in a kernel: whether the request that runs says that somebody may type."""
+
+    def __init__(self, may_type):
+        self.kernel = type("Kernel", (), {"_allow_stdin": may_type})
+
+
+def test_where_nobody_looks_while_the_kernel_runs_there_is_the_picture_alone(cluster, monkeypatch):
+    monkeypatch.setenv("MESONB_BASE_URL", "/")
+    monkeypatch.setattr("IPython.get_ipython", lambda: Shell(may_type=False))
+    assert not notebook.attended()
+    assert set(cluster._repr_mimebundle_()) == {"text/plain", "text/html"}
+    assert "<svg" in cluster.watch("shares")._repr_html_() and "<iframe" not in cluster.watch("shares")._repr_html_()
+    with pytest.raises(NotImplementedError):
+        cluster._ipython_display_()
+
+
+def test_somebody_looks_in_a_notebook_and_in_voila(cluster, monkeypatch):
+    monkeypatch.setattr("IPython.get_ipython", lambda: Shell(may_type=True))
+    assert notebook.attended()
+    monkeypatch.setattr("IPython.get_ipython", lambda: Shell(may_type=False))
+    monkeypatch.setenv("VOILA_BASE_URL", "/voila/")
+    assert notebook.attended()
+
+
+def test_under_a_jupyter_server_the_picture_is_an_output_of_its_own_before_the_board(cluster, panels, monkeypatch):
+    shown = []
+    monkeypatch.setenv("MESONB_BASE_URL", "/")
+    monkeypatch.setattr(notebook, "attended", lambda: True)
+    monkeypatch.setattr(notebook, "kernel_id", lambda: "our-kernel")
+    monkeypatch.setattr("mesonb.panels.server.panel_server", lambda _kernel: panels)
+    monkeypatch.setattr("IPython.display.publish_display_data", shown.append)
+    cluster._ipython_display_()
+    still, live = shown
+    assert "<svg" in still["text/html"] and set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+
+
 def test_the_shares_are_a_frame_of_the_relay(cluster, panels, monkeypatch):
-    monkeypatch.setattr(notebook, "in_kernel", lambda: True)
+    monkeypatch.setattr(notebook, "attended", lambda: True)
     monkeypatch.setattr(notebook, "kernel_id", lambda: "our-kernel")
     monkeypatch.setattr("mesonb.panels.server.panel_server", lambda _kernel: panels)
     monkeypatch.setenv("MESONB_BASE_URL", "/user/x/")
