@@ -55,7 +55,7 @@ def chart(chromium_path, panels):
 
         def opened(name, session, theme="light"):
             page.goto(f"http:{own.rstrip('/')}{panels.prefix}/{name}?session={session.id}&theme={theme}")
-            page.wait_for_function("window.Bokeh?.documents?.[0]?.is_idle", timeout=30_000)
+            page.wait_for_function("window.Bokeh?.documents?.[0]?.is_idle")
             return page
 
         yield opened

@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 from playwright.sync_api import Page, sync_playwright
 
-from tests.helpers import ROOT, wait_for
+from tests.helpers import PATIENT_S, ROOT, wait_for
 
 SERVER_CONFIG = ROOT / "extensions" / "jupyter-config" / "server-config" / "mesonb.json"
 QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
@@ -26,7 +26,14 @@ BROWSER = (
     "--disable-sync --disable-dev-shm-usage".split()
 )
 START_S = 60
-READABLE_S = 5  #: some names are given once a part is drawn
+READABLE_S = 30  #: some names are given once a part is drawn
+#: A cell that keeps the kernel busy until the test says that it is enough, by a file beside the notebook.
+BUSY = """
+import pathlib, time
+end = time.monotonic() + 200
+while not pathlib.Path("{}").exists() and time.monotonic() < end:
+    {}
+"""
 #: How long after a click the page of a steering panel says what came of it, in ms.
 ROUND_TRIP = """button => new Promise(answered => {
   const said = window.Bokeh.documents[0].get_model_by_name("told"), began = performance.now();
@@ -91,7 +98,7 @@ class Lab:
         """Stop the server and the kernels it started."""
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
         self._output.close()
@@ -126,13 +133,17 @@ class Notebook:
         """Wait until the notebook is there and its kernel is idle."""
         shown = """(path) => { const w = window.jupyterapp?.shell?.currentWidget;
                                return w?.context?.path === path && w.sessionContext?.session?.kernel }"""
-        self.page.wait_for_function(shown, arg=self.path, timeout=60_000)
+        self.page.wait_for_function(shown, arg=self.path)
         self.until_status("idle", 60)
 
     @property
     def status(self) -> str:
         """What the kernel does, as the browser knows it: idle, busy ..."""
         return self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status")
+
+    def enough(self, name: str) -> None:
+        """Let a `BUSY` cell come to its end."""
+        (self.lab.notebooks / name).touch()
 
     def until_status(self, status: str, deadline_s: float) -> None:
         """Wait until the kernel is idle, or busy."""
@@ -193,6 +204,8 @@ def browser_page(chromium: str, **options: Any) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         try:
-            yield browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+            page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+            page.set_default_timeout(PATIENT_S * 1000)
+            yield page
         finally:
             browser.close()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.browser.lab import Notebook, browser_page
+from tests.browser.lab import BUSY, Notebook, browser_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -32,17 +32,17 @@ master.weights["research"] = 1
 """
 CELLS = {
     "show": SHARE_A_CLUSTER,
-    "asleep": "time.sleep(14)",
-    "in a Python loop": "end = time.monotonic() + 14\nwhile time.monotonic() < end:\n    sum(range(1000))",
+    "asleep": BUSY.format("awake", "time.sleep(0.5)"),
+    "in a Python loop": BUSY.format("out", "sum(range(1000))"),
     "held by a C call": "ctypes.PyDLL(None).sleep(6)",  # a PyDLL's functions keep the interpreter's lock
     "afterwards": AFTERWARDS,
     "end": "master.close(cluster=True)",
 }
 CELL = {name: number for number, name in enumerate(CELLS)}
-FRAMES, FRAMES_WITHIN_S = 20, 7
+ENOUGH = {"asleep": "awake", "in a Python loop": "out"}
+FRAMES, WITHIN_S = 20, 10
 #: What the board promises: at least so many frames, and an answer to a click within so long.
 FRAMES_A_SECOND, ACK_MS = 10, 200
-ACK_WITHIN_S = 1.5
 
 #: Lets a test close the board's sockets and refuse new ones, as a server without the extension would.
 COUNT_SOCKETS = """
@@ -69,6 +69,8 @@ def opened(lab, chromium_path):
             notebook.run_to_end(CELL["show"])
             yield notebook
         finally:
+            for name in ENOUGH.values():
+                notebook.enough(name)
             notebook.until_status("idle", 30)
             notebook.run_to_end(CELL["end"])
 
@@ -87,18 +89,31 @@ def acks(notebook):
 
 
 def keep_busy(notebook, how):
+    (notebook.lab.notebooks / ENOUGH[how]).unlink(missing_ok=True)
     notebook.run(CELL[how])
-    notebook.until_status("busy", 5)
+    notebook.until_status("busy", WITHIN_S)
 
 
-def rates(notebook):
-    """Frames a second over four spans of five frames each; what else the machine does slows some of them."""
+def best_rate(notebook):
+    """Frames a second over five frames, of the first span that is as quick as is promised; others are slowed by the machine."""
     seen = []
-    for _ in range(4):
+    while len(seen) < 20 and max(seen, default=0) < FRAMES_A_SECOND:
         first, began_s = notebook.frames(), time.monotonic()
-        notebook.until(lambda: notebook.frames() >= first + 5, FRAMES_WITHIN_S, "five more frames")  # noqa: B023
+        notebook.until(lambda: notebook.frames() >= first + 5, WITHIN_S, "five more frames")  # noqa: B023
         seen.append((notebook.frames() - first) / (time.monotonic() - began_s))
-    return seen
+    return max(seen)
+
+
+def clicks(notebook):
+    """How many ms the quickest of some clicks on pause takes until it is acknowledged; the board is paused at the end."""
+    took_ms = []
+    while len(took_ms) < 3 or (min(took_ms) >= ACK_MS and len(took_ms) < 15):  # pause, resume, pause
+        for _ in range(2 if took_ms else 1):
+            acked = acks(notebook)
+            notebook.page.click(".mesonb .pause")
+            notebook.until(lambda: acks(notebook) == acked + 1, WITHIN_S, "the click is acknowledged")  # noqa: B023
+            took_ms.append(float(notebook.board()["ackMs"]))
+    return min(took_ms)
 
 
 def still_busy(notebook, how):
@@ -110,25 +125,17 @@ def still_busy(notebook, how):
 def test_frames_come_and_controls_act_while_the_kernel_is(notebook, how):
     assert notebook.board()["transport"] == "ws"
     keep_busy(notebook, how)
+    assert best_rate(notebook) >= FRAMES_A_SECOND
+    assert clicks(notebook) < ACK_MS, "a busy machine delays some of the clicks, not all of them"
+    notebook.until(lambda: notebook.board()["paused"] == "true", WITHIN_S, "the board says paused")
     acked = acks(notebook)
-    assert max(rates(notebook)) >= FRAMES_A_SECOND
-    assert still_busy(notebook, how)
-
-    took_ms = []
-    for clicks in (1, 2, 3):  # pause, resume, pause
-        notebook.page.click(".mesonb .pause")
-        notebook.until(lambda: acks(notebook) == acked + clicks, ACK_WITHIN_S, "the click is acknowledged")  # noqa: B023
-        took_ms.append(float(notebook.board()["ackMs"]))
-    notebook.until(lambda: notebook.board()["paused"] == "true", ACK_WITHIN_S, "the board says paused")
-    assert min(took_ms) < ACK_MS, "a busy machine delays some of the clicks, not all of them"
-    assert still_busy(notebook, how)
-
     weight = notebook.page.get_by_label("Weight of role research", exact=True)
     weight.fill("3")
     weight.press("Enter")
-    notebook.until(lambda: acks(notebook) == acked + 4, ACK_WITHIN_S, "the weight is acknowledged")
-    assert still_busy(notebook, how)
+    notebook.until(lambda: acks(notebook) == acked + 1, WITHIN_S, "the weight is acknowledged")
+    assert still_busy(notebook, how), "all that happened while it was busy"
 
+    notebook.enough(ENOUGH[how])
     notebook.until(lambda: not still_busy(notebook, how), 30, "the cell has ended")
     notebook.run_to_end(CELL["afterwards"])
     assert "paused True weight 3.0" in notebook.output(CELL["afterwards"])
@@ -137,9 +144,9 @@ def test_frames_come_and_controls_act_while_the_kernel_is(notebook, how):
 def test_the_board_says_stale_while_nothing_can_come(notebook):
     """A C call that keeps the interpreter's lock stops every thread of the kernel; the board must not look live."""
     notebook.run(CELL["held by a C call"])
-    notebook.until(lambda: notebook.board()["state"] == "stale", 5, "the board says stale")
+    notebook.until(lambda: notebook.board()["state"] == "stale", 20, "the board says stale")
     assert "2 s" in notebook.page.locator(".mesonb .badge").get_attribute("title")
-    notebook.until(lambda: notebook.board()["state"] == "live", 15, "the board is live again")
+    notebook.until(lambda: notebook.board()["state"] == "live", 20, "the board is live again")
 
 
 def test_what_the_board_shows_is_what_the_master_has(notebook):
@@ -164,8 +171,9 @@ def test_without_the_server_extension_the_board_goes_on_by_comm_even_while_busy(
     notebook.until(lambda: notebook.board()["transport"] == "comm", 15, "frames come by comm")
     keep_busy(notebook, "asleep")
     first, acked = notebook.frames(), acks(notebook)
-    notebook.until(lambda: notebook.frames() >= first + FRAMES, FRAMES_WITHIN_S, f"{FRAMES} more frames by comm")
+    notebook.until(lambda: notebook.frames() >= first + FRAMES, WITHIN_S, f"{FRAMES} more frames by comm")
     notebook.page.click(".mesonb .pause")
-    notebook.until(lambda: acks(notebook) == acked + 1, ACK_WITHIN_S, "the pause is acknowledged by comm")
+    notebook.until(lambda: acks(notebook) == acked + 1, WITHIN_S, "the pause is acknowledged by comm")
     assert still_busy(notebook, "asleep") and notebook.board()["transport"] == "comm"
+    notebook.enough(ENOUGH["asleep"])
     notebook.until(lambda: not still_busy(notebook, "asleep"), 30, "the cell has ended")

@@ -15,7 +15,7 @@ from tests.helpers import ROOT
 
 pytestmark = pytest.mark.browser
 
-BUSY_S = 25
+BUSY_S = 170  #: the test interrupts it before
 FRAMES = "Number(document.querySelector('#mesonb-sidebar .mesonb')?.dataset.frames ?? 0)"
 TWO = """
 import time
@@ -139,16 +139,15 @@ def test_the_sidebar_is_back_after_a_reload_while_the_kernel_is_busy(lab, page) 
     page.reload(wait_until="commit")
     page.wait_for_function(
         "window.jupyterapp?.restored.then(() => { window.restoredMs ??= performance.now(); return true; })",
-        timeout=60_000,
     )
-    page.wait_for_function(f"{FRAMES} > 0 && (window.framesMs ??= performance.now())", timeout=60_000, polling=20)
+    page.wait_for_function(f"{FRAMES} > 0 && (window.framesMs ??= performance.now())", polling=20)
     restored_ms, frames_ms = page.evaluate("[window.restoredMs, window.framesMs]")
     print(f"live {frames_ms:.0f} ms after the reload, {frames_ms - restored_ms:.0f} ms after JupyterLab's own layout")
     within_ms = max(3000, restored_ms)  # on a machine so loaded that JupyterLab takes longer, so may we
     assert frames_ms - restored_ms < within_ms
     there = ["reload.ipynb", "simulation-1: board", "simulation-1: shares"]
     notebook.until(lambda: sorted(tabs(page)) == there, 10, "the tabs are where they were")
-    page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel", timeout=30_000)
+    page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel")
     notebook.until(lambda: notebook.counter(1) is None, 5, "the cell has not ended")
     command(page, "notebook:interrupt-kernel")
 
@@ -198,13 +197,13 @@ def test_two_pages_show_one_simulation_and_steer_it(lab, page) -> None:
     notebook.run_to_end(0)
     other = page.context.browser.new_page()
     other.goto(f"{lab.url}lab/workspaces/other/tree/pages.ipynb?token={lab.token}")
-    other.wait_for_function("window.jupyterapp?.restored.then(() => true)", timeout=60_000)
+    other.wait_for_function("window.jupyterapp?.restored.then(() => true)")
     command(other, "mesonb:show")
     for each in (page, other):
-        each.wait_for_function(f"{FRAMES} > 0", timeout=30_000)
+        each.wait_for_function(f"{FRAMES} > 0")
     other.locator("#mesonb-sidebar .mesonb .pause").click()
     for each in (page, other):
-        each.locator("#mesonb-sidebar .mesonb[data-paused=true]").wait_for(timeout=10_000)
+        each.locator("#mesonb-sidebar .mesonb[data-paused=true]").wait_for()
 
 
 @pytest.mark.slow
@@ -225,9 +224,9 @@ def test_a_tab_shows_its_panel_and_finds_it_again_after_a_restart(lab, page) -> 
     notebook.run_to_end(0)
     notebook.until(lambda: listed(page), 20, "the list")
     page.locator("#mesonb-sidebar .mesonb-open button", has_text="Shares").click()
-    page.frame_locator(".mesonb-frame").locator(".bk-Figure").wait_for(timeout=30_000)
+    page.frame_locator(".mesonb-frame").locator(".bk-Figure").wait_for()
     command(page, "mesonb:open", panel="board", session="simulation-1", notebook="tabs.ipynb")
-    page.locator(".mesonb-tab .mesonb h3", has_text="simulation-1").wait_for(timeout=10_000)
+    page.locator(".mesonb-tab .mesonb h3", has_text="simulation-1").wait_for()
     command(page, "docmanager:open", path="tabs.ipynb")
     page.evaluate("() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }")
     command(page, "mesonb:open", panel="board", session="simulation-1", notebook="tabs.ipynb")
@@ -236,13 +235,13 @@ def test_a_tab_shows_its_panel_and_finds_it_again_after_a_restart(lab, page) -> 
     notebook.until_status("idle", 30)
     notebook.run(0)
     command(page, "mesonb:open", panel="board", session="simulation-1", notebook="tabs.ipynb")
-    page.locator(".mesonb-tab .mesonb h3", has_text="simulation-1").wait_for(timeout=30_000)
+    page.locator(".mesonb-tab .mesonb h3", has_text="simulation-1").wait_for()
 
 
 @pytest.mark.slow
 def test_a_newcomer_is_given_a_first_cell(lab, page) -> None:
     notebook = opened(page, lab, "newcomer", "1 + 1")
-    page.get_by_role("button", name="Put it in a cell").click(timeout=20_000)
+    page.get_by_role("button", name="Put it in a cell").click()
     source = "window.jupyterapp.shell.currentWidget.model.cells.get(1)?.sharedModel.source"
     notebook.until(lambda: "mb.Master()" in (page.evaluate(source) or ""), 10, "the code is in a new cell")
 
@@ -250,9 +249,9 @@ def test_a_newcomer_is_given_a_first_cell(lab, page) -> None:
 @pytest.mark.slow
 def test_without_a_notebook_or_a_kernel_the_reason_is_shown(lab, page) -> None:
     page.goto(f"{lab.url}lab?reset&token={lab.token}")
-    page.wait_for_function("window.jupyterapp?.restored.then(() => true)", timeout=60_000)
+    page.wait_for_function("window.jupyterapp?.restored.then(() => true)")
     command(page, "mesonb:show")
-    page.locator("#mesonb-sidebar .mesonb-reason", has_text="Open a notebook").wait_for(timeout=20_000)
+    page.locator("#mesonb-sidebar .mesonb-reason", has_text="Open a notebook").wait_for()
     notebook = opened(page, lab, "kernelless", "1")
     page.evaluate("() => { window.jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")
     notebook.until(lambda: says(page, "no kernel"), 20, "a notebook without a kernel")
@@ -281,7 +280,7 @@ def test_behind_a_hub_prefix_in_a_dark_theme(chromium_path, tmp_path) -> None:
             notebook.until(lambda: page.evaluate(FRAMES) > 0, 20, "a live board")
             assert page.locator("#mesonb-sidebar .mesonb").get_attribute("data-transport") == "ws"
             command(page, "mesonb:open", panel="shares")
-            page.frame_locator(".mesonb-frame").locator(".bk-Figure").wait_for(timeout=30_000)
+            page.frame_locator(".mesonb-frame").locator(".bk-Figure").wait_for()
             assert "theme=dark" in page.locator(".mesonb-frame").get_attribute("src")
     finally:
         lab.close()
@@ -297,16 +296,15 @@ def test_in_jupyter_notebook_7_it_stands_beside_the_notebook(chromium_path, tmp_
             page.goto(f"{lab.url}notebooks/seven.ipynb?token={lab.token}")
             page.wait_for_function(
                 "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'",
-                timeout=60_000,
             )
             command(page, "mesonb:show")
-            page.locator("#mesonb-sidebar .mesonb-reason", has_text="no master").wait_for(timeout=20_000)
+            page.locator("#mesonb-sidebar .mesonb-reason", has_text="no master").wait_for()
             command(page, "notebook:run-cell")
-            page.wait_for_function(f"{FRAMES} > 0", timeout=30_000)
+            page.wait_for_function(f"{FRAMES} > 0")
             command(page, "mesonb:open", panel="shares")
             chart = page.frame_locator(".mesonb-frame").locator(".bk-Figure")
-            chart.wait_for(timeout=30_000)
-            page.wait_for_function("document.querySelector('.mesonb-tab').clientHeight > 150", timeout=10_000)
+            chart.wait_for()
+            page.wait_for_function("document.querySelector('.mesonb-tab').clientHeight > 150")
     finally:
         lab.close()
 

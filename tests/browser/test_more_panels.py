@@ -72,7 +72,7 @@ READ = {
 def test_a_chart_is_drawn(chart, run, name, theme, tmp_path):
     page = chart(name, run, theme)
     for words in READ[name]:
-        page.get_by_text(words).first.wait_for(timeout=10_000)
+        page.get_by_text(words).first.wait_for()
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 17, 17)"}[theme]
     picture = page.screenshot(path=tmp_path / f"{name}-{theme}.png")
@@ -85,9 +85,9 @@ def test_a_chart_is_drawn(chart, run, name, theme, tmp_path):
 def test_a_chart_goes_on_by_itself(chart, run):
     page = chart("events", run)
     run.pause()
-    page.get_by_text("pause", exact=True).first.wait_for(timeout=15_000)
+    page.get_by_text("pause", exact=True).first.wait_for()
     page.get_by_placeholder("only what has this").fill("agent-3 ")
-    page.get_by_text("pause", exact=True).first.wait_for(state="hidden", timeout=15_000)
+    page.get_by_text("pause", exact=True).first.wait_for(state="hidden")
     run.resume()
 
 
@@ -95,11 +95,11 @@ def test_a_recording_is_travelled_by_its_buttons(chart, run):
     replay = mb.replay(run.log)
     page = chart("timeline", replay)
     page.get_by_role("button", name="Start").click()
-    page.get_by_text("after call 0 of").wait_for(timeout=15_000)
+    page.get_by_text("after call 0 of").wait_for()
     page.get_by_role("button", name="+ call").click()
-    page.get_by_text("after call 1 of").wait_for(timeout=15_000)
+    page.get_by_text("after call 1 of").wait_for()
     page.get_by_role("button", name="+ cycle").click()
-    page.get_by_text("after call 1 of").wait_for(state="hidden", timeout=15_000)
+    page.get_by_text("after call 1 of").wait_for(state="hidden")
     assert replay.core.offers
     page.get_by_role("button", name="Play", exact=True).click()
     before = replay.now_us()
@@ -119,8 +119,9 @@ def test_an_exported_run_plays_with_no_kernel_and_no_network(chromium_path, run,
         page.on("console", lambda message: heard.append(message.text))
         page.context.set_offline(True)
         page.goto(f"{path.as_uri()}#t=10")
-        assert float(page.evaluate("document.body.dataset.at")) == 10_000
-        assert "sweep" in page.inner_text("#frameworks") and page.locator("#lines li").count() == 10
+        until(page, lambda: page.evaluate("document.body.dataset.at") == "10000", "ten seconds are shown")
+        until(page, lambda: page.locator("#lines li").count() == 10, "the lines of then")
+        assert "sweep" in page.inner_text("#frameworks")
         page.select_option("#speed", "10")
         page.get_by_role("button", name="Play").click()
         until(page, lambda: float(page.evaluate("document.body.dataset.at")) > 15_000, "five seconds have been played")
@@ -128,7 +129,7 @@ def test_an_exported_run_plays_with_no_kernel_and_no_network(chromium_path, run,
         page.locator("#at").fill("20500")
         box = page.locator("#tasks").bounding_box()
         page.mouse.move(box["x"] + 120, box["y"] + 6)
-        assert "launched at" in page.inner_text("#told")
+        until(page, lambda: "launched at" in page.inner_text("#told"), "what the pointer is at")
         assert not heard
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 import mesonb as mb
-from tests.browser.lab import Notebook, unreadable
+from tests.browser.lab import BUSY, Notebook, unreadable
 from tests.helpers import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -30,14 +30,14 @@ def press(page, *names):
 def test_a_panel_of_a_session_that_goes_on_looks_back(chart, run, theme, name, tmp_path):
     page = chart(name, run, theme)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_text("live, after call").wait_for(timeout=10_000)
+    page.get_by_text("live, after call").wait_for()
     press(page, "Start")
-    page.get_by_text("after call 0 of").wait_for(timeout=15_000)
+    page.get_by_text("after call 0 of").wait_for()
     press(page, "+ cycle", "Two moments")
     wait_for(lambda: (page.wait_for_timeout(20), page.locator(".bk-Figure").count() == 2)[1], 15, "two charts")
-    page.get_by_text("live, after call").wait_for(timeout=10_000)
+    page.get_by_text("live, after call").wait_for()
     page.get_by_role("button", name="put a link to this moment").first.click()
-    page.get_by_text("copied: paste it into a cell").wait_for(timeout=5_000)
+    page.get_by_text("copied: paste it into a cell").wait_for()
     code = page.evaluate("navigator.clipboard.readText()")
     assert code.startswith("mb.replay(sim.log).seek(")
     linked = eval(code, {"mb": mb, "sim": run})
@@ -45,17 +45,17 @@ def test_a_panel_of_a_session_that_goes_on_looks_back(chart, run, theme, name, t
     assert page.screenshot(path=tmp_path / f"travel-{name}-{theme}.png")
     press(page, "Two moments", "Live")
     wait_for(lambda: (page.wait_for_timeout(20), page.locator(".bk-Figure").count() == 1)[1], 15, "one chart")
-    page.get_by_text("live, after call").wait_for(timeout=10_000)
+    page.get_by_text("live, after call").wait_for()
 
 
 def test_the_past_is_played_and_dragged_by_keyboard(chart, run):
     page = chart("timeline", run)
-    page.get_by_text("live, after call").wait_for(timeout=10_000)
+    page.get_by_text("live, after call").wait_for()
     press(page, "Start", "Play")
     at = "Bokeh.documents[0].get_model_by_name('moment').value"
     wait_for(lambda: (page.wait_for_timeout(50), 1 < page.evaluate(at) < 15)[1], 15, "a second has been played")
     press(page, "Pause")
-    page.get_by_role("button", name="Play", exact=True).wait_for(timeout=10_000)
+    page.get_by_role("button", name="Play", exact=True).wait_for()
     before = page.evaluate(at)
     page.locator(".noUi-handle").press("ArrowRight")
     wait_for(lambda: (page.wait_for_timeout(50), page.evaluate(at) != before)[1], 15, "the slider is moved by a key")
@@ -75,7 +75,7 @@ pretend
 
 @pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_under_the_board_there_is_a_past_even_while_a_cell_is_busy(extended, page, tmp_path, theme):
-    notebook = Notebook(page, extended, f"past-{theme}", [BOARD, "time.sleep(12)"])
+    notebook = Notebook(page, extended, f"past-{theme}", [BOARD, BUSY.format("looked", "time.sleep(0.1)")])
     if theme == "dark":
         page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     notebook.run_to_end(0)
@@ -86,7 +86,7 @@ def test_under_the_board_there_is_a_past_even_while_a_cell_is_busy(extended, pag
     notebook.until(lambda: notebook.board()["state"] == "live", 10, "the board is live again")
     two_moments(notebook, page, tmp_path)
     page.locator(".mesonb tbody .name").first.click()
-    page.get_by_text("etl has ").wait_for(timeout=5_000)
+    page.get_by_text("etl has ").wait_for()
     page.locator(".mesonb").screenshot(path=tmp_path / f"board-why-{theme}.png")
     assert unreadable(page, ".mesonb") == []
 
@@ -115,6 +115,7 @@ def look_back(notebook, page):
     page.get_by_role("button", name="play from here").click()
     notebook.until(lambda: float(page.evaluate(at)) > 2, 10, "two seconds have been played")
     assert notebook.counter(1) is None, "the cell runs yet"
+    notebook.enough("looked")
 
 
 def two_moments(notebook, page, tmp_path):

@@ -56,8 +56,8 @@ class Told:
     def end(self) -> int:
         """End it if it lives, and return how it ended."""
         self._process.kill()
-        return self._process.wait(10)
+        return self._process.wait(60)
 
     def ended(self) -> int:
         """Return how it ended by itself."""
-        return self._process.wait(10)
+        return self._process.wait(60)

@@ -34,17 +34,24 @@ def lineage():
     return os.getpid(), zygote, int(Path(f"/proc/{zygote}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def say(path, words):
+    """Write a file that is there whole or not at all, so that whoever waits for it reads all of it."""
+    draft = Path(f"{path}.new")
+    draft.write_text(" ".join(map(str, words)))
+    draft.replace(path)
+
+
 def rest(marker=None, seconds=60):
     """Say who runs, by a file, and rest."""
     if marker:
-        Path(marker).write_text(" ".join(map(str, lineage())))
+        say(marker, lineage())
     time.sleep(seconds)  # work
 
 
 def wait_and_return(value, path):
     """Say that it runs, wait for a file, and return the value."""
-    Path(f"{path}.begun").write_text(" ".join(map(str, lineage())))
-    deadline = time.monotonic() + 60
+    say(f"{path}.begun", lineage())
+    deadline = time.monotonic() + 120
     while not Path(path).exists():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{path} did not come")
@@ -54,14 +61,14 @@ def wait_and_return(value, path):
 
 def rest_with_grandchild(marker):
     grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    Path(marker).write_text(f"{os.getpid()} {grandchild.pid}")
+    say(marker, (os.getpid(), grandchild.pid))
     grandchild.wait()
 
 
 def meet(folder, me, others):
     """Return when all others are here too: only tasks that really run at once ever do."""
     Path(folder, me).touch()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not all(Path(folder, other).exists() for other in others):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{me} met {sorted(Path(folder).iterdir())} only")
@@ -101,9 +108,7 @@ def fill_when(path):
 def orphan_and_wait(path):
     """Start a process in a session of its own, say who all are, and rest."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-    draft = Path(f"{path}.new")
-    draft.write_text(f"{os.getpid()} {child.pid} {lineage()[2]}")
-    draft.replace(path)
+    say(path, (os.getpid(), child.pid, lineage()[2]))
     time.sleep(60)  # work
 
 

@@ -76,7 +76,7 @@ def test_needs_larger_than_any_agent(master, queue):
             BadValue, match=r"no agent is large enough for 3.*the largest has 2 cpus.*mb.Master\(agents="
         ):
             ask()
-    assert queue.submit(double, 1).result(20) == 2
+    assert queue.submit(double, 1).result(60) == 2
 
 
 def test_launching_twice_what_an_offer_holds(master, once):
@@ -118,12 +118,12 @@ def test_a_function_that_cannot_be_pickled(master, once, queue):
     assert "offer.launch(locked)" in told.traceback
     assert isinstance(framework.raised, CannotPickle)
     with pytest.raises(CannotPickle, match="argument 1 of double cannot be sent"):
-        queue.submit(double, lock).result(20)
+        queue.submit(double, lock).result(60)
 
 
 def test_a_result_that_cannot_be_pickled(queue):
     with pytest.raises(TaskFailed, match="its result, a lock, cannot be sent back"):
-        queue.submit(threading.Lock).result(20)
+        queue.submit(threading.Lock).result(60)
 
 
 def test_a_function_whose_import_fails_on_the_agent(queue):
@@ -135,7 +135,7 @@ def test_a_function_whose_import_fails_on_the_agent(queue):
     with pytest.raises(
         TaskFailed, match="No module named 'no_such_module_anywhere'; install no_such_module_anywhere on the agents"
     ):
-        queue.submit(uses_what_is_not_there).result(20)
+        queue.submit(uses_what_is_not_there).result(60)
 
 
 def test_a_function_of_a_module_that_the_agents_do_not_have(queue, tmp_path, monkeypatch):
@@ -144,7 +144,7 @@ def test_a_function_of_a_module_that_the_agents_do_not_have(queue, tmp_path, mon
     import only_in_the_kernel
 
     with pytest.raises(TaskFailed, match="install only_in_the_kernel on the agents"):
-        queue.submit(only_in_the_kernel.f).result(20)
+        queue.submit(only_in_the_kernel.f).result(60)
 
 
 def test_a_callback_that_waits_for_its_own_result(master, queue):
@@ -155,7 +155,7 @@ def test_a_callback_that_waits_for_its_own_result(master, queue):
                 self.submit(double, 2).result()
 
     waits = master.register(Waits(needs=SMALL), name="waits")
-    assert waits.submit(double, 1).result(20) == 2
+    assert waits.submit(double, 1).result(60) == 2
     complaint(master, "waits", "take it in on_update instead")
     master.unregister(waits)
 
@@ -180,7 +180,7 @@ def test_a_second_master_on_one_cluster(master):
     with Client(master.local.address, set_as_default=False) as client:
         assert len(client.scheduler_info()["workers"]) == 2
     queue = master.register(mb.Queue(needs=SMALL), name="unharmed")
-    assert queue.submit(double, 4).result(20) == 8
+    assert queue.submit(double, 4).result(60) == 8
     master.unregister(queue)
 
 

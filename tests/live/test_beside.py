@@ -53,7 +53,7 @@ def test_they_keep_some_cpus_of_their_own(given, tmp_path):
         wait_for(lambda: master.now_us() - began_us > 300_000, 5, "the other one to have had time")
         assert sum(bool(run.task) for run in runs) == 1
         (tmp_path / "go").touch()
-        assert [run.result(20) for run in runs] == [0, 1]
+        assert [run.result(60) for run in runs] == [0, 1]
         with master.lock:
             check(master.core)
 
@@ -66,11 +66,11 @@ def test_they_are_counted_while_they_run(given, client):
         wait_for(lambda: cpus(master) == 1, 10, "the ordinary task to be counted")
         waits = lab.submit(double, 4)
         small = master.register(mb.Queue(needs=SMALL), name="small").submit(double, 2)
-        assert small.result(20) == 4
+        assert small.result(60) == 4
         assert waits.task is None
         Event("go", client=client).set()
-        assert busy.result(20)
-        assert waits.result(20) == 8
+        assert busy.result(60)
+        assert waits.result(60) == 8
         assert cpus(master) == 0
         with master.lock:
             check(master.core)
@@ -86,15 +86,15 @@ def test_what_tasks_hold_is_reserved_as_they_end_before_anybody_is_offered_it(gi
         wait_for(lambda: master._beside.owed, 10, "a cpu to be owed")
         assert cpus(master) == 0
         paths[0].touch()
-        assert runs[0].result(20) == 0
+        assert runs[0].result(60) == 0
         wait_for(lambda: cpus(master) == 1, 5, "what it held to be reserved")
         assert sum(bool(run.task and run.task.running) for run in runs) == 1
         Event("later", client=client).set()
-        busy.result(20)
+        busy.result(60)
         wait_for(lambda: runs[2].task and runs[2].task.running, 10, "the next one to be launched")
         for path in paths:
             path.touch()
-        assert [run.result(20) for run in runs] == [0, 1, 2, 3]
+        assert [run.result(60) for run in runs] == [0, 1, 2, 3]
         with master.lock:
             check(master.core)
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.live
 
 def mesonb(*words, **options):
     return subprocess.run(
-        [sys.executable, "-m", "mesonb", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, **options
+        [sys.executable, "-m", "mesonb", *words], cwd=ROOT, capture_output=True, text=True, timeout=150, **options
     )
 
 
@@ -62,7 +62,7 @@ def test_up_is_found_by_connect_and_said_once(lasting):
     assert lasting.made_by == "mesonb up"
     assert os.getsid(lasting.pid) != os.getsid(0)
     with mb.connect(name="lasting") as cluster:
-        assert cluster.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(20) == 8
+        assert cluster.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(60) == 8
     again = mesonb("up", "--name", "lasting", "--agents", "2")
     assert again.returncode == 0
     assert f"up already: process {lasting.pid}" in again.stdout
@@ -104,8 +104,7 @@ def test_top_shows_what_changes_until_q_is_typed(lasting, sweep):
         return words in seen.decode(errors="replace")
 
     try:
-        wait_for(lambda: shows("2 tasks"), 20, "the two tasks to be shown")
-        assert shows("sweep")
+        wait_for(lambda: shows("2 tasks") and shows("sweep"), 20, "the two tasks to be shown")
         seen = b""
         for task in wait_for(lambda: _tasks_of("sweep"), 5, "their ids"):
             sweep.kill(task)
@@ -249,12 +248,12 @@ def test_a_master_leads_a_given_cluster_a_standby_follows_and_both_end_on_reques
                 run = cluster.register(mb.Queue(needs=SMALL), name="lab").submit(rest, None, 1)
                 wait_for(lambda: run.task and run.task.running, 20, "the task to run")
                 first.send_signal(signal.SIGTERM)
-                assert first.wait(10) == 0
+                assert first.wait(60) == 0
                 assert given.scheduler_address in second.stdout.readline()
-                assert run.result(20) is None
+                assert run.result(60) is None
                 assert run.losses == 0
             second.send_signal(signal.SIGINT)
-            assert second.wait(10) == 0
+            assert second.wait(60) == 0
             with pytest.raises(Unreachable):
                 mb.connect(given.scheduler_address)
         finally:
@@ -279,7 +278,7 @@ def test_a_master_whose_cluster_goes_away_says_so_and_1():
         led.stdout.readline()
     try:
         began_s = time.monotonic()
-        assert led.wait(30) == 1, time.monotonic() - began_s
+        assert led.wait(60) == 1, time.monotonic() - began_s
         assert "the Dask scheduler is gone" in led.stderr.read()
     finally:
         led.kill()

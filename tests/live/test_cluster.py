@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 from distributed import LocalCluster
@@ -62,7 +61,7 @@ def test_a_cluster_outlives_its_kernel_and_is_found_again(tmp_path):
         master = mb.Master(agents=2, name="outlives")
         lab = master.register(mb.Queue(), name="lab")
         lab.submit(tasks.rest, {str(marker)!r})
-        print(lab.submit(tasks.double, 21).result(20), flush=True)
+        print(lab.submit(tasks.double, 21).result(60), flush=True)
         input()
     """)
     try:
@@ -76,7 +75,7 @@ def test_a_cluster_outlives_its_kernel_and_is_found_again(tmp_path):
     with wait_for(lambda: _lead_if_free(agents=2, name="outlives"), 10, "the dead leader to be replaced") as master:
         assert master.core.settings.epoch == 2
         lab = master.register(mb.Queue(needs=SMALL), name="lab")
-        assert worker in {run.result(20)[2] for run in lab.map(lineage_of, range(20))}
+        assert worker in {run.result(60)[2] for run in lab.map(lineage_of, range(20))}
         wait_for(lambda: gone(child), 5, "the task of the dead kernel to be ended")
     master.close(cluster=True)
 
@@ -97,7 +96,7 @@ def test_the_same_kernel_has_one_master_and_closing_leaves_the_cluster():
     host = first.local.pid
     assert mb.Master(agents=1, name="same") is first
     lab = first.register(mb.Queue(needs=SMALL), name="lab")
-    assert lab.submit(double, 1).result(20) == 2
+    assert lab.submit(double, 1).result(60) == 2
     waits = lab.submit(rest)
     first.close()
     assert "closed" in repr(first)
@@ -145,15 +144,14 @@ def claim(name, **facts):
     return file, agents
 
 
-def test_a_file_whose_process_number_is_somebody_elses_now_stands_in_nobodys_way(stranger):
+def test_a_file_whose_process_number_is_somebody_elses_now_stands_in_nobodys_way(stranger, recwarn):
     file, agents = claim("stale", pid=stranger.pid, birth="an earlier boot 1")
     cluster._read(file).stop()
     assert stranger.poll() is None
-    began_s = time.monotonic()
     with mb.Master(agents=agents, name="stale") as master:
-        assert time.monotonic() - began_s < 8, "it does not wait for an answer of the stranger"
+        assert not [warning for warning in recwarn if "does not answer" in str(warning.message)], "nobody asked it"
         assert master.local.pid != stranger.pid
-        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(20) == 6
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(60) == 6
     master.close(cluster=True)
     assert stranger.poll() is None
 
@@ -203,7 +201,7 @@ def test_a_given_cluster_in_the_kernels_process_group_is_used_with_a_warning():
             assert [total.cpus for total in totals] == [2, 2]
             assert all(700_000_000 < total.mem < 1_000_000_000 for total in totals), "less what the worker itself holds"
             lab = master.register(mb.Queue(needs=SMALL), name="lab")
-            assert [run.result(20) for run in lab.map(double, range(10))] == [2 * n for n in range(10)]
+            assert [run.result(60) for run in lab.map(double, range(10))] == [2 * n for n in range(10)]
             given.scale(3)
             wait_for(lambda: len(master.snapshot().agents) == 3, 20, "the late worker to become an agent")
 
@@ -214,7 +212,7 @@ def test_the_remedy_in_that_warning_is_true(recwarn):
         mb.Master(given) as master,
     ):
         assert not [warning for warning in recwarn if "stop button" in str(warning.message)]
-        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(20) == 6
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(60) == 6
 
 
 VERSIONS = "import distributed.versions as v; "
@@ -247,7 +245,7 @@ def test_a_late_worker_of_another_version_stays_out(monkeypatch):
 
 def test_sigterm_ends_the_host_and_its_agents():
     master = mb.Master(agents=1, name="sigterm")
-    child, zygote, worker = master.register(mb.Queue(needs=SMALL), name="lab").submit(lineage).result(20)
+    child, zygote, worker = master.register(mb.Queue(needs=SMALL), name="lab").submit(lineage).result(60)
     os.kill(master.local.pid, signal.SIGTERM)
     wait_for(lambda: all(gone(pid) for pid in (child, zygote, worker)), 15, "everything of the cluster to end")
     wait_for(lambda: any("Dask scheduler is gone" in c.error for c in master.complaints), 15, "the master to say so")
@@ -261,9 +259,9 @@ def test_a_master_whose_cluster_is_gone_keeps_nobody_waiting_and_is_replaced_by_
     waits, late = lab.submit(rest), lab.submit(double, 1, needs=mb.Resources(cpus=dead.core.total.cpus))
     os.kill(dead.local.pid, signal.SIGTERM)
     with pytest.raises(TaskGone, match=r"write master = mb.Master\(\) for a new one"):
-        waits.result(20)
+        waits.result(60)
     with pytest.raises(TaskGone, match=r"write master = mb.Master\(\)"):
-        late.result(5)
+        late.result(60)
     with pytest.raises(Unreachable, match=r"write master = mb.Master\(\)"):
         lab.submit(double, 1)
     with pytest.raises(Unreachable, match=r"write master = mb.Master\(\)"):
@@ -271,5 +269,5 @@ def test_a_master_whose_cluster_is_gone_keeps_nobody_waiting_and_is_replaced_by_
     with mb.Master(agents=1, name="replaced") as master:
         assert master is not dead
         assert dead.closed
-        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(20) == 6
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 3).result(60) == 6
     master.close(cluster=True)

@@ -27,7 +27,7 @@ def in_a_cluster(story):
         async with Scheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0") as scheduler, Worker(
             scheduler.address, name="w", nthreads=2, memory_limit="1GB"
         ) as worker:  # fmt: skip
-            await asyncio.wait_for(story(scheduler, worker), 20)
+            await asyncio.wait_for(story(scheduler, worker), 60)
 
     asyncio.run(run())
 
@@ -69,7 +69,7 @@ def test_an_aborted_comm_ends_the_other_sides_read_at_once():
         comm = await connect(scheduler.address)
         await comm.write({"op": "test-listen", "reply": False})
         comm.abort()
-        await asyncio.wait_for(ended.wait(), 1)
+        await asyncio.wait_for(ended.wait(), 60)
 
     in_a_cluster(story)
 
@@ -194,7 +194,7 @@ def test_a_worker_can_put_something_into_its_memory_and_any_client_can_want_it()
             assert found == {"k": [1, 2]} == (await reader.scheduler.gather(keys=["k"]))["data"]
             wanted = Future("k", reader)
             reader._send_to_scheduler({"op": "client-desires-keys", "keys": ["k"], "client": reader.id})
-            assert await asyncio.wait_for(wanted.result(), 5) == [1, 2]
+            assert await asyncio.wait_for(wanted.result(), 60) == [1, 2]
             held.release()
             assert await reader.submit(sum, wanted) == 3
             wanted.release()

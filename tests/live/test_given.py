@@ -36,7 +36,7 @@ def queue(master):
 
 def test_a_task_knows_who_it_is(master, queue):
     run = queue.submit(known)
-    task, variables = run.result(20)
+    task, variables = run.result(60)
     assert (task.task, task.framework, task.role, task.agent) == (run.task.id, "given", "*", run.task.agent)
     assert task.needs == mb.Resources(cpus=0.1)
     assert (task.ports, task.devices) == ([], ())
@@ -45,24 +45,24 @@ def test_a_task_knows_who_it_is(master, queue):
 
 def test_whoever_asks_for_any_two_ports_sees_which(master, queue):
     runs = [queue.submit(known, needs=mb.Resources(cpus=0.1, ports=n)) for n in (2, 1)]
-    (two, variables), (one, _) = [run.result(20) for run in runs]
+    (two, variables), (one, _) = [run.result(60) for run in runs]
     assert len(two.ports) == 2
     assert {*two.ports, *one.ports} <= set(range(31000, 31004))
     assert two.needs.which["ports"] == runs[0].task.needs.which["ports"]
     assert variables["PORT"] == str(two.ports[0])
     assert variables["MESONB_PORTS"] == ",".join(map(str, two.ports))
     assert variables["MESONB_TASK"] == runs[0].task.id
-    assert queue.submit(known, needs=mb.Resources(cpus=0.1)).result(20)[1]["PORT"] is None  # the next task has none
+    assert queue.submit(known, needs=mb.Resources(cpus=0.1)).result(60)[1]["PORT"] is None  # the next task has none
 
 
 def test_a_command_sees_the_same(master, queue):
     line = "echo $MESONB_TASK $MESONB_FRAMEWORK $MESONB_AGENT $PORT $MESONB_PORTS $MESONB_DISKS x$CUDA_VISIBLE_DEVICES"
     run = queue.shell(line, needs=mb.Resources(cpus=0.1, ports=[31002], named={"disks": 1}))
-    assert run.result(20) == 0
+    assert run.result(60) == 0
     wait_for(lambda: run.output().lines, 10, "what it printed")
     assert run.output().lines == [f"{run.task.id} given agent-1 31002 31002 sda x"]
     run = queue.shell("echo $CUDA_VISIBLE_DEVICES", needs=mb.Resources(cpus=0.1, gpus=2))
-    assert run.result(20) == 0
+    assert run.result(60) == 0
     wait_for(lambda: run.output().lines, 10, "what it printed")
     assert run.output().lines == ["GPU-a,GPU-b"]
 
@@ -77,12 +77,12 @@ def test_tasks_that_run_at_once_see_different_gpus_and_the_next_has_them_again(m
             mark.touch()
         seen = {run.task.agent: set() for run in runs}
         for run in runs:
-            seen[run.task.agent] |= set(run.result(20))
+            seen[run.task.agent] |= set(run.result(60))
         assert seen == {"agent-1": {"GPU-a", "GPU-b"}, "agent-2": {"GPU-c"}}
 
 
 def test_a_task_with_a_gpu_leaves_no_process_that_has_opened_it(master, queue):
-    pid = queue.submit(os.getpid, needs=mb.Resources(cpus=0.1, gpus=1)).result(20)
+    pid = queue.submit(os.getpid, needs=mb.Resources(cpus=0.1, gpus=1)).result(60)
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 10, "its process to be gone")  # noqa: PTH110
 
 

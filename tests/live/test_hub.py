@@ -25,7 +25,7 @@ def with_a_hub(story):
         async with Scheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0") as scheduler:
             made = hub.Hub()
             await scheduler.register_scheduler_plugin(made, name=hub.NAME, idempotent=True)
-            await asyncio.wait_for(story(made, Attach(scheduler.address)), 20)
+            await asyncio.wait_for(story(made, Attach(scheduler.address)), 60)
 
     asyncio.run(run())
 

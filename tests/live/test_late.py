@@ -37,7 +37,7 @@ def test_a_late_worker_becomes_an_agent(given):
         lab = master.register(mb.Queue(needs=mb.Resources(cpus=1)), name="lab")
         late(given, "")
         wait_for(lambda: len(master.snapshot().agents) == 2, 20, "it to join")
-        assert [run.result(20) for run in lab.map(double, range(6))] == [2 * n for n in range(6)]
+        assert [run.result(60) for run in lab.map(double, range(6))] == [2 * n for n in range(6)]
 
 
 def test_a_late_worker_whose_agent_cannot_be_set_up_says_why_and_stays_a_plain_worker(given):
@@ -46,7 +46,7 @@ def test_a_late_worker_whose_agent_cannot_be_set_up_says_why_and_stays_a_plain_w
         said = wait_for(lambda: complaint(master, "cannot be an agent"), 20, "the complaint")
         assert "ZeroDivisionError: division by zero" in said
         assert len(master.snapshot().agents) == 1
-        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(20) == 8
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(60) == 8
         assert len(given.scheduler.workers) == 2
 
 
@@ -55,13 +55,13 @@ def test_a_late_worker_without_mesonb_is_named_and_the_others_go_on(tmp_path):
     with DaskCluster(tmp_path) as given:
         given.worker("good")
         with Client(given.address, set_as_default=False) as client:
-            client.wait_for_workers(1, timeout=30)
+            client.wait_for_workers(1, timeout=90)
         with mb.Master(given.address) as master:
             bare = given.worker("bare", "--no-nanny", "--preload", "import sys; sys.modules['mesonb'] = None")
             said = wait_for(lambda: complaint(master, "is mesonb installed there"), 20, "the complaint")
             assert said.startswith("the Dask worker bare ")
             wait_for(lambda: bare.poll() is not None, 20, "it to end")
-            assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(20) == 8
+            assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(60) == 8
 
 
 def test_a_worker_whose_agent_does_not_come_is_named_once(given, monkeypatch):
@@ -69,7 +69,7 @@ def test_a_worker_whose_agent_does_not_come_is_named_once(given, monkeypatch):
     with mb.Master(given) as master:
         late(given, "import mesonb.live.agent as a; a.dial = None")  # its link is never made
         wait_for(lambda: complaint(master, "the Dask worker 1 runs no agent"), 20, "the complaint")
-        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(20) == 8
+        assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(60) == 8
         assert sum("runs no agent" in c.error for c in master.complaints) == 1
 
 
@@ -85,7 +85,7 @@ def test_a_cluster_of_another_mesonb_is_refused_and_led_on_by_its_own(given, mon
                 VersionMismatch, match=r"the hub at tcp://\S+ runs mesonb 0.0.1, this kernel mesonb .*install"
             ):
                 mb.connect(given.scheduler_address)
-            assert lab.submit(double, 4).result(20) == 8
+            assert lab.submit(double, 4).result(60) == 8
         theirs.undo()
         theirs.setattr(hub, "ours", lambda: {**ours(), "mesonb": "0.0.1"})
         with pytest.raises(

@@ -106,39 +106,39 @@ def queue(master, request):
 
 
 def test_later_tasks_find_what_earlier_ones_kept(queue):
-    queue.submit(keep, "model", {"rate": 0.1}).result(20)
-    assert [run.result(20) for run in queue.map(find, ["model"] * 20)] == [{"rate": 0.1}] * 20
-    queue.submit(keep, "model", "another").result(20)
-    assert queue.submit(find, "model").result(20) == "another"
-    assert queue.submit(names).result(20) == ["model"]
+    queue.submit(keep, "model", {"rate": 0.1}).result(60)
+    assert [run.result(60) for run in queue.map(find, ["model"] * 20)] == [{"rate": 0.1}] * 20
+    queue.submit(keep, "model", "another").result(60)
+    assert queue.submit(find, "model").result(60) == "another"
+    assert queue.submit(names).result(60) == ["model"]
     with pytest.raises(TaskFailed, match="KeyError: 'nothing'"):
-        queue.submit(find, "nothing").result(20)
+        queue.submit(find, "nothing").result(60)
 
 
 def test_it_is_each_frameworks_own(master, queue):
-    queue.submit(keep, "secret", 1).result(20)
+    queue.submit(keep, "secret", 1).result(60)
     other = master.register(mb.Queue(), name="other")
-    assert other.submit(names).result(20) == []
+    assert other.submit(names).result(60) == []
     master.unregister(other)
 
 
 def test_arrays_are_shared_without_a_copy(queue, tmp_path):
-    queue.submit(keep_an_array).result(20)
+    queue.submit(keep_an_array).result(60)
     others = ["a", "b", "c"]
     seen = [queue.submit(where_the_array_is, str(tmp_path), me, others) for me in others]
-    pids, totals, inodes, grown = zip(*[run.result(20) for run in seen], strict=True)
+    pids, totals, inodes, grown = zip(*[run.result(60) for run in seen], strict=True)
     assert len(set(pids)) == 3
     assert set(totals) == {float(np.arange(LENGTH).sum())}
     assert len(set.union(*inodes)) == 1, "all three read the same memory"
     assert max(grown) < BYTES / 4, "and nobody copies it"
     with pytest.raises(TaskFailed, match="read-only"):
-        queue.submit(scribble).result(20)
+        queue.submit(scribble).result(60)
 
 
 def test_of_several_tasks_one_makes_it_and_the_others_wait(queue, tmp_path):
     others = ["a", "b", "c", "d"]
     runs = [queue.submit(once, str(tmp_path), me, others) for me in others]
-    assert {run.result(30) for run in runs} == {float(LENGTH)}
+    assert {run.result(60) for run in runs} == {float(LENGTH)}
     assert len(list(tmp_path.glob("made-*"))) == 1
 
 
@@ -149,33 +149,33 @@ def test_when_the_maker_dies_or_fails_the_next_one_makes_it(queue, tmp_path):
     wait_for(lambda: waits.task and waits.task.running, 10, "another task to want it")
     dies.cancel()
     with pytest.raises(TaskFailed, match="ZeroDivisionError"):
-        waits.result(20)
+        waits.result(60)
     with pytest.raises(TaskGone):
-        dies.result(20)
-    assert queue.submit(lambda: mb.local().once("fragile", lambda: "well made")).result(20) == "well made"
+        dies.result(60)
+    assert queue.submit(lambda: mb.local().once("fragile", lambda: "well made")).result(60) == "well made"
 
 
 def test_too_much_is_refused_and_what_was_there_stays(queue):
-    queue.submit(keep, "small", 1).result(20)
+    queue.submit(keep, "small", 1).result(60)
     with pytest.raises(TaskFailed, match=r"'huge' has 240 MB, and the stores .* hold .* of 200 MB: keep less"):
-        queue.submit(lambda: keep("huge", np.zeros(30_000_000))).result(30)
-    assert queue.submit(names).result(20) == ["small"]
+        queue.submit(lambda: keep("huge", np.zeros(30_000_000))).result(60)
+    assert queue.submit(names).result(60) == ["small"]
     with pytest.raises(TaskFailed, match=r"7 is not a name; write mb.local\(\)\['data'\]"):
-        queue.submit(keep, 7, "x").result(20)
+        queue.submit(keep, 7, "x").result(60)
 
 
 def test_nothing_is_left_when_the_framework_leaves_or_a_child_is_killed(master, tmp_path):
     queue = master.register(mb.Queue(), name="leaves")
-    _, _, worker = queue.submit(lineage).result(20)
+    _, _, worker = queue.submit(lineage).result(60)
     wait_for(lambda: parcels(worker) == 0, 10, "the agent to let go of what other tests kept")
-    queue.submit(keep_an_array).result(20)
+    queue.submit(keep_an_array).result(60)
     assert parcels(worker) == 1
     run = queue.submit(rest, str(tmp_path / "pids"))
     child = int(wait_for(lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text(), 20, "it").split()[0])
     os.kill(child, signal.SIGKILL)
     with pytest.raises(TaskFailed):
-        run.result(20)
-    assert queue.submit(names).result(20) == ["array"], "what is kept outlives whoever kept it"
+        run.result(60)
+    assert queue.submit(names).result(60) == ["array"], "what is kept outlives whoever kept it"
     master.unregister(queue)
     wait_for(lambda: parcels(worker) == 0, 10, "the agent to let go")
 

@@ -104,7 +104,7 @@ def test_outputs_of_many_tasks_are_bounded_together():
 @pytest.mark.live
 def test_all_that_a_task_prints_is_caught(master, queue):
     run = queue.submit(say_in_many_ways)
-    run.result(20)
+    run.result(60)
     lines, dropped = run.output()
     assert lines == ["from Python", "to stderr", "from logging", "from a grandchild", "past Python"]
     assert dropped == 0
@@ -114,7 +114,7 @@ def test_all_that_a_task_prints_is_caught(master, queue):
 @pytest.mark.live
 def test_each_line_is_its_own_tasks(queue):
     runs = queue.map(say, range(200))
-    assert [run.result(20) for run in runs] == list(range(200))
+    assert [run.result(60) for run in runs] == list(range(200))
     assert [run.output().lines for run in runs] == [[f"I am {number}"] for number in range(200)]
 
 
@@ -123,7 +123,7 @@ def test_it_is_told_while_the_task_runs(queue, tmp_path):
     run = queue.submit(say_and_wait, str(tmp_path / "go"))
     wait_for(lambda: run.output().lines == ["half way", "and on"], 10, "the first line")
     (tmp_path / "go").touch()
-    run.result(20)
+    run.result(60)
     assert run.output().lines == ["half way", "and on to the end"]
 
 
@@ -131,7 +131,7 @@ def test_it_is_told_while_the_task_runs(queue, tmp_path):
 def test_what_a_process_said_before_it_died_is_kept(queue):
     run = queue.submit(say_and_fall)
     with pytest.raises(TaskFailed, match="ended by SIGABRT"):
-        run.result(20)
+        run.result(60)
     assert run.output().lines[0] == "last words"
 
 
@@ -140,7 +140,7 @@ def test_a_crash_says_where(queue):
     with pytest.raises(
         TaskFailed, match=r"ended by SIGSEGV\nlast printed:\nbefore the crash\n[\s\S]*test_output.py.* in crash"
     ):
-        queue.submit(crash).result(20)
+        queue.submit(crash).result(60)
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_a_crash_says_where(queue):
 def test_a_gigabyte_of_output_harms_nobody(queue):
     flooding = queue.submit(flood)
     others = queue.map(double, range(200))
-    assert [run.result(20) for run in others] == [2 * number for number in range(200)]
+    assert [run.result(60) for run in others] == [2 * number for number in range(200)]
     flooding.result(60)
     lines, dropped = flooding.output()
     assert lines[-1] == "it is over"
@@ -168,7 +168,7 @@ def test_one_that_floods_is_killed_as_any_other(queue, tmp_path):
     wait_for(lambda: run.output().dropped > 10_000_000, 20, "ten megabytes to be dropped")
     run.cancel()
     with pytest.raises(TaskGone, match="killed"):
-        run.result(5)
+        run.result(60)
 
 
 @pytest.mark.live
@@ -176,5 +176,5 @@ def test_another_kernel_reads_it_too(master):
     with mb.connect(master.local.address) as remote:
         there = remote.register(mb.Queue(needs=mb.Resources(cpus=1)), name="there")
         run = there.submit(say, 7)
-        run.result(20)
+        run.result(60)
         assert remote.output(run.task.id).lines == run.output().lines == ["I am 7"]

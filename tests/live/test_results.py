@@ -92,14 +92,14 @@ def most_through_the_hub(client):
 def test_a_large_result_is_fetched_when_it_is_asked_for(queue, client):
     most_through_the_hub(client)
     run = queue.submit(ramp)
-    assert np.array_equal(run.result(30), ramp())
+    assert np.array_equal(run.result(60), ramp())
     assert run.task.outcome.remains.size_bytes > 8 * LARGE
     assert most_through_the_hub(client) < 100_000
 
 
 def test_a_small_one_comes_with_the_update(queue, client):
     run = queue.submit(ramp, INLINE_MOST // 8 - 100)
-    assert len(run.result(20)) == INLINE_MOST // 8 - 100
+    assert len(run.result(60)) == INLINE_MOST // 8 - 100
     assert run.task.outcome.remains is None
     with pytest.raises(BadValue, match="is small, and here already"):
         run.future(client)
@@ -109,12 +109,12 @@ def test_it_can_be_awaited(queue):
     async def cell():
         return await queue.submit(ramp)
 
-    assert len(asyncio.run(asyncio.wait_for(cell(), 30))) == LARGE
+    assert len(asyncio.run(asyncio.wait_for(cell(), 60))) == LARGE
 
 
 def test_plain_dask_uses_it(queue, client):
     future = queue.submit(ramp).future(client)
-    assert client.submit(total, future).result(20) == total(ramp())
+    assert client.submit(total, future).result(60) == total(ramp())
     assert np.array_equal(client.gather(future), ramp())
 
 
@@ -123,20 +123,20 @@ def test_it_lives_where_it_was_made_and_a_dask_task_there_copies_nothing(queue, 
     future = run.future(client)
     (worker,) = client.who_has([future])[future.key]
     assert worker == run.task.outcome.remains.mark.address
-    address = client.submit(lambda array: array.ctypes.data, future, workers=[worker]).result(20)
-    again = client.submit(lambda array, _: array.ctypes.data, future, 1, workers=[worker]).result(20)
+    address = client.submit(lambda array: array.ctypes.data, future, workers=[worker]).result(60)
+    again = client.submit(lambda array, _: array.ctypes.data, future, 1, workers=[worker]).result(60)
     assert address == again
 
 
 def test_nobody_holds_what_nobody_wants(queue, client):
     run = queue.submit(ramp)
-    run.result(20)
+    run.result(60)
     key = run.task.outcome.remains.mark.key
     assert key in held(client)
     future = run.future(client)
     del run
     gc.collect()
-    assert client.submit(total, future).result(20) == total(ramp())
+    assert client.submit(total, future).result(60) == total(ramp())
     del future
     gc.collect()
     wait_for(lambda: key not in held(client), 10, "the workers to forget the result")
@@ -144,11 +144,11 @@ def test_nobody_holds_what_nobody_wants(queue, client):
 
 def test_an_end_that_is_told_twice_is_one_result(master, queue, client):
     run = queue.submit(ramp)
-    run.result(20)
+    run.result(60)
     remains = run.task.outcome.remains
     assert master.desk.remains(remains.mark.packed()) is remains
     gc.collect()
-    assert queue.submit(double, 1).result(20) == 2  # whatever was said to the agent before has arrived
+    assert queue.submit(double, 1).result(60) == 2  # whatever was said to the agent before has arrived
     assert remains.mark.key in held(client)
     assert master.desk.wanted() == {remains.mark.agent: [remains.mark.key]}
 
@@ -156,13 +156,13 @@ def test_an_end_that_is_told_twice_is_one_result(master, queue, client):
 def test_what_a_framework_that_left_kept_is_forgotten(master, client):
     leaving = master.register(mb.Queue(), name="leaving")
     run = leaving.submit(ramp)
-    run.result(20)
+    run.result(60)
     key = run.task.outcome.remains.mark.key
     assert key in held(client)
     master.unregister(leaving)
     wait_for(lambda: key not in held(client), 10, "the workers to forget the result")
     with pytest.raises(ResultLost, match=r"run leaving/task-1 again") as caught:
-        run.result(20)
+        run.result(60)
     assert caught.value.task == "leaving/task-1"
 
 
@@ -170,34 +170,34 @@ def test_dask_futures_are_arguments(queue, client):
     most_through_the_hub(client)
     scattered = client.scatter(ramp(start=1))
     computed = client.submit(ramp, LARGE, 2)
-    assert queue.submit(total, scattered).result(20) == total(ramp(start=1))
+    assert queue.submit(total, scattered).result(60) == total(ramp(start=1))
     both = queue.submit(total_of_all, [scattered], more={"deep": computed})
-    assert both.result(20) == total(ramp(start=1)) + total(ramp(start=2))
+    assert both.result(60) == total(ramp(start=1)) + total(ramp(start=2))
     assert most_through_the_hub(client) < 100_000
 
 
 def test_a_future_that_is_still_computed_is_waited_for(queue, client):
     slow = client.submit(lambda: time.sleep(0.3) or ramp())  # work
-    assert queue.submit(total, slow).result(20) == total(ramp())
+    assert queue.submit(total, slow).result(60) == total(ramp())
 
 
 def test_a_result_goes_from_agent_to_agent_as_a_future(queue, client):
     """Eight tasks on all agents read what one task made."""
     made = queue.submit(ramp).future(client)
     runs = [queue.submit(total, made) for _ in range(8)]
-    assert {run.result(30) for run in runs} == {total(ramp())}
+    assert {run.result(60) for run in runs} == {total(ramp())}
 
 
 def test_what_a_task_does_to_its_argument_is_its_own_affair(queue, client):
     scattered = client.scatter(ramp())
-    assert queue.submit(overwrite, scattered).result(20) == 0
-    assert queue.submit(total, scattered).result(20) == total(ramp())
+    assert queue.submit(overwrite, scattered).result(60) == 0
+    assert queue.submit(total, scattered).result(60) == total(ramp())
 
 
 def test_a_future_that_failed_or_is_gone_fails_the_task_and_says_so(master, queue, client):
     failed = client.submit(lambda: 1 / 0)
     with pytest.raises(TaskFailed, match=r"failed when Dask computed it; future.result\(\) says why"):
-        queue.submit(total, failed).result(20)
+        queue.submit(total, failed).result(60)
     leaving = master.register(mb.Queue(), name="leaves-too")
     run = leaving.submit(ramp)
     future = run.future(client)
@@ -205,7 +205,7 @@ def test_a_future_that_failed_or_is_gone_fails_the_task_and_says_so(master, queu
     master.unregister(leaving)
     wait_for(lambda: future.key not in held(client), 10, "the workers to forget it")
     with pytest.raises(TaskFailed, match=r"the result of leaves-too/task-1, is lost .*; run leaves-too/task-1 again"):
-        queue.submit(total, future).result(20)
+        queue.submit(total, future).result(60)
     with master.lock:
         check(master.core)
 
@@ -213,17 +213,17 @@ def test_a_future_that_failed_or_is_gone_fails_the_task_and_says_so(master, queu
 def test_a_worker_that_dies_loses_its_results_and_it_is_said_who_can_make_them_again(tmp_path):
     with mb.Master(agents=1, name="dies") as lone:
         queue = lone.register(mb.Queue(), name="lab")
-        _, _, worker = queue.submit(lineage).result(20)
+        _, _, worker = queue.submit(lineage).result(60)
         run = queue.submit(ramp)
-        run.result(20)
+        run.result(60)
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda: queue.submit(lineage).result(30)[2] != worker, 30, "the worker to be replaced")
+        wait_for(lambda: queue.submit(lineage).result(60)[2] != worker, 30, "the worker to be replaced")
         with pytest.raises(
             ResultLost, match=r"the result of lab/task-2 \(8 MB\) was kept by agent-1.*run lab/task-2 again"
         ):
-            run.result(20)
+            run.result(60)
         again = queue.submit(run.function, *run.args)
-        assert len(again.result(20)) == LARGE
+        assert len(again.result(60)) == LARGE
         lone.close(cluster=True)
 
 
@@ -245,19 +245,19 @@ def test_the_next_master_finds_what_was_made_while_nobody_led(tmp_path):
 
 def test_what_a_kernel_held_that_is_gone_is_forgotten_and_what_another_holds_is_not():
     """The kernel with the master ends; another one, whose framework goes on, still has its result."""
-    with dask.config.set({"mesonb.result-grace": "500ms"}):
+    with dask.config.set({"mesonb.result-grace": "2s"}):
         first = mb.Master(agents=1, name="grace")
         with Client(first.address, set_as_default=False) as client, mb.connect(first.address) as remote:
             theirs, ours = first.register(mb.Queue(), name="theirs"), remote.register(mb.Queue(), name="ours")
             runs = [queue.submit(ramp) for queue in (theirs, ours)]
-            keys = [run.result(20) is not None and run.task.outcome.remains.mark.key for run in runs]
+            keys = [run.result(60) is not None and run.task.outcome.remains.mark.key for run in runs]
             wait_for(lambda: not first._unacknowledged, 10, "the ends to be acknowledged")
             assert held(client) >= set(keys)
             first._abandon()
             with mb.Master(agents=1, name="grace") as second:
                 wait_for(lambda: keys[0] not in held(client), 20, "what nobody can want any more to be forgotten")
-                wait_for(lambda: ours.submit(double, 2).result(20) == 4, 20, "the other kernel to go on")
-                assert np.array_equal(runs[1].result(20), ramp())
+                wait_for(lambda: ours.submit(double, 2).result(60) == 4, 20, "the other kernel to go on")
+                assert np.array_equal(runs[1].result(60), ramp())
                 remote.close()
                 second.close(cluster=True)
 
@@ -278,21 +278,21 @@ class Keeps(mb.Framework):
 
 
 def test_a_class_of_a_cell_comes_back_and_what_no_worker_can_read_is_kept_sealed(queue):
-    assert np.array_equal(queue.submit(of_a_class_unknown_to_workers).result(20).w, ramp())
+    assert np.array_equal(queue.submit(of_a_class_unknown_to_workers).result(60).w, ramp())
     with pytest.raises(ZeroDivisionError, match="8 was too much"):
-        queue.submit(trap_with_ballast).result(20)
+        queue.submit(trap_with_ballast).result(60)
 
 
 def test_a_large_result_that_cannot_be_pickled(queue):
     with pytest.raises(TaskFailed, match="its result, a tuple, cannot be sent back"):
-        queue.submit(large_lock).result(20)
+        queue.submit(large_lock).result(60)
 
 
 def test_a_node_of_a_dask_graph_is_an_argument_like_any_other(queue):
     """Dask itself would compute it: nothing of ours may be taken for a part of a graph."""
     node = Task("x", ramp)
-    assert queue.submit(type, node).result(20) is Task
-    assert queue.submit(lambda kept: kept(), node).result(20).sum() == total(ramp())
+    assert queue.submit(type, node).result(60) is Task
+    assert queue.submit(lambda kept: kept(), node).result(60).sum() == total(ramp())
 
 
 class Vast:
@@ -308,18 +308,18 @@ def test_a_2_gb_argument_is_refused_before_it_is_copied(queue):
     with pytest.raises(
         CannotPickle, match=r"the arguments of total weigh 2000 MB, more than 256 MB; .*client.scatter\(data\)"
     ):
-        queue.submit(total, Vast()).result(20)
+        queue.submit(total, Vast()).result(60)
     vast = np.lib.stride_tricks.as_strided(np.zeros(1), shape=(250_000_000,), strides=(0,))
     with pytest.raises(CannotPickle, match="weigh 2000 MB"):
-        queue.submit(total, vast).result(20)
-    assert queue.submit(double, 2).result(20) == 4
+        queue.submit(total, vast).result(60)
+    assert queue.submit(double, 2).result(60) == 4
 
 
 def test_another_kernel_fetches_and_lets_go_too(master, client):
     with mb.connect(master.address) as remote:
         there = remote.register(mb.Queue(), name="remote-results")
         run = there.submit(ramp)
-        assert np.array_equal(run.result(20), ramp())
+        assert np.array_equal(run.result(60), ramp())
         key = run.task.outcome.remains.mark.key
         assert key in held(client)
         gone = weakref.ref(run.task.outcome.remains)
@@ -331,12 +331,12 @@ def test_another_kernel_fetches_and_lets_go_too(master, client):
 
 def test_an_executor_over_a_share_hands_over_the_value(master):
     with master.futures("share-results") as share:
-        assert np.array_equal(share.submit(ramp).result(20), ramp())
+        assert np.array_equal(share.submit(ramp).result(60), ramp())
 
 
 def test_no_client_became_the_default_one(queue):
     run = queue.submit(ramp)
-    run.result(20)
+    run.result(60)
     assert dask.config.get("scheduler", None) is None
     with pytest.raises(BadValue, match="there is no Dask client to make a future for; write future"):
         run.future()

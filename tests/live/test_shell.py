@@ -29,19 +29,19 @@ def read_pids(path, count):
 @pytest.mark.live
 def test_a_command_is_a_task(master, queue):
     run = queue.shell("echo hello; echo to stderr >&2; echo $MESONB_TASK")
-    assert run.result(20) == 0
+    assert run.result(60) == 0
     assert run.output().lines == ["hello", "to stderr", run.task.id]
 
 
 @pytest.mark.live
 def test_its_exit_status_is_how_it_ends(queue):
     with pytest.raises(TaskFailed, match=r"its command ended with exit status 3\nlast printed:\nno luck"):
-        queue.shell("echo no luck; exit 3").result(20)
+        queue.shell("echo no luck; exit 3").result(60)
     with pytest.raises(TaskFailed, match="its process was ended by SIGSEGV"):
-        queue.shell("kill -SEGV $$").result(20)
+        queue.shell("kill -SEGV $$").result(60)
     with pytest.raises(TaskFailed, match="exit status 127"):
-        queue.shell("no-such-command-anywhere").result(20)
-    assert queue.submit(double, 2).result(20) == 4
+        queue.shell("no-such-command-anywhere").result(60)
+    assert queue.submit(double, 2).result(60) == 4
 
 
 @pytest.mark.live
@@ -80,14 +80,14 @@ def test_it_runs_in_a_sandbox_with_the_files_that_came_along(master, queue, tmp_
     Path("data").mkdir()
     Path("data/rates.txt").write_text("0.1 0.2")
     run = queue.shell("./train.sh --fast", files=["data/rates.txt"])
-    assert run.result(20) == 0
+    assert run.result(60) == 0
     sandbox = master.sandbox(run.task.id)
     assert run.output().lines == [sandbox.path]
     assert sandbox.path != str(tmp_path)
     assert sandbox.files == {"data/rates.txt": 7, "out.txt": 7, "train.sh": 43}
     assert Path(sandbox.path, "out.txt").read_text() == "0.1 0.2"
     other = queue.shell("ls")
-    other.result(20)
+    other.result(60)
     assert other.output().lines == []
     with pytest.raises(NotThere, match="has no sandbox that is known here"):
         master.sandbox("lab/task-9")
@@ -106,15 +106,15 @@ def test_a_kill_is_quick_and_reaches_all_that_a_command_started(queue, tmp_path)
         wait_for(lambda family=family: all(gone(pid) for pid in family), 5, "command and grandchildren to be dead")
         spans.append(time.perf_counter() - began)
         with pytest.raises(TaskGone, match="killed"):
-            run.result(5)
+            run.result(60)
     assert min(spans) < 0.05, spans
 
 
 @pytest.mark.live
 def test_what_a_command_leaves_behind_ends_with_it_and_is_buried(queue, tmp_path):
-    _, zygote, _ = queue.submit(lineage).result(20)
+    _, zygote, _ = queue.submit(lineage).result(60)
     run = queue.shell(f"sleep 60 & echo $! > {tmp_path / 'left'}")
-    assert run.result(20) == 0
+    assert run.result(60) == 0
     (left,) = read_pids(tmp_path / "left", 1)
     wait_for(lambda: not psutil.pid_exists(left), 5, "what was left behind to be dead and buried")
     assert psutil.pid_exists(zygote)
@@ -123,7 +123,7 @@ def test_what_a_command_leaves_behind_ends_with_it_and_is_buried(queue, tmp_path
 @pytest.mark.live
 def test_a_command_has_none_of_its_agents_sockets(queue):
     run = queue.shell("ls -l /proc/self/fd")
-    run.result(20)
+    run.result(60)
     assert not [line for line in run.output().lines if "socket:" in line or "memfd" in line]
 
 
@@ -131,7 +131,7 @@ def test_a_command_has_none_of_its_agents_sockets(queue):
 def test_a_command_over_its_memory_fails_with_that_reason(queue):
     line = "exec python3 -c 'import time; x = bytearray(600_000_000); time.sleep(60)'"
     with pytest.raises(TaskFailed, match=r"over its memory: \d+ MB of 100 MB"):
-        queue.shell(line).result(30)
+        queue.shell(line).result(60)
 
 
 @pytest.mark.live
@@ -139,12 +139,12 @@ def test_many_commands_and_functions_side_by_side(queue):
     runs = [queue.shell(f"exit {number % 2}") if number % 3 else queue.submit(double, number) for number in range(60)]
     for number, run in enumerate(runs):
         if number % 3 == 0:
-            assert run.result(30) == 2 * number
+            assert run.result(60) == 2 * number
         elif number % 2:
             with pytest.raises(TaskFailed, match="exit status 1"):
-                run.result(30)
+                run.result(60)
         else:
-            assert run.result(30) == 0
+            assert run.result(60) == 0
 
 
 @pytest.fixture
@@ -168,14 +168,14 @@ def test_a_full_disk_is_a_clear_failure_and_sandboxes_are_removed_in_time(small_
         with pytest.raises(
             TaskFailed, match=r"exit status 1; the disk of its sandbox .* is full .*mesonb.sandbox"
         ) as told:
-            run.result(20)
+            run.result(60)
         assert "No space left" in str(told.value)
         sandbox = full.sandbox(run.task.id)
         assert sandbox.files["big"] > 900_000
-        assert queue.submit(double, 2).result(20) == 4
+        assert queue.submit(double, 2).result(60) == 4
         wait_for(lambda: not Path(sandbox.path).exists(), 10, "the sandbox to be removed")
         with pytest.raises(TaskFailed, match=r"No space left on device; the disk of its sandbox"):
-            queue.shell("true", files=[_large_file(small_disk.parent)]).result(20)
+            queue.shell("true", files=[_large_file(small_disk.parent)]).result(60)
         full.close(cluster=True)
         wait_for(lambda: not list(small_disk.iterdir()), 10, "the agent to clean up")
 
@@ -191,7 +191,7 @@ def test_another_kernel_runs_commands_too(master):
     with mb.connect(master.address) as remote:
         there = remote.register(mb.Queue(needs=SMALL), name="there")
         run = there.shell("echo from afar; touch made")
-        assert run.result(20) == 0
+        assert run.result(60) == 0
         assert run.output().lines == ["from afar"]
         assert remote.sandbox(run.task.id).files == {"made": 0}
 

@@ -76,21 +76,21 @@ def test_tasks_are_granted_gpus_of_dask_workers_and_their_use_is_pictured():
         (agent,) = master.snapshot().agents
         assert (agent.total.gpus, agent.total.amounts["licence"]) == (2, 1000)
         lab = master.register(mb.Queue(needs=mb.Resources(cpus=0.5, mem="100MB", gpus=1)), name="lab")
-        assert [run.result(20) for run in lab.map(double, range(4))] == [0, 2, 4, 6]
+        assert [run.result(60) for run in lab.map(double, range(4))] == [0, 2, 4, 6]
         with pytest.raises(BadValue, match="no agent is large enough for .*3 gpus"):
             lab.submit(double, 1, needs=mb.Resources(cpus=1, gpus=3))
         licensed = lab.submit(double, 4, needs=mb.Resources(cpus=1, named={"licence": 1}))
-        assert licensed.result(20) == 8
+        assert licensed.result(60) == 8
         running = lab.submit(rest)
         used = wait_for(lambda: _used_by(master, running), 20, "its use to be measured")
         assert 0 < used.mem < 200_000_000
         assert master.snapshot().used[agent.agent][""].mem > 50_000_000
-        assert [row["lab"] for _, row in master.history.used if "lab" in row]
+        wait_for(lambda: [row for _, row in master.history.used if "lab" in row], 10, "it to be in the history")
         with mb.connect(master.address) as remote:
             assert remote.snapshot().used[agent.agent][running.task.id].mem > 0
         running.cancel()
         with pytest.raises((TaskFailed, mb.MesonbError)):
-            running.result(10)
+            running.result(60)
 
 
 def _used_by(master, run):

@@ -39,9 +39,9 @@ def test_an_ssh_cluster_is_led_and_joined(sshd):
         assert len(master.snapshot().agents) == 2
         lab = master.register(mb.Queue(needs=mb.Resources(cpus=1)), name="lab")
         runs = lab.map(double, range(8))
-        assert [run.result(20) for run in runs] == [2 * n for n in range(8)]
+        assert [run.result(60) for run in runs] == [2 * n for n in range(8)]
         assert len({run.task.agent for run in runs}) == 2
         with mb.connect(given.scheduler_address) as kernel:
             guest = kernel.register(mb.Queue(needs=mb.Resources(cpus=1)), name="guest")
-            assert guest.submit(double, 21).result(20) == 42
+            assert guest.submit(double, 21).result(60) == 42
         wait_for(lambda: "guest" not in master.core.frameworks, 10, "the guest to have left")

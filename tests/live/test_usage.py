@@ -1,6 +1,7 @@
 """What tasks use, on real processes; the clock is the test's own where a rate is looked at."""
 
 import os
+import signal
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_cpu_and_memory_are_what_the_process_uses(told) -> None:
     before_s = told.cpu_s
     wait_for(lambda: told.cpu_s - before_s > 0.3, 30, "it spins")
     used = usage.look({"t": told.pid})["t"]
-    assert 0.05 < used.cpus < 1.5
+    assert 0 < used.cpus < 1.5  # how much, the next test says by a clock of its own
     assert used.cpu_s > 0.3
     assert used.mem_bytes > 100_000_000
     assert used.peak_bytes == used.mem_bytes
@@ -55,6 +56,7 @@ def test_the_next_task_of_a_warm_child_starts_from_nothing(told) -> None:
     usage.look({"first": told.pid})
     before_s = told.cpu_s
     wait_for(lambda: told.cpu_s - before_s > 0.2, 30, "it spins")
+    os.kill(told.pid, signal.SIGSTOP)  # it uses no more between two looks, however far apart they are
     assert usage.look({"second": told.pid}) == {}
     assert usage.look({"second": told.pid})["second"].cpu_s < 0.2
 

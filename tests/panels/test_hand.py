@@ -15,7 +15,7 @@ from mesonb.panels.view import Palette
 from tests.helpers import wait_for
 
 ONE = mb.Resources(cpus=1)
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 def train(rate, times=1):

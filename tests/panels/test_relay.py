@@ -21,7 +21,7 @@ from tests.helpers import ROOT, wait_for
 
 BASE = "/user/x/"
 TOKEN = "of-the-jupyter-server"
-START_S, DEADLINE_S = 60, 10
+START_S, DEADLINE_S = 60, 60
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from mesonb.panels import commands, connection, feed, listing
 from mesonb.panels.wire import unpack
 from tests.helpers import wait_for
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 def request(server, path, token=None, scheme="http", **headers):

@@ -15,7 +15,7 @@ from mesonb.panels.view import Palette
 from tests.helpers import wait_for
 from tests.panels.conftest import train
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def stranger_at(address, story, **introduction):
     async def run():
         stranger = await Stranger.attach(address, **introduction)
         try:
-            return await asyncio.wait_for(story(stranger), 30)
+            return await asyncio.wait_for(story(stranger), 60)
         finally:
             await stranger.peer.close()
             stranger.reading.cancel()

@@ -67,7 +67,7 @@ def test_a_rogue_agent_ends_no_task_of_another_and_says_nothing_of_it(guarded, t
     assert not run.done and task not in guarded.inheritance._cargo
     assert guarded.output(task).lines == ["mine"] and task not in guarded._sandboxes
     (tmp_path / "go").touch()
-    assert run.result(20) == "mine"
+    assert run.result(60) == "mine"
     guarded.unregister(queue)
 
 
@@ -107,7 +107,7 @@ def of_the_agent():
 def test_a_secret_of_an_agents_own_would_be_anybodys(guarded):
     """As decision 091 says: whoever may talk to Dask reads what is in a worker."""
     with Client(guarded.address, set_as_default=False) as client:
-        assert client.submit(of_the_agent).result(timeout=20) == guarded._roster._ids["agent-1"]
+        assert client.submit(of_the_agent).result(timeout=60) == guarded._roster._ids["agent-1"]
 
 
 # --- a kernel, and how much it may say ---------------------------------------------------------------------------------

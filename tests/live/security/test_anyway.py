@@ -39,7 +39,7 @@ def test_it_runs_code_in_the_dask_scheduler_by_any_message_at_all(tmp_path):
             with pytest.raises(ValueError, match="disallowed"):
                 await asks.echo(data=ToPickle(Touches(tmp_path / "ran")))
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 60))
     assert (tmp_path / "ran").exists()
 
 
@@ -57,7 +57,7 @@ def test_it_runs_code_on_the_workers_and_ends_tasks_there(guarded):
     wait_for(lambda: run.task and run.task.running, 20, "a task to run")
     task = run.task
     with Client(guarded.address, set_as_default=False) as client:
-        uid, killed = client.submit(kill_executors).result(timeout=20)
+        uid, killed = client.submit(kill_executors).result(timeout=60)
     assert uid == os.getuid() and killed > 0
     wait_for(lambda: task.ended, 20, "it to be ended")
     guarded.unregister(queue)

@@ -78,7 +78,7 @@ def test_by_name(master, client, op):
 def goes_on(master, client):
     assert len(workers(client)) == master.snapshot().agent_count == 2
     queue = master.register(mb.Queue(needs=SMALL), name="unharmed")
-    assert queue.submit(double, 4).result(20) == 8
+    assert queue.submit(double, 4).result(60) == 8
 
 
 def workers(client):
@@ -86,7 +86,7 @@ def workers(client):
 
 
 def test_plain_dask_works_there_all_the_same(client):
-    assert client.submit(double, 21).result(timeout=20) == 42
+    assert client.submit(double, 21).result(timeout=60) == 42
     scattered = client.scatter([1, 2, 3])
     assert client.gather(client.map(double, scattered)) == [2, 4, 6]
     assert dask.delayed(sum)([1, 2]).compute(scheduler=client) == 3
@@ -147,7 +147,7 @@ def test_a_scheduler_that_takes_no_plugins(preloaded, tmp_path):
         try:
             with mb.Master(address) as master:
                 wait_for(lambda: list(master.core.agents) == ["w"], 20, "its worker to be an agent")
-                assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(20) == 8
+                assert master.register(mb.Queue(needs=SMALL), name="lab").submit(double, 4).result(60) == 8
                 with Client(address, set_as_default=False) as client, pytest.raises(ValueError, match="disallowed"):
                     client.restart(timeout=5)
         finally:
@@ -213,4 +213,4 @@ def test_a_blocked_handler_is_refused_before_it_is_called():
                 await asks.echo(data="heard")
             assert await asks.mesonb_here() is None
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -66,7 +66,7 @@ def test_up_takes_certificate_principals_and_rules_and_no_secret_is_seen(secured
     with ben, pytest.raises(NotAllowed, match=r"may not register in the role 'prod': no rule of .*acls.json"):
         ben.register(mb.Queue(), name="bens", role="prod")
     with mb.connect(name=NAME, principal="anna", secret=files / "anna") as anna:
-        assert anna.register(mb.Queue(needs=SMALL), name="annas", role="prod").submit(double, 4).result(20) == 8
+        assert anna.register(mb.Queue(needs=SMALL), name="annas", role="prod").submit(double, 4).result(60) == 8
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_master_of_a_cluster_that_is_there_takes_three_files(secured, files):
     try:
         assert "stands by" in standby.stdout.readline()
         standby.send_signal(signal.SIGTERM)
-        assert standby.wait(10) == 0
+        assert standby.wait(60) == 0
     finally:
         standby.kill()
         standby.wait()

@@ -29,7 +29,7 @@ def test_the_next_master_is_proven_to_and_knows_whose_is_what(tmp_path):
     try:
         anna = mb.connect(address, principal="anna", secret=SECRETS["anna"])
         lab = anna.register(mb.Queue(needs=SMALL), name="lab")
-        assert lab.submit(double, 2).result(20) == 4
+        assert lab.submit(double, 2).result(60) == 4
     finally:
         first.kill()
         first.wait()
@@ -42,7 +42,7 @@ def test_the_next_master_is_proven_to_and_knows_whose_is_what(tmp_path):
         ):
             ben.register(mb.Queue(needs=SMALL), name="lab")
         wait_for(lambda: "lab" in second.core.frameworks, 10, "anna's kernel to have registered it again")
-        assert lab.submit(double, 4).result(20) == 8
+        assert lab.submit(double, 4).result(60) == 8
         anna.close()
         wait_for(lambda: "lab" not in second.core.frameworks, 10, "it to have left with anna")
     finally:

@@ -220,7 +220,7 @@ def test_by_naming_a_task_as_anothers_or_running_anothers_code(guarded, annas):
 def test_what_may_not_be_seen_is_not_shown(guarded, annas, joined):
     anna, ben = joined("anna"), joined("ben")
     bens = ben.register(mb.Queue(needs=SMALL), name="bens", role="lab")
-    assert bens.submit(double, 2).result(20) == 4
+    assert bens.submit(double, 2).result(60) == 4
     wait_for(lambda: len(ben.snapshot().frameworks) == 1, 5, "a picture that is not older")
     everything, some = anna.snapshot(), ben.snapshot()
     assert {row.framework for row in everything.frameworks} == {"annas", "bens"}

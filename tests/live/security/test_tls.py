@@ -34,7 +34,7 @@ def test_all_that_is_said_is_encrypted(encrypted):
     assert encrypted.address.startswith("tls://")
     with Wire(encrypted.address) as wire, mb.connect(wire.address, security=encrypted.local.security) as remote:
         lab = remote.register(mb.Queue(needs=SMALL), name="nobody-reads-this")
-        assert lab.submit(double, 4).result(20) == 8
+        assert lab.submit(double, 4).result(60) == 8
         assert len(wire.passed) > 1000
         assert b"nobody-reads-this" not in wire.passed
 
@@ -42,10 +42,10 @@ def test_all_that_is_said_is_encrypted(encrypted):
 def test_large_results_and_dask_futures_travel_encrypted_too(encrypted):
     lab = encrypted.register(mb.Queue(needs=SMALL), name="large")
     run = lab.submit(bytes, 2_000_000)
-    assert len(run.result(20)) == 2_000_000
+    assert len(run.result(60)) == 2_000_000
     with Client(encrypted.address, security=encrypted.local.security, set_as_default=False) as client:
         future = run.future(client)
-        assert client.submit(len, future).result(20) == lab.submit(len, future).result(20) == 2_000_000
+        assert client.submit(len, future).result(60) == lab.submit(len, future).result(60) == 2_000_000
     encrypted.unregister(lab)
 
 
@@ -58,10 +58,10 @@ def test_another_kernel_finds_the_certificate_in_a_private_file(encrypted):
         import mesonb as mb
         from tests.live.tasks import double
         with mb.connect(name="encrypted") as cluster:
-            print(cluster.address[:6], cluster.register(mb.Queue(), name="other").submit(double, 3).result(20), flush=True)
+            print(cluster.address[:6], cluster.register(mb.Queue(), name="other").submit(double, 3).result(60), flush=True)
     """)
     assert said == "tls:// 6"
-    assert other.wait(20) == 0
+    assert other.wait(60) == 0
 
 
 @pytest.mark.parametrize("kind", ["agent", "leader", "kernel"])
@@ -78,7 +78,7 @@ def test_a_peer_without_the_certificate_is_refused(encrypted, kind, has):
     with pytest.raises(Unreachable, match="the hub at .* does not answer"):
         asyncio.run(Stranger.attach(address, name, kind, security=arguments, timeout_s=1.5))
     queue = encrypted.register(mb.Queue(needs=SMALL), name="unharmed")
-    assert queue.submit(double, 2).result(20) == 4
+    assert queue.submit(double, 2).result(60) == 4
 
 
 def anonymous(ca):
@@ -104,7 +104,7 @@ def test_a_private_cluster_has_a_certificate_of_its_own(encrypted):
     with encrypted.dask("private", needs=mb.Resources(cpus=1, mem="500MB"), workers=1) as private:
         assert private.scheduler_address.startswith("tls://")
         with Client(private, set_as_default=False) as client:
-            assert client.submit(double, 21).result(30) == 42
+            assert client.submit(double, 21).result(60) == 42
         with pytest.raises((OSError, TimeoutError)):
             Client(private.scheduler_address, security=encrypted.local.security, timeout=2, set_as_default=False)
 
@@ -156,7 +156,7 @@ def test_own_certificates_on_a_cluster_that_is_given(tmp_path):
     ) as given:
         with mb.Master(given.scheduler_address, security=own) as master:
             lab = master.register(mb.Queue(needs=SMALL), name="lab")
-            assert lab.submit(double, 4).result(20) == 8
+            assert lab.submit(double, 4).result(60) == 8
             with mb.connect(given) as remote:
                 assert remote.snapshot().agent_count == 1
         with pytest.raises(Unreachable):
