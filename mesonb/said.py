@@ -6,6 +6,7 @@ Each is one call, taken before the assignment is over. What was said is read bac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from mesonb.core import calls
@@ -116,3 +117,16 @@ class Amounts(_Roles[Resources]):
         if not isinstance(amount, Resources):
             raise BadValue(f"{amount!r} is no amount of resources; write mb.Resources(cpus=8)")
         return self._say(role, amount)
+
+
+class Limits(Amounts):
+    """The limits of roles: ``master.limits["lab"] = mb.Resources(cpus=8)``; ``force`` sets one that is passed already."""
+
+    def __init__(self, session: Sayer) -> None:
+        super().__init__(session, calls.SetLimit, "limit")
+
+    def force(self, role: str, limit: Resources) -> None:
+        """Set a limit though the role may have more: it is given nothing until it has less, and nothing is taken away."""
+        call = self._call(role, limit)
+        assert isinstance(call, calls.SetLimit)
+        self._session.operate([replace(call, force=True)])

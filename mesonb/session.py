@@ -39,7 +39,7 @@ from mesonb.frameworks.driver import Complaint, Driver
 from mesonb.frameworks.futures import Share, width_of
 from mesonb.frameworks.output import Output
 from mesonb.frameworks.queue import Queue
-from mesonb.said import Amounts, Priorities, Weights
+from mesonb.said import Amounts, Limits, Priorities, Weights
 from mesonb.steering import Steering
 from mesonb.stream import Stream
 
@@ -84,9 +84,10 @@ class Session(Steering):
         self.weights = Weights(self)
         self.priorities = Priorities(self)
         self.guarantees = Amounts(self, calls.SetGuarantee, "guarantee")
-        self.limits = Amounts(self, calls.SetLimit, "limit")
+        self.limits = Limits(self)
         self.drivers: dict[str, Driver] = {}
         self.schedulers: dict[tuple[str, str], Driver] = {}  #: by framework and scheduler, of those that have a name
+        self._waited_for = {}
         Session.known[self.id] = self
         Session.begun(self)
 

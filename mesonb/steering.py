@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from mesonb.core import calls
+from mesonb.core import calls, events
 from mesonb.core.branches import framework_of
 from mesonb.core.explain import Explanation
 from mesonb.core.resources import Resources
@@ -22,13 +22,22 @@ from mesonb.frameworks.base import Framework, TaskHandle
 class Steering(ABC):
     """The verbs of an operator."""
 
+    _waited_for: dict[int, str]  #: why the master refused calls that somebody waits for, by identity
+
     @abstractmethod
     def post(self, sent: Sequence[calls.Call]) -> None:
         """Send calls to the core, in order; callable from any thread."""
 
     def operate(self, sent: Sequence[calls.Call]) -> None:
-        """Send an operator's calls, and come back when they have been taken, so that what is read next knows of them."""
-        self.post(sent)
+        """Send an operator's calls, and come back when they have been taken; BadValue, with why, if one was refused."""
+        mine = [id(call) for call in sent]
+        self._waited_for.update(dict.fromkeys(mine, ""))
+        try:
+            self._have_taken(sent)
+        finally:
+            refused = [because for one in mine if (because := self._waited_for.pop(one, ""))]
+        if refused:
+            raise BadValue("; ".join(refused))
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
@@ -109,6 +118,17 @@ class Steering(ABC):
     def maintenance(self) -> dict[str, MaintenanceRow]:
         """The agents that are, or will be, under maintenance, with what those who were asked to leave have answered."""
         return {row.agent: row for row in self.snapshot().maintenance}
+
+    def _have_taken(self, sent: Sequence[calls.Call]) -> None:
+        """Send calls, and come back when they have been taken."""
+        self.post(sent)
+
+    def _refused(self, event: events.Rejected) -> bool:
+        """Tell whoever waits for a call that it was refused; False if nobody does."""
+        waits = id(event.call) in self._waited_for
+        if waits:
+            self._waited_for[id(event.call)] = event.because
+        return waits
 
     def _registered(self, framework: Framework | str) -> str:
         name = framework if isinstance(framework, str) else framework.name

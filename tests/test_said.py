@@ -87,3 +87,33 @@ def test_a_role_that_nobody_knows_is_not_in_it_and_has_no_weight():
     with pytest.raises(NotThere) as raised:
         sim.weights["nobody"]
     assert str(raised.value).startswith("no role")
+
+
+REFUSED = [
+    (lambda sim: sim.weights.update({"a//b": 2}), "'a//b' names no role"),
+    (lambda sim: sim.limits.update({"eng/web": CPU}), "guarantees and limits belong to outermost roles; say it of 'eng'"),
+    (lambda sim: sim.guarantees.update({"lab": mb.Resources(cpus=99)}), "would be 91 cpus more than there is"),
+    (lambda sim: sim.reserve("agent-1", "lab", mb.Resources(cpus=50)), "agent-1 has 4 cpus, 16 GB mem free and unreserved"),
+    (lambda sim: sim.unreserve("agent-1", "lab", CPU), "nothing is free of what agent-1 has reserved for lab"),
+    (lambda sim: sim.undrain("agent-1"), "agent-1 is not draining"),
+    (lambda sim: sim.add_agent(CPU, name="agent-1"), "an agent called agent-1 is here already"),
+    (lambda _: mb.Simulation(agents=[mb.Agent(CPU, reserved={"lab": CPU + CPU})]), "2 cpus of it cannot be reserved"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "says"), REFUSED, ids=[says[:25] for _, says in REFUSED])
+def test_what_the_master_refuses_is_said_where_it_was_asked_for(sim, wrong, says) -> None:
+    with pytest.raises(BadValue, match=says):
+        wrong(sim)
+    assert not sim._waited_for
+
+
+def test_a_limit_that_is_passed_already_can_be_set_all_the_same(sim) -> None:
+    sim.register(mb.Queue(needs=CPU), name="q", role="lab").map(abs, range(3))
+    sim.run("1s")
+    with pytest.raises(
+        BadValue, match=r"lab has 3 cpus already, above that limit; limits\.force\('lab', \.\.\.\) sets it"
+    ):
+        sim.limits["lab"] = CPU
+    sim.limits.force("lab", CPU)
+    assert sim.limits["lab"] == CPU and len(sim.core.tasks) == 3

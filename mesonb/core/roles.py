@@ -56,7 +56,8 @@ class Roles(Pacing):
             above = {n: x for n, x in role.consumed.amounts.items() if x > caps.get(n, x)}
             if above:
                 raise Wrong(
-                    f"{call.role} has {Resources.of(above)} already, above that limit; give force=True to set it all the same"
+                    f"{call.role} has {Resources.of(above)} already, above that limit; "
+                    f"limits.force({call.role!r}, ...) sets it all the same"
                 )
         if role and any(n > caps.get(name, n) for name, n in role.guarantee.amounts.items()):
             raise Wrong(f"the limit is below the guarantee of {call.role}, {role.guarantee}; lower the guarantee first")

@@ -232,6 +232,8 @@ class Guests:
                 return [task for task in self._master.printed() if not self._against_seeing(who, framework_of(task))]
             case "steer", (calls.KillTask() | calls.Suppress() | calls.Revive() | calls.Unregister() as call,):
                 self._steer(who, call)
+            case "steer", (call,) if isinstance(call, calls.OperatorCall) and well_formed(call):
+                self._operate(who, call)
             case _:
                 raise BadValue(f"a kernel cannot ask a master for {verb!r} of {arguments!r:.100}")
         return None
@@ -280,6 +282,14 @@ class Guests:
             self._master.unregister(call.framework)
         else:
             self._master._take(call)
+
+    def _operate(self, who: str, call: calls.OperatorCall) -> None:
+        """Do what an operator in another kernel asks for; BadValue, with why, if it is refused."""
+        self._check(self.gate.against(who, call, taken=False))
+        self._master._waited_for[id(call)] = ""
+        self._master._take(call)
+        if because := self._master._waited_for.pop(id(call)):
+            raise BadValue(because)
 
     @staticmethod
     def _check(because: str) -> None:

@@ -161,7 +161,7 @@ class Master(Leading):
         self._inbox.extend([(call, b"") for call in sent])
         self._wake()
 
-    def operate(self, sent: Sequence[calls.Call]) -> None:
+    def _have_taken(self, sent: Sequence[calls.Call]) -> None:
         """Send an operator's calls, and wait for the loop's turn that takes them; not for one that is held up."""
         self.post(sent)
         if not self.closed and threading.current_thread() is not self._thread.thread:
@@ -304,6 +304,8 @@ class Master(Leading):
         if isinstance(event.call, calls.Subscribe):
             self.waiting.take(event.call.framework, event.call.scheduler).stop()
             self._complain("Subscribe", event.because)
+        elif self._refused(event):
+            pass  # it is raised where it was asked for
         elif name := getattr(event.call, "framework", ""):
             self._out.setdefault(name, []).append((event, b""))
         else:

@@ -37,7 +37,6 @@ from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
 from mesonb.live.pictures import SILENT, Pictures
 from mesonb.live.private import Clusters
-from mesonb.live.security.gate import OWN
 from mesonb.live.security.principals import NONCE_BYTES, Prover
 from mesonb.live.tasks.cargo import Cargo, launches_of
 from mesonb.live.tasks.results import Desk, Mark
@@ -109,15 +108,21 @@ class Remote(Clusters):
         return time.monotonic_ns() // 1000 + self._ahead_us
 
     def post(self, sent: Sequence[calls.Call]) -> None:
-        """Send calls to the master, in order; callable from any thread."""
-        for call in sent:
-            if self._prover.principal and not isinstance(call, OWN | calls.Subscribe):
-                self._ask_leave(call)
-            elif isinstance(call, calls.KillTask | calls.Suppress | calls.Revive) and call.framework not in self._boxes:
-                self._steer(call)
-                return
-        cargo = {task.task: self.cargo.pop(task.task) for call in sent for task in launches_of(call)}
-        self._say(("post", list(sent), cargo))
+        """Send calls to the master, in order; callable from any thread. An operator's are taken when this comes back."""
+        steered = [call for call in sent if self._is_for_operators(call)]
+        if steered and len(sent) > 1:
+            for call in sent:
+                self.post([call])
+        elif steered:
+            self._thread.wait_for(self._ask("steer", sent[0]), ANSWER_S)
+        else:
+            cargo = {task.task: self.cargo.pop(task.task) for call in sent for task in launches_of(call)}
+            self._say(("post", list(sent), cargo))
+
+    def _is_for_operators(self, call: calls.Call) -> bool:
+        """Whether a call is about the cluster, or about a framework of another kernel."""
+        others = isinstance(call, calls.KillTask | calls.Suppress | calls.Revive) and call.framework not in self._boxes
+        return others or isinstance(call, calls.OperatorCall)
 
     def handled(self, name: str, tasks: list[str]) -> None:
         """Tell the master that a framework has handled how these tasks ended."""
@@ -170,15 +175,7 @@ class Remote(Clusters):
         if name in self._boxes:
             super().unregister(framework)
         else:
-            self._steer(calls.Unregister(name))
-
-    def _steer(self, call: calls.Call) -> None:
-        """Have the master do something to a framework of another kernel, if it lets us."""
-        self._thread.wait_for(self._ask("steer", call), ANSWER_S)
-
-    def _ask_leave(self, call: calls.Call) -> None:
-        """Raise NotAllowed, and say which rule to change, if the master will not take a call from this principal."""
-        self._thread.wait_for(self._ask("may", call), ANSWER_S)
+            self._thread.wait_for(self._ask("steer", calls.Unregister(name)), ANSWER_S)
 
     @property
     def complaints(self) -> list[Complaint]:
@@ -229,7 +226,9 @@ class Remote(Clusters):
         if self.closed:
             raise BadValue(CLOSED)
         if self._prover.principal:
-            self._ask_leave(calls.Subscribe(name, role))
+            self._thread.wait_for(
+                self._ask("may", calls.Subscribe(name, role)), ANSWER_S
+            )  # NotAllowed: which rule to change
         mailbox = Mailbox(self, name)
         driver = Driver(framework, name, role, mailbox)
         driver.recall = self.inheritance.recall

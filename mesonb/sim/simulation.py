@@ -74,7 +74,7 @@ class Simulation(Session):
         self._joined = 0
         self._by_one = False  #: the master takes one call at a time, to be looked at
         self._chart_at = 0  #: after how many steps the charts get their next row
-        self.post([self._next_agent(total) for total in totals(agents)])
+        self.operate([self._next_agent(total) for total in totals(agents)])
 
     # -- what a simulation has beside the verbs of any master -----------------------------------------------------
 
@@ -164,7 +164,7 @@ class Simulation(Session):
     def add_agent(self, total: Resources | Agent, name: str | None = None, **attributes: str) -> str:
         """Let an agent join, and return its name; ``mb.Agent`` says more of it than its resources."""
         call = self._next_agent(total, name, attributes)
-        self.post([call])
+        self.operate([call])
         return call.agent
 
     def lose_agent(self, name: str, because: str = "") -> None:
@@ -337,6 +337,8 @@ class Simulation(Session):
                 self.engine.after(self.latency_us, self.agents.kill, event)
             case events.Acknowledged():
                 self.acknowledged(event)
+            case events.Rejected() if self._refused(event):
+                pass  # it is raised where it was asked for
             case events.Rejected():
                 self._mail_to(getattr(event.call, "framework", ""), event)
             case _:

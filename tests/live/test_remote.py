@@ -76,6 +76,15 @@ def test_the_verbs_work_there(master, remote):
     assert abs(remote.now_us() - master.now_us()) < 10_000_000, "one clock, as exactly as it was told"
 
 
+def test_what_the_master_refuses_is_raised_in_either_kernel(master, remote):
+    for there in (master, remote):
+        with pytest.raises(BadValue, match="guarantees and limits belong to outermost roles; say it of 'eng'"):
+            there.limits["eng/web"] = mb.Resources(cpus=1)
+        there.limits["eng"] = mb.Resources(cpus=1)
+        del there.limits["eng"]
+    assert not [complaint for complaint in master.complaints if complaint.callback == "SetLimit"]
+
+
 def test_a_kernel_dies_and_its_framework_is_taken_over_from_another(master, tmp_path):
     paths = [str(tmp_path / name) for name in "ab"]
     other = waiters_elsewhere(paths, "guest")
