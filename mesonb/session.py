@@ -58,6 +58,7 @@ class Session(Steering):
     names_schedulers: ClassVar[bool] = (
         False  #: whether several schedulers of a framework may be registered here, by name
     )
+    packs_log: ClassVar[bool] = False  #: whether its log is kept as bytes
     kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
     #: Every session of this process that somebody still holds, by id: what panels may show.
     known: ClassVar[WeakValueDictionary[str, Session]] = WeakValueDictionary()
@@ -78,7 +79,7 @@ class Session(Steering):
         self.core = MasterCore(settings, allocator)
         self.lock = RLock()  #: held while the core steps or is read
         self.looking: deque[None] = deque()  #: one for each thread that waits for the lock to read
-        self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core, log_steps)
+        self.log = self._new_log(log_steps)
         self.stream = Stream(self, log) if log else None  #: the log on disk, as it grows
         self.history = History()
         self.weights = Weights(self)
@@ -90,6 +91,10 @@ class Session(Steering):
         self._waited_for = {}
         Session.known[self.id] = self
         Session.begun(self)
+
+    def _new_log(self, steps: int) -> Log:
+        """Begin a log of the core."""
+        return Log(self.core.settings, type(self.core.allocator).__name__, self.core, steps, packed=self.packs_log)
 
     # -- the verbs ------------------------------------------------------------------------------------------------
 

@@ -50,8 +50,8 @@ IMPURE_CALLS = frozenset("hash id open print input exec eval".split())
 
 #: The core's one door to the disk: Log.save and Log.load, which open the file they are given.
 MAY_OPEN = ("mesonb/core/log.py",)
-#: Bytes in memory, never a file: a checkpoint is a pickle that is read with care.
-MAY_PICKLE = ("mesonb/core/checkpoint.py",)
+#: Bytes in memory, never a file: a checkpoint is a pickle that is read with care, and packed steps are this process's own.
+MAY_PICKLE = ("mesonb/core/checkpoint.py", "mesonb/core/packed.py")
 
 #: In names: the word not to use, and what to say instead (docs/GLOSSARY.md).
 EVERYWHERE = {"slave": "agent", "blacklist": "filter", "whitelist": "filter"}

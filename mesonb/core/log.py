@@ -25,11 +25,12 @@ from mesonb.core.allocators import MODULES
 from mesonb.core.books import Settings
 from mesonb.core.checkpoint import Checkpoint, Elsewhere
 from mesonb.core.master import MasterCore
+from mesonb.core.packed import Packed
 from mesonb.core.units import show_duration
 from mesonb.errors import LogError
 
 VERSION = 1
-#: The most steps that one log holds (some 600 bytes each), unless it is said; a live master's holds fewer.
+#: The most steps that one log holds (some 600 bytes each, packed a fifth of that), unless it is said; a live master's holds fewer.
 STEPS_KEPT = 1_000_000
 GZIP = 31  # zlib's name for the gzip format, whose header holds no time here: same log, same bytes
 _CHUNK_BYTES = 1 << 20
@@ -58,14 +59,17 @@ class Follower(Protocol):
 
 
 class Log:
-    """The steps of one master, in order, the last ``kept`` of them. Given its ``core``, a full log goes on; without one it ends there."""
+    """The steps of one master, in order, the last ``kept`` of them. Given its ``core``, a full log goes on; without one it ends there.
+
+    ``packed``: it keeps them as bytes. That takes some time, which it saves where nobody tells the garbage collector to leave them be.
+    """
 
     def __init__(
-        self, settings: Settings, allocator: str = "DRF", core: MasterCore | None = None, kept: int = 0
-    ) -> None:
+        self, settings: Settings, allocator: str = "DRF", core: MasterCore | None = None, kept: int = 0, *, packed: bool = False
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.allocator = allocator
-        self.steps: list[Step] = []
+        self.steps: list[Step] | Packed[Step] = Packed(Step._make) if packed else []
         self.base: Checkpoint | None = None  #: the state before the first step; None is a new master
         self.forgotten = 0  #: how many steps came before ``base``
         self.kept = kept or STEPS_KEPT  #: how many steps it holds at most, and half of that at least once it was full

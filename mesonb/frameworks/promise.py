@@ -16,8 +16,11 @@ _LOCK = Lock()  #: of all promises: it is held for a few instructions
 class Promise:
     """What ``settle`` or ``fail`` will say; the first time counts."""
 
-    _outcome: tuple[Any, BaseException | None] | None = None
-    _made: Future[Any] | None = None
+    __slots__ = ("__weakref__", "_made", "_outcome")
+
+    def __init__(self) -> None:
+        self._outcome: tuple[Any, BaseException | None] | None = None
+        self._made: Future[Any] | None = None
 
     @property
     def done(self) -> bool:

@@ -24,6 +24,9 @@ from mesonb.frameworks.output import Output
 from mesonb.frameworks.promise import Promise
 from mesonb.frameworks.registration import Registration
 
+#: Each ``frozenset()`` is one more object for every run.
+NOWHERE: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -35,6 +38,8 @@ class Kept:
 class Run(Promise):
     """The promise of what ``function(*args, **kwargs)`` returns."""
 
+    __slots__ = ("_queue", "args", "function", "kwargs", "losses", "near", "needs", "task")
+
     def __init__(
         self,
         queue: Queue,
@@ -43,9 +48,10 @@ class Run(Promise):
         kwargs: dict[str, Any],
         needs: Resources,
     ) -> None:
+        self._made = self._outcome = None  # what Promise begins with; a call of it would be a tenth of submitting
         self.function, self.args, self.kwargs, self.needs = function, args, kwargs, needs
         self.task: TaskHandle | None = None  #: the task that runs it now, or ran it last
-        self.near: frozenset[str] = frozenset()  #: agents where its data are; none: it does not matter
+        self.near = NOWHERE  #: agents where its data are; none: it does not matter
         self.losses = 0  #: how often a task of it was lost
         self._queue = queue
 

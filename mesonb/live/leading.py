@@ -20,7 +20,6 @@ from functools import partial
 from typing import Any
 
 from mesonb.core.declared import Agent
-from mesonb.core.log import Log
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, ClusterError, Unreachable
@@ -147,7 +146,7 @@ class Leading(Hearing):
         self._link.crowned(epoch)
         with self.lock:
             self.core = MasterCore(replace(self.core.settings, epoch=epoch), self.core.allocator)
-            self.log = Log(self.core.settings, type(self.core.allocator).__name__, self.core, self.log.kept)
+            self.log = self._new_log(self.log.kept)
         self._turn()
 
     async def _stay_linked(self) -> None:

@@ -37,7 +37,7 @@ from mesonb.live.wire.comms import Message
 from mesonb.live.wire.loop import LoopThread
 from mesonb.session import log_from, settings_from
 
-#: So many calls a master's log holds in memory unless it is said, some 60 MB, so that one that leads for weeks stays as it is.
+#: So many calls a master's log holds in memory unless it is said, some 12 MB, so that one that leads for weeks stays as it is.
 LOG_STEPS = 100_000
 #: Shares are noted at most so often, and slow callbacks looked for.
 NOTE_S = 0.05
@@ -65,7 +65,7 @@ class Master(Leading):
     Its log, and so what can be looked back at, holds the last ``log_steps`` calls in memory; ``log`` is a file for all of them.
     """
 
-    kind = "master"
+    kind, packs_log = "master", True
     _open: ClassVar[dict[str, Any]] = {}  #: the masters of this process, by cluster
     _made_with: dict[str, object]
 

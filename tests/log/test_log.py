@@ -1,6 +1,7 @@
 """The call log: recorded, saved, loaded and replayed to the same bytes; what is damaged is named."""
 
 import dataclasses
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mesonb as mb
-from mesonb.core import calls, checkpoint, codec, events, log
+from mesonb.core import calls, checkpoint, codec, events, log, packed
 from mesonb.core.books import Settings
 from mesonb.core.checkpoint import Checkpoint
 from mesonb.core.invariants import check
@@ -153,6 +154,8 @@ def test_every_kind_survives_the_file(kind) -> None:
     def there_and_back(thing) -> None:
         line = log._sealed({"now": 0, "call": thing, "events": []})
         assert codec.build(log._opened(line, 1)["call"]) == thing
+        block = [log.Step(0, thing, ())]
+        assert pickle.loads(packed._pack(block)) == tuple(zip(*block, strict=True))
 
     there_and_back()
 

@@ -101,10 +101,11 @@ def test_a_task_that_ended_long_ago_is_looked_for_in_the_recording(monkeypatch, 
         begun(log_steps=200).explain("lab/task-1")
 
 
-def test_a_log_is_copied_whole_while_it_forgets() -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_log_is_copied_whole_while_it_forgets(packed: bool) -> None:
     """Whoever looks back does so from another thread: steps and the state before them belong together."""
     core = MasterCore(Settings())
-    log, over = Log(core.settings, "DRF", core, kept=100), threading.Event()
+    log, over = Log(core.settings, "DRF", core, kept=100, packed=packed), threading.Event()
 
     def go_on() -> None:
         now_us = 0
