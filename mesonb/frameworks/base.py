@@ -61,6 +61,7 @@ class TaskHandle:
     outcome: Outcome | None = None
     registration: Registration | None = None  #: of its framework; None: it was launched on an offer of no master
     short: bool = False  #: it may take what is kept for short tasks
+    revoked: bool = False  #: its resources were asked back: for a guarantee, or because its agent goes down
 
     @property
     def running(self) -> bool:

@@ -1,7 +1,7 @@
 """Queue: for people who do not want to write a scheduler. Submit, map, wait for results.
 
-It launches what waits, in order, wherever it fits; runs again what was lost; and asks for no offers while nothing
-waits. A ``Run`` is the promise of one result, however many tasks that takes.
+It launches what waits, in order, wherever it fits; runs again what was lost or taken back; and asks for no offers while
+nothing waits. A ``Run`` is the promise of one result, however many tasks that takes.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Run(Promise):
         self.task: TaskHandle | None = None  #: the task that runs it now, or ran it last
         self.near = NOWHERE  #: agents where its data are; none: it does not matter
         self.losses = 0  #: how often a task of it was lost
+        self.cancelled = False
         self._queue = queue
 
     def result(self, timeout: float | str | None = None) -> Any:
@@ -95,7 +96,8 @@ class Run(Promise):
 class Queue(Framework):
     """Runs functions in the order they were submitted, as offers allow.
 
-    ``needs`` is what one run takes; ``retries`` how often a run that was lost is tried again (a run that failed is not).
+    ``needs`` is what one run takes; ``retries`` how often a run that was lost is tried again (a run that failed is not). One
+    that was killed because its resources were taken back, for a guarantee or because its agent goes down, waits again as well.
     """
 
     def __init__(self, needs: Resources | None = None, retries: int = 3) -> None:
@@ -150,11 +152,12 @@ class Queue(Framework):
             self._rest()
 
     def on_update(self, task: TaskHandle) -> None:
-        """Hand over a result; put what was lost back in front."""
+        """Hand over a result; put what was lost, or taken back, in front again."""
         if not task.ended or not (run := self._runs.pop(task.id, None)):
             return
-        if task.lost and run.losses < self.retries:
-            run.losses += 1
+        taken_back = task.revoked and task.killed and not run.cancelled
+        if taken_back or (task.lost and run.losses < self.retries):
+            run.losses += task.lost
             self._enqueue([run], front=True)
         else:
             self._settle(run, task)
@@ -222,6 +225,7 @@ class Queue(Framework):
                 self._waiting.remove(run)
                 run._settle(None, TaskGone("cancelled before it ran"))
                 return
+        run.cancelled = True
         if run.task and not run.done:
             self.kill(run.task)
 

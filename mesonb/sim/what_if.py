@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 
 from mesonb.core import calls
 from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
+from mesonb.core.branches import owner_of
+from mesonb.core.declared import Agent
 from mesonb.core.log import Log
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
@@ -27,6 +28,7 @@ from mesonb.core.units import SECOND_US, parse_duration, show_duration
 from mesonb.errors import BadValue
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
 from mesonb.sim.demand import Demand, Program, Span
+from mesonb.sim.given import agents_for, rules_of
 from mesonb.sim.simulation import Simulation
 from mesonb.sim.table import as_html, as_text
 
@@ -40,7 +42,7 @@ def what_if(
     allocator: Allocator | str | None = None,
     weights: Mapping[str, float] | None = None,
     filters: float | str | None = None,
-    agents: int | Iterable[Resources] | None = None,
+    agents: int | Iterable[Resources | Agent] | None = None,
     seed: int = 0,
 ) -> WhatIf:
     """Run a recorded demand again under other decisions, and return the differences.
@@ -66,7 +68,8 @@ def what_if(
         )
     module = allocator or MODULES[log.allocator]()
     refuse_us = None if filters is None else parse_duration(filters)
-    world = _World(demand, module, weights or {}, refuse_us, _agents(demand, agents), seed)
+    asked = allocator is not None
+    world = _World(demand, module, weights or {}, refuse_us, agents_for(demand, agents), seed, is_asked=asked)
     columns["what if"] = world.measured()
     return WhatIf(columns, world.simulation, _said(log, allocator, weights, filters, agents))
 
@@ -96,6 +99,7 @@ class Measures:
     wait_95_s: float
     finished: int
     lost: int
+    revoked: int  #: tasks whose resources were asked back
     done_s: float  #: when the last task ended
 
 
@@ -116,7 +120,8 @@ class WhatIf:
         of, show = _SHOWN[shown]
         values = [of(column[name]) for column in self.columns.values()]
         base = values[-2]  # the run under recorded decisions where there is one: like is compared with like
-        return [name, shown, *map(show, values), ("+" if values[-1] >= base else "-") + show(abs(values[-1] - base))]
+        called = "utilisation" if (name, shown) == ("all", "share") else shown
+        return [name, called, *map(show, values), ("+" if values[-1] >= base else "-") + show(abs(values[-1] - base))]
 
     def __repr__(self) -> str:
         return f"{self._caption()}\n{as_text(self.lines())}"
@@ -134,6 +139,7 @@ _SHOWN: dict[str, tuple[Callable[[Measures], float], Callable[[float], str]]] = 
     "wait of 95%": (lambda of: of.wait_95_s, lambda seconds: f"{seconds:.1f} s"),
     "tasks finished": (lambda of: of.finished, lambda number: f"{number:.0f}"),
     "tasks lost": (lambda of: of.lost, lambda number: f"{number:.0f}"),
+    "tasks revoked": (lambda of: of.revoked, lambda number: f"{number:.0f}"),
     "done after": (lambda of: of.done_s, lambda seconds: show_duration(round(seconds * SECOND_US))),
 }
 
@@ -147,7 +153,10 @@ class Again(Framework):
     def __init__(self, program: Program, refuse_us: int | None) -> None:
         self.refuse_s = (program.refuse_us if refuse_us is None else refuse_us) / SECOND_US
         self.suppresses = program.suppresses
-        wanted = [span for span in program.spans if span.state is not TaskState.LOST]
+        said = program.subscribe
+        self.min_offer, self.constraints, self.capabilities = said.min_offer, said.constraints, said.capabilities
+        self.only_agents = said.agents
+        wanted = [span for span in program.spans if not span.in_vain]
         self.to_come = sorted(wanted, key=lambda span: (span.wanted_us, span.launched_us))
         self.waiting: dict[Resources, deque[Span]] = {}  #: by needs, the longest waiting first
         self.running: dict[str, Span] = {}
@@ -175,9 +184,9 @@ class Again(Framework):
             self.suppress()
 
     def on_update(self, task: TaskHandle) -> None:
-        """Want again what was lost."""
+        """Want again what was lost, or taken back."""
         span = self.running.pop(task.id, None) if task.ended else None
-        if span and task.lost:
+        if span and (task.lost or (task.revoked and task.killed)):
             self._want([span])
 
     @property
@@ -223,20 +232,20 @@ class _World:
         allocator: Allocator,
         weights: Mapping[str, float] | None = None,
         refuse_us: int | None = None,
-        totals: list[Resources] | None = None,
+        agents: list[Agent] | None = None,
         seed: int = 0,
+        *,
+        is_asked: bool = False,
     ) -> None:
-        settings = demand.log.settings
         self.demand = demand
-        self.simulation = Simulation(
-            agents=totals or [], seed=seed, allocator=allocator, offer_size=settings.offer_size,
-            offer_timeout=settings.offer_timeout_us / SECOND_US,
-        )  # fmt: skip
+        rules = rules_of(demand.log.settings) | {"seed": seed, "epoch": 1}
+        self.simulation = Simulation(agents=agents or [], allocator=allocator, **rules)
         self.simulation.runs_for(last, lambda lasts_s: lasts_s, execute=False)
         for role, weight in (weights or {}).items():
             self.simulation.weights[role] = weight
-        for at_us, call in demand.said if totals else [*demand.agents, *demand.said]:
-            if not (isinstance(call, calls.SetWeight) and call.role in (weights or {})):
+        for at_us, call in demand.said if agents else [*demand.agents, *demand.said]:
+            overruled = isinstance(call, calls.SetWeight) and call.role in (weights or {})
+            if not (overruled or (is_asked and isinstance(call, calls.SetAllocator))):
                 self.simulation.engine.at(at_us, partial(self._say, call))
         self.programs = {name: Again(program, refuse_us) for name, program in demand.programs.items()}
         for name, program in demand.programs.items():
@@ -259,10 +268,19 @@ class _World:
     def _say(self, call: calls.Call) -> None:
         if isinstance(call, calls.AgentLost):
             self.simulation.agents.lose(call.agent)
+        elif isinstance(call, calls.AgentBack):
+            call = replace(call, tasks=self._running(call.agent))
         self.simulation.post([call])
 
+    def _running(self, name: str) -> tuple[calls.RunningTask, ...]:
+        """Name what an agent that is back runs in this world: it was never away."""
+        agent = self.simulation.core.agents.get(name)
+        tasks = agent.tasks.values() if agent else ()
+        return tuple(calls.RunningTask(task.id, owner_of(task.framework), task.needs) for task in tasks)
+
     def _register(self, name: str, program: Program) -> None:
-        self.simulation.register(self.programs[name], name=name, role=program.subscribe.role)
+        said = program.subscribe
+        self.simulation.register(self.programs[name], name=name, role=[said.role, *said.roles])
         self.registered += 1
 
 
@@ -279,9 +297,7 @@ def measure(demand: Demand, spans: Mapping[str, Span]) -> dict[str, Measures]:
 
 
 def _measures(spans: list[Span], capacity: dict[str, int], ends_us: int) -> Measures:
-    waits_s = sorted(
-        (span.launched_us - span.wanted_us) / SECOND_US for span in spans if span.state is not TaskState.LOST
-    ) or [0.0]
+    waits_s = sorted((span.launched_us - span.wanted_us) / SECOND_US for span in spans if not span.in_vain) or [0.0]
     held: dict[str, int] = {}
     for span in spans:
         until_us = min(ends_us if span.ended_us is None else span.ended_us, ends_us)
@@ -293,6 +309,7 @@ def _measures(spans: list[Span], capacity: dict[str, int], ends_us: int) -> Meas
         wait_95_s=waits_s[min(len(waits_s) - 1, len(waits_s) * 95 // 100)],
         finished=sum(span.state is TaskState.FINISHED for span in spans),
         lost=sum(span.state is TaskState.LOST for span in spans),
+        revoked=sum(span.revoked for span in spans),
         done_s=max((span.ended_us or 0 for span in spans), default=0) / SECOND_US,
     )
 
@@ -315,26 +332,6 @@ def _capacity(demand: Demand) -> dict[str, int]:
     for agent in list(here):
         leave(agent, demand.ends_us)
     return area
-
-
-def _agents(demand: Demand, agents: int | Iterable[Resources] | None) -> list[Resources] | None:
-    if agents is None:
-        return None
-    if not isinstance(agents, int):
-        return _large_enough(demand, list(agents))
-    if agents < 1:
-        raise BadValue(f"agents={agents}; at least one is needed to run anything")
-    recorded = [call.total for _, call in demand.agents if isinstance(call, calls.AgentJoined)]
-    return _large_enough(demand, list(islice(cycle(recorded), agents)))
-
-
-def _large_enough(demand: Demand, agents: list[Resources]) -> list[Resources]:
-    """Return the agents; BadValue for a recorded task that fits on none of them, which would be wanted for ever."""
-    kinds = list(dict.fromkeys(agents))
-    for span in demand.spans.values():
-        if not any(span.needs <= total for total in kinds):
-            raise BadValue(f"{span.task} needs {span.needs}, and none of these agents has that; give larger ones")
-    return agents
 
 
 def _said(

@@ -1,9 +1,16 @@
 """What if: the recorded demand is found again, and other decisions change what they should and nothing else."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
 import mesonb as mb
+from mesonb.core import calls, events
 from mesonb.core.allocators import FIFO
+from mesonb.core.log import Log
+from mesonb.core.master import MasterCore
+from mesonb.core.records import TaskState
 from mesonb.errors import BadValue
 from mesonb.sim.demand import Demand
 
@@ -128,7 +135,7 @@ def test_what_cannot_be_asked_is_said():
     with pytest.raises(BadValue, match="agents=0"):
         mb.what_if(simulation.log, agents=0)
 
-    with pytest.raises(BadValue, match="a/task-1 needs 1 cpu, and none of these agents has that"):
+    with pytest.raises(BadValue, match="a ran tasks that need 1 cpu, and none of these agents that it takes has that"):
         mb.what_if(simulation.log, agents=[mb.Resources(cpus=0.5)])
     for nobody in ("Fifo", FIFO, 3):
         with pytest.raises(BadValue, match="is no allocator; write one of DRF,"):
@@ -152,4 +159,107 @@ def test_what_cannot_be_asked_is_said():
 def test_it_is_a_table_in_a_notebook_too():
     shown = mb.what_if(recorded("10s").log, weights={"ops": 2})._repr_html_()
     assert ">What if the weights were ops=2" in shown
-    assert shown.count("<tr>") == 1 + 3 * 6
+    assert shown.count("<tr>") == 1 + 3 * 7
+
+
+# -- what is not asked to be different is as recorded ------------------------------------------------------------------
+
+
+def launches(log):
+    """By agent, how many tasks were launched there."""
+    told = (event for step in log.steps for event in step.events)
+    return Counter(event.agent for event in told if isinstance(event, events.Launch))
+
+
+class OnRack1(mb.Queue):
+    constraints = (("rack", "is", "r1"),)
+
+
+def racks(**rules):
+    """Two racks, of which a queue takes one; it has done forty tasks after five minutes."""
+    agents = [mb.Agent(mb.Resources(cpus=4), attributes={"rack": f"r{number}"}) for number in (1, 2)]
+    simulation = mb.Simulation(agents=agents, seed=1, **rules)
+    simulation.runs_for(work, "5s")
+    simulation.register(OnRack1(ONE), name="q").map(work, range(40))
+    return simulation.run("5min")
+
+
+def test_pacing_and_constraints_are_as_recorded():
+    simulation = racks(allocation_interval="1s", allocate_on_recovery=False)
+    table = mb.what_if(simulation.log)
+    assert table.simulation.core.settings == replace(simulation.core.settings, seed=0)
+    recorded, again = table.columns["recorded"]["q"], table.columns["run again"]["q"]
+    assert again.wait_s == pytest.approx(recorded.wait_s, rel=0.01)
+    assert (again.share, again.done_s) == (recorded.share, recorded.done_s)
+    assert launches(table.simulation.log) == launches(simulation.log) == {"agent-1": 40}
+    assert set(launches(mb.what_if(simulation.log, agents=4).simulation.log)) == {"agent-1", "agent-3"}
+    with pytest.raises(BadValue, match=r"q ran tasks that need 1 cpu, and none of these agents that it takes has that"):
+        mb.what_if(simulation.log, agents=[mb.Resources(cpus=8)])
+
+
+def test_what_was_taken_back_is_wanted_again_and_counted():
+    """A guarantee is met by revocation; without a grace nothing would have been revoked."""
+    simulation = mb.Simulation(agents=2, seed=1, grace="5s")
+    simulation.runs_for(work, "5min")
+    greedy = simulation.register(mb.Queue(ONE), name="greedy")
+    runs = greedy.map(work, range(8))
+    simulation.run("10s")
+    simulation.guarantees["lab"] = mb.Resources(cpus=4)
+    simulation.register(mb.Queue(ONE), name="lab", role="lab").map(work, range(4))
+    simulation.run("30min")
+    assert [run.result() for run in runs] == list(range(8))
+    columns = mb.what_if(simulation.log).columns
+    assert columns["recorded"]["greedy"].revoked == 4
+    for framework, was in columns["recorded"].items():
+        assert columns["run again"][framework].revoked == was.revoked
+        assert columns["run again"][framework].wait_s == pytest.approx(was.wait_s, abs=0.1)
+    assert "tasks revoked" in repr(mb.what_if(simulation.log, agents=4))
+    assert mb.what_if(simulation.log, agents=4).columns["what if"]["all"].revoked == 0
+
+
+def test_a_log_that_was_cut_keeps_what_was_said_before(tmp_path):
+    """Weights, terms and roles said before the first call that is kept hold in the world of other decisions."""
+    simulation = racks(log_steps=100)
+    simulation.weights["*"] = 3
+    simulation.limits["ops"] = ONE
+    simulation.framework("q").map(work, range(200))
+    simulation.run("5min")
+    assert simulation.log.base
+    table = mb.what_if(simulation.log)
+    core = table.simulation.core
+    assert (core.roles["*"].weight_milli, core.roles["ops"].limit) == (3000, ONE)
+    assert set(launches(table.simulation.log)) == {"agent-1"}
+
+
+def test_agents_and_schedulers_that_were_away_come_back():
+    simulation = recorded("20s")
+    simulation.post([calls.AgentUnreachable("agent-2"), calls.Disconnect("a")])
+    simulation.run("5s")
+    back = tuple(calls.RunningTask(task, "a", ONE) for task in simulation.core.agents["agent-2"].tasks)
+    simulation.post([calls.AgentBack("agent-2", back), simulation.drivers["a"].subscription()])
+    simulation.run("10min")
+    table = mb.what_if(simulation.log)
+    assert table.columns["run again"]["all"].finished == table.columns["recorded"]["all"].finished == 400
+    assert table.columns["run again"]["all"].lost == 0
+
+
+def test_gangs_several_roles_and_what_a_master_before_left():
+    """Members of a gang are wanted one by one; what an agent ran when it joined was wanted then."""
+    core = MasterCore()
+    log = Log(core.settings, "DRF", core)
+    found = calls.RunningTask("f.1/old", "f", ONE, "lab", epoch=0)
+
+    def tell(now_s, *said):
+        for call in said:
+            log.record(call, now_s * 10**6, core.step(call, now_s * 10**6))
+
+    tell(0, calls.AgentJoined("a", mb.Resources(cpus=4), tasks=(found,)), calls.Subscribe("f", "lab", roles=("ops",)))
+    tell(1, calls.Tick())
+    (offer,) = core.offers
+    members = tuple(calls.TaskInfo(f"f/{number}", ONE) for number in range(2))
+    tell(2, calls.AcceptAll("f", (calls.Accept("f", (offer,), members),)))
+    tell(9, *(calls.TaskUpdate("a", task, TaskState.FINISHED) for task in ("f.1/old", "f/0", "f/1")))
+    table = mb.what_if(log)
+    assert table.columns["recorded"]["f"].finished == table.columns["run again"]["f"].finished == 3
+    assert {one.role for one in table.simulation.core.family("f")} == {"lab", "ops"}
+    assert not table.simulation.core.tasks
