@@ -171,12 +171,12 @@ def status(session: Session, name: str) -> Told:
 def frameworks(session: Session, _name: str) -> Told:
     """List the frameworks."""
     heads = ["framework", "role", "share", "live tasks", "offers made", "state"]
-    rows = []
+    raised, rows = {one.framework: f"{one.callback}: {one.error}"[:80] for one in session.complaints}, []
     for row in session.snapshot().frameworks:
         live = row.counts.get("launched", 0) - sum(
             row.counts.get(how, 0) for how in ("finished", "failed", "killed", "lost")
         )
-        state = "leaving" if row.leaving else "suppressed" if row.suppressed else ""
+        state = "leaving" if row.leaving else "suppressed" if row.suppressed else raised.get(row.framework, "")
         share = f"{row.task_share:.2f}"
         rows.append([row.framework, row.role, share, f"{live:,}", f"{row.counts.get('offers_made', 0):,}", state])
     return Told([heads, *rows])

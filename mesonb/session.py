@@ -35,7 +35,8 @@ from mesonb.core.snapshot import RoleRow, Snapshot, take
 from mesonb.core.units import parse_duration
 from mesonb.errors import BadValue, NotThere
 from mesonb.frameworks.base import Framework
-from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.frameworks.callbacks import Complaint, check
+from mesonb.frameworks.driver import Driver
 from mesonb.frameworks.futures import Share, width_of
 from mesonb.frameworks.output import Output
 from mesonb.frameworks.queue import Queue
@@ -114,8 +115,7 @@ class Session(Steering):
         the calls of others are refused. With ``standby`` it becomes active only when the active one is lost (``disconnect``).
         On a cluster each kernel is one scheduler: ``mb.connect().register(..., standby=True)`` waits until another is lost.
         """
-        if not isinstance(framework, Framework):
-            raise BadValue(f"{framework!r} is not a framework; subclass mb.Framework, or use mb.Queue()")
+        check(framework)
         name = name or _default_name(framework)
         if not re.fullmatch(r"[\w.-]+", name):
             raise BadValue(f"{name!r} cannot be a name: use letters, digits, '-', '_' and '.'")
@@ -253,9 +253,12 @@ class Session(Steering):
         return self._explained(name, found)
 
     def _explained(self, name: str, found: Explanation) -> Explanation:
-        """Add what a framework of this kernel knows better than the books: why it asked for no offers."""
-        detail, remedy = self.drivers[name].framework.idle if name in self.drivers else ("", "")
-        return found.saying(Why.SUPPRESSED, detail, remedy) if detail else found
+        """Add what is known of a framework of this kernel, and not in the books: why it asked for no offers, what it raised."""
+        if name not in self.drivers:
+            return found
+        detail, remedy = self.drivers[name].framework.idle
+        found = found.saying(Why.SUPPRESSED, detail, remedy) if detail else found
+        return found.adding(self.drivers[name].complaints.last(self.now_us()))
 
     def _let_go(self, task: str) -> str:
         """Say of a task that ended long ago, if it ever was, where it may be found."""

@@ -17,7 +17,7 @@ from mesonb.core.limits import Why
 from mesonb.core.records import Agent, Framework
 from mesonb.core.remedies import cure, dominant, subscribed
 from mesonb.core.resources import less
-from mesonb.core.units import show_duration
+from mesonb.core.units import counted, show_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,12 @@ class Reason:
     calls: tuple[calls.Call, ...] = ()  #: the same for the core, where calls can do it
     count: int = 1
     example: str = ""  #: an agent; "" where it is about no agent
+    whose: str = ""  #: the framework it stands against, where reasons of several stand together
 
     def __str__(self) -> str:
-        where = f" ({self.count} agent{'s' * (self.count != 1)}, e.g. {self.example})" if self.example else ""
-        return self.why.value + (f": {self.detail}" if self.detail else "") + where
+        several = f"{self.count:,} agents, e.g. {self.example}"
+        where = f" ({self.example if self.count == 1 else several})" if self.example else ""
+        return f"{self.whose}: " * bool(self.whose) + self.why.value + f": {self.detail}" * bool(self.detail) + where
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class Explanation:
         """Return the same with more about one reason than the books know: what only its framework can change."""
         said = (replace(one, detail=detail, remedy=remedy, calls=()) if one.why is why else one for one in self.reasons)
         return replace(self, sentence=self.sentence.replace(why.value, f"{why.value}: {detail}"), reasons=tuple(said))
+
+    def adding(self, said: str) -> Explanation:
+        """Return the same with something that is no reason of the books, but worth knowing."""
+        return replace(self, sentence=f"{self.sentence}; {said}") if said else self
 
     def __repr__(self) -> str:
         return "\n".join([self.sentence, *(f"  -> {remedy}" for remedy in self.remedies)])
@@ -185,7 +191,7 @@ def _framework(core: Core, framework: Framework, agent: Agent | None) -> Explana
         )
     reasons = tuple(summary(core, framework))
     share = f"share {dominant(core, framework.allocated):.2f}"
-    holds = f"{name} has {len(framework.tasks)} tasks and {len(framework.offers)} offers, {share}"
+    holds = f"{name} has {counted(len(framework.tasks), 'task')} and {counted(len(framework.offers), 'offer')}, {share}"
     against = [*map(str, reasons)] or ["nothing stands in its way" if core.agents else "there are no agents"]
     return Explanation(name, "; ".join([holds, *against]), reasons)
 
@@ -218,21 +224,23 @@ def summary(core: Core, framework: Framework) -> list[Reason]:
 def _role(core: Core, name: str) -> Explanation:
     role = core.roles[name]
     share, weight = f"{dominant(core, role.allocated):.2f}", f"{role.weight_milli / 1000:g}"
-    held = f"role {name}: share {share}, weight {weight}, {len(role.frameworks)} framework{'s' * (len(role.frameworks) != 1)}"
+    held = f"role {name}: share {share}, weight {weight}, {counted(len(role.frameworks), 'framework')}"
     bounds = [f"guaranteed {role.guarantee}"] * bool(role.guarantee) + [f"limited to {role.limit}"] * (
         role.limit is not None
     )
     lacks = less(role.guarantee, role.consumed)
     bounds += [f"lacks {lacks} of its guarantee"] * bool(lacks)
-    reasons = [reason for framework in role.frameworks.values() for reason in summary(core, framework)]
+    reasons = [
+        replace(reason, whose=owner_of(one.name)) for one in role.frameworks.values() for reason in summary(core, one)
+    ]
     return Explanation(name, "; ".join([held, *bounds]), tuple(reasons))
 
 
 def _agent(core: Core, agent: Agent) -> Explanation:
     offered = ", ".join(f"{offer.resources} offered to {offer.framework}" for offer in list(agent.offers.values())[:3])
-    parts = [f"{agent.name} runs {len(agent.tasks)} tasks", offered, f"{agent.free} is free", agent.closed]
+    parts = [f"{agent.name} runs {counted(len(agent.tasks), 'task')}", offered, f"{agent.free} free", agent.closed]
     reasons: list[Reason] = []
     if agent.free:
-        found = (why_not(core, framework, agent) for framework in core.frameworks.values())
-        reasons = [replace(reason, detail=reason.detail) for reason in found if reason]
+        found = ((framework.name, why_not(core, framework, agent)) for framework in core.frameworks.values())
+        reasons = [replace(reason, whose=owner_of(name), example="") for name, reason in found if reason]
     return Explanation(agent.name, "; ".join(part for part in parts if part), tuple(reasons))

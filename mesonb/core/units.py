@@ -113,3 +113,12 @@ def show_duration(time_us: int) -> str:
         if time_us >= unit:
             return f"{time_us / unit:.4g} {name}"
     return f"{time_us} us"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many of something there are.
+
+    >>> counted(1, "task"), counted(2000, "task")
+    ('1 task', '2,000 tasks')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"

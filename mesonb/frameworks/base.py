@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from mesonb.core.calls import REFUSE_US
 from mesonb.core.records import TERMINAL, TaskState
 from mesonb.core.resources import NOTHING, Resources, less
-from mesonb.core.units import parse_duration
+from mesonb.core.units import counted, parse_duration
 from mesonb.errors import BadValue, NotRegistered, OfferError, TaskFailed, TaskGone
 from mesonb.frameworks.command import files_for, shell
 from mesonb.frameworks.inverse import InverseHandle
@@ -358,7 +358,9 @@ class Framework:
         driver = self._driver
         if driver is None:
             return f"<{type(self).__name__}, not registered>"
-        return f"<{type(self).__name__} {driver.name} in role {driver.role}: {len(driver.tasks)} live tasks>"
+        last = next(reversed(driver.complaints), None)
+        trouble = f"; {last.callback} raised {last.error}" if last else ""
+        return f"<{type(self).__name__} {driver.name} in role {driver.role}: {counted(len(driver.tasks), 'live task')}{trouble}>"
 
     def _registered(self) -> Registration:
         if self._driver is None:

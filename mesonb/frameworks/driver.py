@@ -13,7 +13,6 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -21,6 +20,7 @@ from mesonb.core import calls, events
 from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
+from mesonb.frameworks.callbacks import Complaint, Complaints
 from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
 from mesonb.frameworks.registration import id_prefix
@@ -28,21 +28,8 @@ from mesonb.frameworks.shells import Shell
 
 #: How many ended tasks are remembered.
 ENDED_KEPT = 10_000
-#: How many complaints are kept; the newest explain the present.
-COMPLAINTS_KEPT = 100
 #: How many reports of progress are kept, for curves.
 PROGRESS_KEPT = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """A callback that raised, or was slow."""
-
-    at_us: int
-    framework: str
-    callback: str
-    error: str  #: one line
-    traceback: str = ""
 
 
 class Driver:
@@ -59,7 +46,7 @@ class Driver:
         self.dice = Random(f"{seed}/{name}")
         self.tasks: dict[str, TaskHandle] = {}
         self.offers: dict[str, OfferHandle] = {}
-        self.complaints: deque[Complaint] = deque(maxlen=COMPLAINTS_KEPT)
+        self.complaints = Complaints()
         self.progress: dict[str, float] = {}  #: what the framework last reported of itself
         #: (now_us, what was reported)
         self.progress_rows: deque[tuple[int, dict[str, float]]] = deque(maxlen=PROGRESS_KEPT)

@@ -12,6 +12,7 @@ from mesonb.frameworks.output import Output
 
 if TYPE_CHECKING:
     from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
+    from mesonb.frameworks.callbacks import Complaints
 
 
 class Registration(Protocol):
@@ -22,6 +23,7 @@ class Registration(Protocol):
     dice: Random
     framework: Framework
     tasks: dict[str, TaskHandle]
+    complaints: Complaints
 
     @property
     def prepare(self) -> Callable[[TaskHandle], None]:

@@ -22,7 +22,7 @@ from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.snapshot import Snapshot
 from mesonb.core.upkeep import DRAINING
 from mesonb.errors import BadValue, NotThere, VersionMismatch
-from mesonb.frameworks.driver import Complaint
+from mesonb.frameworks.callbacks import Complaint
 from mesonb.frameworks.output import Output, Outputs, Sandbox
 from mesonb.live.agent import About
 from mesonb.live.beside import Beside

@@ -18,7 +18,8 @@ from mesonb.core import calls, events
 from mesonb.core.resources import Resources
 from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Outcome, TaskHandle
-from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.frameworks.callbacks import Complaint
+from mesonb.frameworks.driver import Driver
 from mesonb.live.inheritance import Mail
 from mesonb.live.tasks.cargo import Packer, unpack
 

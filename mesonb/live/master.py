@@ -21,9 +21,11 @@ from mesonb.core import calls, events
 from mesonb.core.allocator import Allocator
 from mesonb.core.declared import Agent
 from mesonb.core.resources import Resources
+from mesonb.core.units import counted
 from mesonb.errors import BadValue, Unreachable
 from mesonb.frameworks.base import Framework
-from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.frameworks.callbacks import Complaint
+from mesonb.frameworks.driver import Driver
 from mesonb.live.beside import Beside
 from mesonb.live.guests import Guest, Guests
 from mesonb.live.leading import CLOSED, GONE_S, Leading
@@ -226,7 +228,8 @@ class Master(Leading):
             return f"<{self.id}, closed>"
         if not self.leads:
             return f"<{self.id} of {self._link.address}: stands by>"
-        return f"<{self.id} of {self._link.address}: {len(self.core.agents)} agents, {len(self.core.tasks)} tasks>"
+        agents, tasks = counted(len(self.core.agents), "agent"), counted(len(self.core.tasks), "task")
+        return f"<{self.id} of {self._link.address}: {agents}, {tasks}>"
 
     # -- the loop -------------------------------------------------------------------------------------------------
 

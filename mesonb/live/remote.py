@@ -29,7 +29,8 @@ from mesonb.core.resources import Resources
 from mesonb.core.snapshot import RoleRow, Snapshot
 from mesonb.errors import BadValue, ClusterError, NotAllowed, NotThere, Unreachable
 from mesonb.frameworks.base import Framework
-from mesonb.frameworks.driver import Complaint, Driver
+from mesonb.frameworks.callbacks import Complaint
+from mesonb.frameworks.driver import Driver
 from mesonb.frameworks.output import Output, Sandbox
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of

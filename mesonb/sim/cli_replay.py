@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from mesonb.core.log import Log, first_difference
+from mesonb.core.units import counted
 from mesonb.errors import BadValue
 from mesonb.sim.replay import Replay, replay
 
@@ -46,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _frameworks(opened: Replay) -> list[str]:
     picture = opened.snapshot()
-    head = f"{picture.agent_count} agents, {picture.task_count} tasks, {picture.offer_count} offers, {picture.free} free of {picture.total}"
+    counts = {"agent": picture.agent_count, "task": picture.task_count, "offer": picture.offer_count}
+    head = ", ".join(counted(number, noun) for noun, number in counts.items())
     return [
-        head,
+        f"{head}, {picture.free} free of {picture.total}",
         *(f"{row.framework:<20}{row.role:<14}share {row.share:.4f}   {row.allocated}" for row in picture.frameworks),
     ]
 

@@ -21,6 +21,7 @@ from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.core.units import SECOND_US, parse_duration, show_duration
 from mesonb.errors import BadValue
+from mesonb.frameworks.callbacks import untold
 from mesonb.sim.faults import Chance, Faults
 from mesonb.sim.rough import RoughSimulation
 from mesonb.sim.stormy import Ledger, chore
@@ -71,7 +72,8 @@ def storm(
     again = f"mesonb storm --seed {seed}" + (f" --agents {agents}" if agents else "") + f" --until {until}"
     one = _Storm(seed, agents, parse_duration(until), frameworks, faults, allocator)
     try:
-        return one.weather_it()
+        with untold():
+            return one.weather_it()
     except Exception as error:
         now = show_duration(one.rough.now_us())
         raise StormFailed(

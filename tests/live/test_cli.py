@@ -238,7 +238,7 @@ def test_a_master_leads_a_given_cluster_a_standby_follows_and_both_end_on_reques
         words = ["--scheduler", given.scheduler_address, "--name", "given"]
         first, second = _leading(*words), None
         try:
-            assert "1 agents" in first.stdout.readline()
+            assert "1 agent" in first.stdout.readline()
             second = _leading(*words, "--standby")
             assert "stands by" in second.stdout.readline()
             refused = mesonb("master", *words)

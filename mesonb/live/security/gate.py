@@ -18,7 +18,7 @@ from typing import Any
 
 from mesonb.core import calls
 from mesonb.core.branches import framework_of, owner_of
-from mesonb.core.explain import Explanation
+from mesonb.core.explain import Explanation, Reason
 from mesonb.core.snapshot import NOBODY, Snapshot, Spots
 from mesonb.live.security.acls import Acls, deed
 from mesonb.live.security.principals import MASTER, NONCE_BYTES, Principals, proof
@@ -202,12 +202,12 @@ def veiled(explanation: Explanation, names: Iterable[str]) -> Explanation:
     if not hidden:
         return explanation
     pattern = re.compile(rf"(?<![\w.-])({'|'.join(hidden)})(?![\w-])")
-    reasons = tuple(
-        replace(
-            reason, calls=(), detail=pattern.sub("another", reason.detail), remedy=pattern.sub("another", reason.remedy)
-        )
-        for reason in explanation.reasons
-    )
+
+    def veil(reason: Reason) -> Reason:
+        detail, remedy, whose = (pattern.sub("another", text) for text in (reason.detail, reason.remedy, reason.whose))
+        return replace(reason, calls=(), detail=detail, remedy=remedy, whose=whose)
+
+    reasons = tuple(map(veil, explanation.reasons))
     return replace(explanation, sentence=pattern.sub("another", explanation.sentence), reasons=reasons)
 
 
