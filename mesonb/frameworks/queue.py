@@ -38,7 +38,7 @@ class Kept:
 class Run(Promise):
     """The promise of what ``function(*args, **kwargs)`` returns."""
 
-    __slots__ = ("_queue", "args", "function", "kwargs", "losses", "near", "needs", "task")
+    __slots__ = ("_queue", "args", "cancelled", "function", "kwargs", "losses", "near", "needs", "task")
 
     def __init__(
         self,
