@@ -228,7 +228,7 @@ const STYLE = `
 .mesonb button { font: inherit; color: var(--ink); background: var(--well); border: 1px solid var(--edge); border-radius: 5px; padding: 2px 14px; cursor: pointer; }
 .mesonb :is(button, input, select):disabled { opacity: .5; cursor: not-allowed; border-color: var(--edge); background: none; color: var(--soft); } .mesonb .note { margin: 7px 0 0; padding: 3px 8px; border-left: 3px solid var(--warn); background: var(--well); }
 .mesonb button:hover { border-color: var(--accent); } .mesonb button[aria-pressed=true] { background: var(--pressed); border-color: var(--pressed); color: #fff; }
-.mesonb :is(button, input, canvas):focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
+.mesonb :is(button, input, select, canvas, pre):focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 .mesonb .totals { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 7px 0 9px; font-size: 12px; color: var(--soft); font-variant-numeric: tabular-nums; }
 .mesonb .totals > span { display: flex; align-items: center; gap: 7px; } .mesonb .totals b { color: var(--ink); font-weight: 600; }
 .mesonb .meter { display: inline-flex; width: 110px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
@@ -309,7 +309,7 @@ function build(el, title) {
 class View {
   constructor(parts, state) {
     Object.assign(this, { p: parts, state, why: "", patterns: new Map(), drawing: 0, wordsAt: -WORDS_MS, fresh: false });
-    this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.motion = matchMedia("(prefers-reduced-motion: reduce)"); // asked at each drawing: it may be wished for meanwhile
     this.tiles = new Tiles(this);
     this.heat = new Heat(this);
     this.watchSize = new ResizeObserver(() => { // a scroll bar that comes makes less room as well

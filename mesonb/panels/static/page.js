@@ -40,14 +40,21 @@ function lost() {
   }, AGAIN_MS);
 }
 
-// Bokeh gives its sliders no name that a screen reader could say; a second one comes with a second moment.
-setInterval(() => nameSliders(document), 500);
+// Bokeh draws each part in a shadow tree of its own, which the page's styles do not reach: a ring where the keyboard is, and no
+// motion for who wants none. Some parts it gives no name that a screen reader could say. More of them come with a second moment.
+const MANNERS = new CSSStyleSheet();
+MANNERS.replaceSync(`
+  :focus-visible { outline: 2px solid light-dark(#0072b2, #56b4e9) !important; outline-offset: 1px !important; }
+  .bk-events:focus-visible { outline-offset: -2px !important; }
+  @media (prefers-reduced-motion: reduce) { *, ::before, ::after { animation: none !important; transition: none !important; } }
+`);
+const NAMES = { "[role=slider]": "the moment that is shown, in seconds since the start", ".bk-events[tabindex]": "the chart" };
+setInterval(() => dress(document), 500);
 
-function nameSliders(root) {
-  for (const element of root.querySelectorAll("*")) {
-    if (element.role === "slider" && !element.ariaLabel) element.ariaLabel = "the moment that is shown, in seconds since the start";
-    if (element.shadowRoot) nameSliders(element.shadowRoot);
-  }
+function dress(root) {
+  if (!root.adoptedStyleSheets.includes(MANNERS)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, MANNERS];
+  for (const [which, name] of Object.entries(NAMES)) for (const element of root.querySelectorAll(which)) element.ariaLabel ||= name;
+  for (const element of root.querySelectorAll("*")) if (element.shadowRoot) dress(element.shadowRoot);
 }
 
 // Bokeh draws each part in a shadow tree of its own, so a click is read from its path.

@@ -38,7 +38,7 @@ class Tiles {
   }
 
   draw(at) {
-    const { view } = this, all = this.dirty === null, moves = !view.still && this.parts.length <= MOVING_TILES && this.offering.size;
+    const { view } = this, all = this.dirty === null, moves = !view.motion.matches && this.parts.length <= MOVING_TILES && this.offering.size;
     if (all) this.grid = arrange(this.parts.length, view.p.agents.parentElement.clientWidth, this.state.head.resources.length);
     const g = canvasOf(view.p.agents, this.grid.width, this.grid.height, !all), moved = moves && at - this.movedAt >= MOVE_MS;
     if (moved) this.movedAt = at;
