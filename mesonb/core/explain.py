@@ -16,7 +16,7 @@ from mesonb.core.branches import owner_of
 from mesonb.core.limits import Why
 from mesonb.core.records import Agent, Framework
 from mesonb.core.remedies import cure, dominant, subscribed
-from mesonb.core.resources import less
+from mesonb.core.resources import NOTHING, less
 from mesonb.core.units import counted, show_duration
 
 
@@ -152,8 +152,9 @@ def first_why(core: Core, framework: Framework, agent: Agent) -> Why | None:
     bit = framework.client.bits
     if agent.offered & bit:
         return Why.OWN_OFFER
-    if agent.filtered & bit and part <= framework.filters[agent.name].refused:
-        return Why.FILTER
+    if agent.filtered & bit and part <= (refused := framework.filters[agent.name].refused):
+        whole = sum(core.visible(agent, framework), start=NOTHING) if core.bounded_roles else part
+        return (core.cut_by(agent, framework) if not whole <= refused else None) or Why.FILTER
     if agent.tried & bit and agent.tried_us == core.now_us and core.on_recovery:
         return Why.TRIED
     return None

@@ -163,6 +163,11 @@ class Limits(Books):
                 return part, None
         return self.verdict(agent, framework)
 
+    def cut_by(self, agent: Agent, framework: Framework) -> Why | None:
+        """Return what keeps a part of what is free from a framework that may have the rest: its limit, or headroom."""
+        _, common = self.visible(agent, framework)
+        return self._within_bounds(self.roles[outermost(framework.role)], common, guaranteed=False)[1]
+
     def visible(self, agent: Agent, framework: Framework) -> tuple[Resources, Resources]:
         """Split what is free into what is reserved for the framework's role, or one around it, and what is no one's."""
         if not agent.reserved_free:

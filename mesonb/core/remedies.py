@@ -62,8 +62,7 @@ def cure(core: Core, framework: Framework, agent: Agent, why: Why) -> Cure:
         case Why.HEADROOM:
             return _headroom(core)
         case Why.FILTER:
-            detail = f"for {show_duration(framework.filters[agent.name].until_us - core.now_us)} more"
-            return Cure(detail, f"{framework.name}.revive()", (calls.Revive(framework.name),))
+            return _filter(core, framework, agent)
         case _:
             assert why is Why.TRIED, f"{why} is about no agent"
             return Cure("", "wait: it may be offered again in the next instant")
@@ -130,6 +129,17 @@ def _too_small(core: Core, framework: Framework, agent: Agent) -> Cure:
         part += less(task.needs, _of_others(task, framework))
         killed.append(task)
     return _room(detail, "wait until more is free there", killed if all(enough(part, some) for some in asked) else [])
+
+
+def _filter(core: Core, framework: Framework, agent: Agent) -> Cure:
+    """Forget what it refused; but what it may have refused for want of something comes back when tasks end."""
+    detail = f"for {show_duration(framework.filters[agent.name].until_us - core.now_us)} more"
+    out = [name for name in agent.total.amounts if not agent.free.amounts.get(name)]
+    said = f"{framework.name}.revive()"
+    if out:
+        detail += f"; of {', '.join(out)} nothing is free there"
+        said += "; or wait until tasks end"
+    return Cure(detail, said, (calls.Revive(framework.name),))
 
 
 def _headroom(core: Core) -> Cure:

@@ -153,6 +153,33 @@ def test_a_turn_comes_sooner_with_more_weight(mine, theirs, says) -> None:
     assert [offer.framework for offer in core.offers.values()][:1] in (["f"], ["e"])
 
 
+@pytest.mark.parametrize(
+    ("rule", "why", "says"),
+    [
+        (SetLimit("lab", Resources(cpus=1)), Why.LIMIT, "lab has 1 cpu of 1 cpu"),
+        (SetGuarantee("ops", Resources(cpus=3)), Why.HEADROOM, "ops lacks 3 cpus"),
+    ],
+)
+def test_who_refused_what_was_left_is_told_what_cut_it(rule, why, says) -> None:
+    """At its limit of cpus it was offered memory alone, and refused that: to forget the refusal would give it no cpu."""
+    core = after(rule, Subscribe("f", "lab"), JOIN)
+    core.tell(Accept("f", tuple(core.offers), (TaskInfo("f/1", Resources(cpus=1)),), 0), at_us=1)
+    core.tell(Decline("f", tuple(core.offers)), at_us=2)
+    reason = why_not(core, core.frameworks["f"], core.agents["agent-1"])
+    assert (reason.why, reason.detail) == (why, says)
+    (offer,) = (event for event in core.tell(*reason.calls, at_us=3) if isinstance(event, OfferMade))
+    assert offer.resources.cpus == 3
+
+
+def test_who_refused_what_is_of_no_use_is_told_what_is_out() -> None:
+    core = after(Subscribe("f"), JOIN)
+    core.tell(Accept("f", tuple(core.offers), (TaskInfo("f/1", Resources(cpus=4)),)))
+    assert str(explain(core, "f", "agent-1").reasons[0]).startswith(
+        "it refused as much: for 5 s more; of cpus nothing is free there"
+    )
+    assert explain(core, "f").remedies == ("f.revive(); or wait until tasks end",)
+
+
 def test_a_share_that_needs_more_weight_gets_it() -> None:
     core = after(AgentJoined("a", SMALL * 8), AgentJoined("b", SMALL), Subscribe("f", "lab"), Subscribe("e", "ops"))
     core.tell(Accept("f", tuple(core.frameworks["f"].offers), (TaskInfo("f/1", SMALL * 7),), 0))
