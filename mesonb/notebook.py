@@ -140,7 +140,10 @@ def watch(session: Session, panel: str = "board") -> Session | Chart:
 def export(session: Session, path: str, title: str = "") -> str:
     """Write what a session did to one HTML file that plays it with no kernel, and return its path."""
     from mesonb.panels.export import write_player
+    from mesonb.panels.moments import can_travel
 
+    if not can_travel(session):
+        raise BadValue("the kernel that holds this master has its log, and can export it: master.export(...)")
     return str(write_player(session, path, title))
 
 

@@ -201,6 +201,9 @@ class Session(Steering):
 
     @allocator.setter
     def allocator(self, allocator: Allocator | str) -> None:
+        self._allocate_by(allocator)
+
+    def _allocate_by(self, allocator: Allocator | str) -> None:
         if isinstance(allocator, Allocator):
             name = self._hand_over(allocator)
         elif allocator in self.allocators:

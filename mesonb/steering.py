@@ -132,10 +132,15 @@ class Steering(ABC):
 
     def _registered(self, framework: Framework | str) -> str:
         name = framework if isinstance(framework, str) else framework.name
-        registered = [row.framework for row in self.snapshot().frameworks]
+        if name not in (registered := self._names()):
+            self.operate([])  # it may have been registered just now
+            registered = self._names()
         if name not in registered:
             raise NotThere(f"no framework is called {name!r}; there are: {', '.join(registered) or 'none yet'}")
         return name
+
+    def _names(self) -> list[str]:
+        return [row.framework for row in self.snapshot().frameworks]
 
     def _live(self, task: TaskHandle | str) -> str:
         name = task if isinstance(task, str) else task.id

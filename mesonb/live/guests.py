@@ -18,6 +18,7 @@ from mesonb.core.branches import framework_of
 from mesonb.core.calls import RunningTask
 from mesonb.core.resources import NOTHING
 from mesonb.errors import BadValue, MesonbError, NotAllowed, NotThere
+from mesonb.live import private
 from mesonb.live.inheritance import Mail
 from mesonb.live.pictures import packed
 from mesonb.live.security.gate import OWN, Gate, own_tasks, veiled
@@ -228,6 +229,13 @@ class Guests:
             case "sandbox", (str(task),):
                 self._check(self._against_seeing(who, framework_of(task)))
                 return self._master.sandbox(task)
+            case "isolation", ():
+                found = self._master.isolation
+                return {agent: [(line.name, line.applied, line.says) for line in found[agent]] for agent in found}
+            case "allocator", ():
+                return type(self._master.core.allocator).__name__
+            case "dask soon", ():
+                self._master._have_ready(private.__name__)
             case "printed", ():
                 return [task for task in self._master.printed() if not self._against_seeing(who, framework_of(task))]
             case "steer", (calls.KillTask() | calls.Suppress() | calls.Revive() | calls.Unregister() as call,):

@@ -48,6 +48,10 @@ class Pictures:
             return self._thread.wait_for(self._fetched(spots), within_s)
         return self._kept[spots][0]
 
+    def outdate(self) -> None:
+        """What a cell saw last is not so any more."""
+        self._kept.pop(False, None)
+
     def freshen(self) -> Snapshot | None:
         """Have a newer one fetched for panels, and return the last that came."""
         if not self._asked_s and not self._young(True, FRESH_S):

@@ -24,20 +24,17 @@ from typing import Any, Self
 
 from mesonb import errors
 from mesonb.core import calls
-from mesonb.core.explain import Explanation
-from mesonb.core.resources import Resources
-from mesonb.core.snapshot import RoleRow, Snapshot
+from mesonb.core.snapshot import Snapshot
 from mesonb.errors import BadValue, ClusterError, NotAllowed, NotThere, Unreachable
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.callbacks import Complaint
 from mesonb.frameworks.driver import Driver
-from mesonb.frameworks.output import Output, Sandbox
+from mesonb.live.asking import ANSWER_S, Asking
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
 from mesonb.live.pictures import SILENT, Pictures
-from mesonb.live.private import Clusters
 from mesonb.live.security.principals import NONCE_BYTES, Prover
 from mesonb.live.tasks.cargo import Cargo, launches_of
 from mesonb.live.tasks.results import Desk, Mark
@@ -48,8 +45,6 @@ from mesonb.live.wire.versions import check_versions
 
 #: How long the hub may take to answer, which is less than whoever waits for it has.
 REACH_S = 4.0
-#: How long an answer of the master may take.
-ANSWER_S = 5.0
 #: How long after another master took the lead its books are taken to be complete.
 RECONCILE_S = 5.0
 #: Who stood by registers so much later with another master than whom it stood by for.
@@ -58,8 +53,8 @@ _REDIAL_S = 0.2
 CLOSED = "this connection is closed; write mb.connect() for a new one"
 
 
-class Remote(Clusters):
-    """The verbs of a master that another kernel holds. What only the master has (its log, its allocator) is not here."""
+class Remote(Asking):
+    """The verbs of a master that another kernel holds. What only the master has (its log) is not here, and says so."""
 
     kind = "remote"
 
@@ -115,7 +110,7 @@ class Remote(Clusters):
             for call in sent:
                 self.post([call])
         elif steered:
-            self._thread.wait_for(self._ask("steer", sent[0]), ANSWER_S)
+            self._answer("steer", sent[0])
         else:
             cargo = {task.task: self.cargo.pop(task.task) for call in sent for task in launches_of(call)}
             self._say(("post", list(sent), cargo))
@@ -147,28 +142,10 @@ class Remote(Clusters):
         self.core.steps = picture.steps
         self.history.note_seen(picture.now_us, {row.framework: row.task_share for row in picture.frameworks})
 
-    def explain(self, name: str, agent: str = "") -> Explanation:
-        """Ask the master why."""
-        return self._explained(name, self._thread.wait_for(self._ask("explain", name, agent), ANSWER_S))
-
-    def output(self, task: str) -> Output:
-        """Ask the master what a task printed."""
-        answer: Output = self._thread.wait_for(self._ask("output", task), ANSWER_S)
-        return answer
-
-    def printed(self) -> list[str]:
-        """Ask the master which tasks printed something."""
-        answer: list[str] = self._thread.wait_for(self._ask("printed"), ANSWER_S)
-        return answer
-
     @property
     def unsteerable(self) -> str:
         """Why nothing can be asked of the master from here."""
         return CLOSED if self.closed else self.given_up or (SILENT if self._pictures.silent else "")
-
-    def said_of_roles(self) -> dict[str, RoleRow]:
-        """Ask the master what is said of roles."""
-        return {row.role: row for row in self.snapshot().roles}
 
     def unregister(self, framework: Framework | str) -> None:
         """Let a framework leave; one of another kernel too, if the master lets this one end it."""
@@ -176,20 +153,12 @@ class Remote(Clusters):
         if name in self._boxes:
             super().unregister(framework)
         else:
-            self._thread.wait_for(self._ask("steer", calls.Unregister(name)), ANSWER_S)
+            self._answer("steer", calls.Unregister(name))
 
     @property
     def complaints(self) -> list[Complaint]:
         """Callbacks that raised or were slow, and what the master did not allow, oldest first."""
         return sorted([*super().complaints, *self._refusals], key=lambda c: c.at_us)
-
-    def sandbox(self, task: str) -> Sandbox:
-        """Ask the master for the folder that a command runs in, or ran in, on its agent."""
-        answer: Sandbox = self._thread.wait_for(self._ask("sandbox", task), ANSWER_S)
-        return answer
-
-    def _totals(self) -> list[Resources]:
-        return [row.total for row in self.snapshot().agents]
 
     def close(self) -> None:
         """Give back: the frameworks of this kernel leave, and their tasks are ended."""
@@ -227,9 +196,7 @@ class Remote(Clusters):
         if self.closed:
             raise BadValue(CLOSED)
         if self._prover.principal:
-            self._thread.wait_for(
-                self._ask("may", calls.Subscribe(name, role)), ANSWER_S
-            )  # NotAllowed: which rule to change
+            self._answer("may", calls.Subscribe(name, role))  # NotAllowed: which rule to change
         mailbox = Mailbox(self, name)
         driver = Driver(framework, name, role, mailbox)
         driver.recall = self.inheritance.recall

@@ -176,8 +176,9 @@ class Steer(Panel):
     def _show_state(self, session: Session, paused: bool) -> None:
         self.allocator.visible = can_travel(session)  # whose books are elsewhere, there it is chosen
         self.pause.update(active=paused, label="Resume offers" if paused else "Pause offers")
-        options = list(dict.fromkeys([*session.allocators, type(session.allocator).__name__]))
-        _choose(self.allocator, options, type(session.allocator).__name__)
+        if self.allocator.visible:
+            options = list(dict.fromkeys([*session.allocators, type(session.allocator).__name__]))
+            _choose(self.allocator, options, type(session.allocator).__name__)
         trouble = self.clock.draw(session)
         write(self.trouble, said(trouble, good=False) if trouble else "")
 

@@ -144,3 +144,10 @@ def append_and_wait(value, path):
 def at_the_hub(dask_scheduler=None):
     """Return the kinds of all who are at the hub; runs in the Dask scheduler."""
     return [line.kind for line in dask_scheduler.plugins["mesonb-hub"].lines.values()]
+
+
+def kept_square(number):
+    """Return a square, made by the first task of a framework on an agent and kept there."""
+    from mesonb import local  # whoever sends this to an agent has it
+
+    return local().once(f"square of {number}", lambda: number * number)

@@ -1,12 +1,13 @@
 """Chaos: workers, executors, links and the leading kernel are killed, stopped and cut while a framework works.
 
-Executors die with their Dask worker, or outlive it (one of four faults then is the death of what keeps them).
+Executors die with their Dask worker; or they outlive it, and then what keeps them is killed as well, with a worker or without.
 
 The framework runs in this kernel, connected to whichever master leads; masters are processes that are killed. At the end
 every task has had exactly one terminal state, every value was computed exactly once as far as anybody was told, and the
 books of the last master balance. A run is told by its seed; how faults and work interleave is the machine's.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -21,6 +22,7 @@ import mesonb as mb
 from tests.helpers import wait_for
 from tests.live.tasks import cut_agents, slowly
 from tests.live.test_cluster import kernel
+from tests.live.test_tasks import gone
 
 pytestmark = pytest.mark.live
 
@@ -35,6 +37,12 @@ while input():
         check(master.core)
     print(len(master.core.tasks), len(master.core.unreachable), flush=True)
 """
+
+
+#: How the processes that keep executors are started.
+KEEPS = "mesonb.live.outlive.keeper"
+#: How long executors wait for another worker: not at all; for longer than a nanny needs, and than the master waits for any agent.
+WAYS = [pytest.param("", id="die-with-their-worker"), pytest.param("20s", id="outlive-it")]
 
 
 class Ledger(mb.Framework):
@@ -62,11 +70,19 @@ class Ledger(mb.Framework):
             self.todo.append(task.args[0])
 
 
+def below(process):
+    """Return the processes that descend from one and are not gone yet."""
+    return [p for p in process.children(recursive=True) if not gone(p.pid)]
+
+
 class Chaos:
     """The things that are done to a cluster."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, *more):
         self.dice, self.done = Random(seed), Counter()
+        self.faults = [self.kill_worker, self.stop_worker, self.kill_child, self.kill_child, self.cut, self.kill_leader]
+        self.faults += [getattr(self, name) for name in more]
+        self.keepers = {}  #: all that were seen, by pid: one whose worker was killed is no child of the cluster's any more
         self.lead()
 
     def lead(self):
@@ -81,9 +97,7 @@ class Chaos:
 
     def strike(self):
         """Do one of them."""
-        what = self.dice.choice(
-            [self.kill_worker, self.stop_worker, self.kill_child, self.kill_child, self.cut, self.kill_leader]
-        )
+        what = self.dice.choice(self.faults)
         self.done[what.__name__] += 1
         try:
             what()
@@ -95,7 +109,13 @@ class Chaos:
         return wait_for(lambda: [p for p in self.family() if "spawn_main" in " ".join(p.cmdline())], 20, "a worker")
 
     def family(self):
-        return psutil.Process(self.host).children(recursive=True)
+        """Return all processes of the cluster: what keeps executors is no child of it any more when its worker was killed."""
+        found = {p.pid: p for p in below(psutil.Process(self.host))}
+        self.keepers |= {pid: p for pid, p in found.items() if KEEPS in " ".join(p.cmdline())}
+        self.keepers = {pid: keeper for pid, keeper in self.keepers.items() if not gone(pid)}
+        for keeper in self.keepers.values():
+            found |= {p.pid: p for p in [keeper, *below(keeper)]}
+        return list(found.values())
 
     def kill_worker(self):
         self.dice.choice(self.workers()).kill()
@@ -113,6 +133,16 @@ class Chaos:
         children = wait_for(lambda: [p for p in self.family() if p.pid == os.getsid(p.pid)], 20, "an executor")
         os.kill(self.dice.choice(children).pid, signal.SIGKILL)
 
+    def kill_keeper(self):
+        """Kill what keeps executors, whether its worker is there or not."""
+        keepers = wait_for(lambda: self.family() and list(self.keepers.values()), 20, "what keeps executors")
+        self.dice.choice(keepers).kill()
+
+    def kill_worker_and_leader(self):
+        """Kill both at once: who leads next hears from the replacement what runs there."""
+        self.kill_worker()
+        self.kill_leader()
+
     def cut(self):
         with Client(self.address, set_as_default=False) as client:
             client.run_on_scheduler(cut_agents)
@@ -128,10 +158,11 @@ class Chaos:
         return [int(n) for n in self.leader.stdout.readline().split()]
 
 
-def storm(seed, faults, monkeypatch):
+def storm(seed, faults, monkeypatch, outlive=""):
+    monkeypatch.setenv("DASK_MESONB__OUTLIVE", outlive)
     monkeypatch.setenv("DASK_MESONB__PING", "200ms")
     monkeypatch.setenv("DASK_MESONB__BLOCKED_HANDLERS", "[]")  # links are cut from inside the Dask scheduler
-    chaos = Chaos(seed)
+    chaos = Chaos(seed, *(["kill_keeper", "kill_worker", "kill_worker_and_leader"] if outlive else []))
     try:
         with mb.connect(name="chaos") as cluster:
             ledger = cluster.register(Ledger(range(faults * 12)), name="ledger")
@@ -154,16 +185,22 @@ def storm(seed, faults, monkeypatch):
     finally:
         chaos.leader.kill()
         chaos.leader.wait()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            chaos.family()
         os.kill(chaos.host, signal.SIGTERM)
+    wait_for(lambda: all(map(gone, chaos.keepers)), 30, "no executors to be left")
 
 
 @pytest.mark.timeout(400)
-def test_fifty_faults_of_a_fixed_seed(monkeypatch):
-    storm(1, 50, monkeypatch)
+@pytest.mark.parametrize("outlive", WAYS)
+def test_fifty_faults_of_a_fixed_seed(monkeypatch, outlive):
+    """Half of them where executors die with their worker, half where they outlive it."""
+    storm(1, 25, monkeypatch, outlive)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_many_faults_of_a_new_seed(monkeypatch, random_seed):
-    """What ``make chaos N=1000`` runs."""
-    storm(random_seed, int(os.environ.get("MESONB_FAULTS", "200")), monkeypatch)
+@pytest.mark.parametrize("outlive", WAYS)
+def test_many_faults_of_a_new_seed(monkeypatch, random_seed, outlive):
+    """What ``make chaos N=1000`` runs: half of them each way."""
+    storm(random_seed, int(os.environ.get("MESONB_FAULTS", "200")) // 2, monkeypatch, outlive)

@@ -211,10 +211,12 @@ def test_where_nobody_comes_all_is_gone_in_time_and_lost(cluster, master, tmp_pa
 def test_a_keeper_that_dies_fails_its_tasks_and_is_replaced(cluster, master, queue, tmp_path):
     run = queue.submit(wait_and_return, 1, str(tmp_path / "never"))
     wait_for((tmp_path / "never.begun").exists, 20, "it to run")
-    os.kill(keeper_of(tmp_path / "never"), signal.SIGKILL)
+    keeper = keeper_of(tmp_path / "never")
+    os.kill(keeper, signal.SIGKILL)
     with pytest.raises(TaskFailed, match="the process that kept its executors has died"):
         run.result(60)
     assert queue.submit(double, 3).result(60) == 6
+    wait_for(lambda: not psutil.pid_exists(keeper), 10, "nothing of it to be left")
 
 
 def test_a_folder_that_others_could_have_made_is_not_used(monkeypatch):

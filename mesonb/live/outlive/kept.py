@@ -36,6 +36,8 @@ logger = logging.getLogger("mesonb")
 
 #: A keeper may take so long to start, and to end.
 START_S, END_S = 30.0, 3.0
+#: So long after a keeper was started the one that it replaces, if it does, has ended for good.
+REAP_S = 1.0
 #: Linux has no longer names for sockets.
 PATH_MOST = 100
 
@@ -161,6 +163,7 @@ class Kept(Functions):
         with contextlib.suppress(BrokenPipeError), starting.stdin as told:
             pickle.dump(replace(self.plan, identity=self.identity), told, protocol=5)
         _STARTED.append(starting)
+        asyncio.get_running_loop().call_later(REAP_S, _reap)
         return ours
 
     def _connect(self, own: socket.socket) -> None:
@@ -267,6 +270,11 @@ def _private(folder: Path) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise BadValue(f"{folder} is no folder of this user's alone: remove it, or chmod 700 it if it is yours")
     return folder
+
+
+def _reap() -> None:
+    """Leave no keeper that has ended in the table of processes."""
+    _STARTED[:] = [starting for starting in _STARTED if starting.poll() is None]
 
 
 #: Keepers started by this process; kept so that Python does not warn about them: they are meant to outlive it.

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.live
 #: Who says what to whom: the function that takes it, at which place of a message its kind is, and every kind there is.
 SAID = {
     "a kernel to the master": (guests.Guests.take, 0, "greet prove post ask handled|let go|keep"),
-    "a kernel asks the master": (guests.Guests._found, 0, "now_us snapshot explain may output sandbox printed steer"),
+    "a kernel asks the master": (
+        guests.Guests._found, 0, "now_us snapshot explain may output sandbox printed steer isolation allocator|dask soon",
+    ),
     "an agent to the master": (
         hearing.Hearing._from_agent, 1, "update join cargo used no agent|leaving ends staying plain sandbox output",
     ),
@@ -42,7 +44,7 @@ SAID = {
     "the leader to the hub": (hub.Hub._told, 0, "owners expel"),
 }  # fmt: skip
 #: Kinds that are two words.
-TWO_WORDS = ("let go", "no agent", "hand over", "not allowed")
+TWO_WORDS = ("let go", "dask soon", "no agent", "hand over", "not allowed")
 
 
 def kinds(listed):
@@ -137,6 +139,9 @@ ASKED = {
     "output": (("annas/task-1",), "may not see the role 'hidden'"),
     "sandbox": (("annas/task-1",), "may not see the role 'hidden'"),
     "printed": ((), "annas"),
+    "isolation": ((), "annas"),
+    "allocator": ((), "annas"),
+    "dask soon": ((), "annas"),
     "steer": ((calls.Suppress("annas"),), "may not end, steer or take over frameworks of 'anna'"),
 }
 
