@@ -3,7 +3,7 @@
 import pytest
 
 from mesonb.panels.server import PanelServer
-from tests.browser.lab import ExtendedLab, Lab, browser_page
+from tests.browser.lab import ExtendedLab, Lab, page_of, running
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +22,17 @@ def extended(tmp_path_factory):
     running.close()
 
 
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    """Start one Chromium for the tests of a module; it ends with them, as no event loop can run beside it."""
+    with running(chromium_path) as started:
+        yield started
+
+
 @pytest.fixture
-def page(chromium_path):
+def page(browser):
     """Open a page of its own for the test."""
-    with browser_page(chromium_path) as opened:
+    with page_of(browser) as opened:
         yield opened
 
 
@@ -39,10 +46,10 @@ def panels(tmp_path_factory):
 
 
 @pytest.fixture
-def chart(chromium_path, panels):
+def chart(browser, panels):
     """Open a chart of a session as the relay would: with the token. Complaints of the page fail the test."""
     heard = []
-    with browser_page(chromium_path, extra_http_headers={"Authorization": f"token {panels.token}"}) as page:
+    with page_of(browser, extra_http_headers={"Authorization": f"token {panels.token}"}) as page:
         own = f"//127.0.0.1:{panels.connection.port}/"
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.helpers import PATIENT_S, ROOT, wait_for
 
@@ -198,14 +198,30 @@ def unreadable(page: Page, part: str = "body") -> list[str]:
 
 
 @contextmanager
-def browser_page(chromium: str, **options: Any) -> Iterator[Page]:
-    """Open a page in a headless Chromium."""
+def running(chromium: str) -> Iterator[Browser]:
+    """Run a headless Chromium; one at a time, as Playwright's synchronous side has it."""
     arguments = [*BROWSER, *(["--no-sandbox"] if os.getuid() == 0 else [])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         try:
-            page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
-            page.set_default_timeout(PATIENT_S * 1000)
-            yield page
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def page_of(browser: Browser, **options: Any) -> Iterator[Page]:
+    """Open a page that shares nothing with the other pages of a Chromium: neither cookies nor what is cached."""
+    page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
+    try:
+        page.set_default_timeout(PATIENT_S * 1000)
+        yield page
+    finally:
+        page.close()
+
+
+@contextmanager
+def browser_page(chromium: str, **options: Any) -> Iterator[Page]:
+    """Open a page in a headless Chromium of its own."""
+    with running(chromium) as browser, page_of(browser, **options) as page:
+        yield page

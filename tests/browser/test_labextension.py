@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.browser.lab import ExtendedLab, Notebook, browser_page
+from tests.browser.lab import ExtendedLab, Notebook, page_of
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.browser
@@ -62,18 +62,16 @@ class NotebookSeven(ExtendedLab):
         ]
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    lab = ExtendedLab(tmp_path_factory.mktemp("lab"))
-    yield lab
-    lab.close()
+@pytest.fixture
+def lab(extended):
+    """The one JupyterLab that has the extension, with no layout kept of the test before."""
+    shutil.rmtree(extended.home / "workspaces", ignore_errors=True)
+    return extended
 
 
 @pytest.fixture
-def page(chromium_path, lab):
-    """A page, with no layout kept of the test before."""
-    shutil.rmtree(lab.home / "workspaces", ignore_errors=True)
-    with browser_page(chromium_path) as page:
+def page(browser, lab):
+    with page_of(browser) as page:
         yield page
 
 
@@ -204,6 +202,7 @@ def test_two_pages_show_one_simulation_and_steer_it(lab, page) -> None:
     other.locator("#mesonb-sidebar .mesonb .pause").click()
     for each in (page, other):
         each.locator("#mesonb-sidebar .mesonb[data-paused=true]").wait_for()
+    other.close()
 
 
 @pytest.mark.slow
@@ -259,10 +258,10 @@ def test_without_a_notebook_or_a_kernel_the_reason_is_shown(lab, page) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_without_its_half_is_named_with_the_remedy(chromium_path, tmp_path) -> None:
+def test_a_server_without_its_half_is_named_with_the_remedy(browser, tmp_path) -> None:
     lab = BareLab(tmp_path)
     try:
-        with browser_page(chromium_path) as page:
+        with page_of(browser) as page:
             notebook = opened(page, lab, "bare", "1")
             notebook.until(lambda: says(page, "jupyter server extension list"), 20, "the reason")
     finally:
@@ -270,10 +269,10 @@ def test_a_server_without_its_half_is_named_with_the_remedy(chromium_path, tmp_p
 
 
 @pytest.mark.slow
-def test_behind_a_hub_prefix_in_a_dark_theme(chromium_path, tmp_path) -> None:
+def test_behind_a_hub_prefix_in_a_dark_theme(browser, tmp_path) -> None:
     lab = ExtendedLab(tmp_path, base_url="/user/ada/")
     try:
-        with browser_page(chromium_path) as page:
+        with page_of(browser) as page:
             notebook = opened(page, lab, "hub", ONE)
             command(page, "apputils:change-theme", theme="JupyterLab Dark")
             notebook.run_to_end(0)
@@ -287,11 +286,11 @@ def test_behind_a_hub_prefix_in_a_dark_theme(chromium_path, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_in_jupyter_notebook_7_it_stands_beside_the_notebook(chromium_path, tmp_path) -> None:
+def test_in_jupyter_notebook_7_it_stands_beside_the_notebook(browser, tmp_path) -> None:
     pytest.importorskip("notebook", reason="Jupyter Notebook is not installed here")
     lab = NotebookSeven(tmp_path)
     try:
-        with browser_page(chromium_path) as page:
+        with page_of(browser) as page:
             (lab.notebooks / "seven.ipynb").write_text(json.dumps(written(ONE)))
             page.goto(f"{lab.url}notebooks/seven.ipynb?token={lab.token}")
             page.wait_for_function(

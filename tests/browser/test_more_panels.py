@@ -6,7 +6,7 @@ import mesonb as mb
 from mesonb.panels.apps import PANELS
 from mesonb.panels.export import write_player
 from mesonb.sim import normal
-from tests.browser.lab import Notebook, browser_page, unreadable
+from tests.browser.lab import Notebook, page_of, unreadable
 from tests.helpers import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -111,9 +111,9 @@ def until(page, condition, what):
     return wait_for(lambda: (page.wait_for_timeout(20), condition())[1], 20, what)
 
 
-def test_an_exported_run_plays_with_no_kernel_and_no_network(chromium_path, run, tmp_path):
+def test_an_exported_run_plays_with_no_kernel_and_no_network(browser, run, tmp_path):
     path = write_player(run, tmp_path / "run.html")
-    with browser_page(chromium_path) as page:
+    with page_of(browser) as page:
         heard = []
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("console", lambda message: heard.append(message.text))
