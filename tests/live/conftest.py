@@ -1,4 +1,4 @@
-"""Fixtures for tests on real Dask workers: one cluster of two agents a module, in a runtime folder of its own.
+"""Fixtures for tests on real Dask workers: one cluster of two agents, led anew in each module, in a runtime folder of its own.
 
 Rule: a test waits for conditions with a deadline; it ends only processes that its own cluster started.
 """
@@ -9,7 +9,10 @@ import dask
 import pytest
 
 import mesonb as mb
+from mesonb.core import calls
+from mesonb.live import cluster
 from mesonb.live.security.blocking import BLOCKED
+from tests.helpers import wait_for
 from tests.live.debian import Missing
 from tests.live.zookeeper import ZooKeeper
 
@@ -48,12 +51,23 @@ def _the_scheduler_can_be_looked_into():
         yield
 
 
+@pytest.fixture(scope="session")
+def _cluster_of_tests(_runtime_folder, _the_scheduler_can_be_looked_into):
+    """Let the cluster that the first `master` starts be up until the last test; each module's master finds it again."""
+    yield
+    for local in cluster.running_clusters("tests"):
+        local.stop()
+
+
 @pytest.fixture(scope="module")
-def master():
-    """Return a master of two real agents, shared by the tests of a module."""
+def master(_cluster_of_tests):
+    """Return a master of two real agents, shared by the tests of a module; it leaves nothing behind."""
     made = mb.Master(agents=[AGENT, AGENT], name="tests")
+    wait_for(lambda: len(made.core.agents) == 2 and not made.core.unreachable, 20, "both agents to have joined")
     yield made
-    made.close(cluster=True)
+    made.post([calls.Unregister(name) for name in made.core.frameworks])
+    wait_for(lambda: not made.core.frameworks and not made._unacknowledged, 20, "the frameworks of its tests to leave")
+    made.close()
 
 
 @pytest.fixture

@@ -160,9 +160,10 @@ def test_a_callback_that_waits_for_its_own_result(master, queue):
     master.unregister(waits)
 
 
-def test_no_dask_cluster_at_the_address():
+def test_no_dask_cluster_at_the_address(monkeypatch):
+    monkeypatch.setattr("mesonb.live.link.REACH_S", 0.5)
     with pytest.raises(
-        Unreachable, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 within 5 s.*mb.Master\(\) for a local one"
+        Unreachable, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 within 0.5 s.*mb.Master\(\) for a local one"
     ):
         mb.Master("tcp://127.0.0.1:9")
     for wrong in ("127.0.0.1", 3):

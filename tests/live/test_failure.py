@@ -13,6 +13,7 @@ from distributed import Client
 import mesonb as mb
 from mesonb.core import calls
 from mesonb.core.invariants import check
+from mesonb.live import mailbox
 from mesonb.live.wire.door import SILENT_S
 from tests.helpers import wait_for
 from tests.live.conftest import SMALL
@@ -139,7 +140,8 @@ def test_registering_a_name_again_takes_over_its_tasks(master, tmp_path):
     master.unregister(second)
 
 
-def test_callbacks_that_raise_or_hang_stop_nobody(master, queue):
+def test_callbacks_that_raise_or_hang_stop_nobody(master, queue, monkeypatch):
+    monkeypatch.setattr(mailbox, "HUNG_S", 2 * mailbox.SLOW_S)
     release = threading.Event()
 
     class Raises(mb.Framework):

@@ -17,6 +17,8 @@ from tests.live.test_tasks import gone, pids
 
 pytestmark = pytest.mark.live
 HALF = mb.Resources(cpus=0.5)
+#: One task an agent: for what imports a library that takes its time, in each child.
+WHOLE = mb.Resources(cpus=2)
 
 
 @pytest.fixture
@@ -57,10 +59,11 @@ def test_an_event_loop_may_wait_for_it(lab):
     assert asyncio.run(asyncio.wait_for(cell(), 60)) == 42
 
 
-def test_a_dask_collection_is_computed_in_the_share(lab):
+def test_a_dask_collection_is_computed_in_the_share(master):
     array = pytest.importorskip("dask.array")
     numbers = array.arange(1000, chunks=100)
-    assert (numbers * 2).sum().compute(scheduler=lab) == 999_000
+    with master.futures("collections", needs=WHOLE) as lab:
+        assert (numbers * 2).sum().compute(scheduler=lab) == 999_000
 
 
 def test_leaving_gives_back(master):
@@ -94,7 +97,7 @@ def test_unmodified_scikit_learn_gives_the_same_score(master):
     features, labels = make_classification(n_samples=120, n_features=6, random_state=1)
     search = GridSearchCV(RandomForestClassifier(n_estimators=5, random_state=1), {"max_depth": [2, 4]}, cv=2)
     alone = search.fit(features, labels).best_score_
-    with joblib.parallel_config("mesonb"):  # the master that this process holds
+    with joblib.parallel_config("mesonb", needs=WHOLE):  # the master that this process holds
         assert search.fit(features, labels).best_score_ == alone
     assert any(name.startswith("joblib") for name in master.core.incarnations)
 

@@ -105,11 +105,12 @@ def test_a_kernel_dies_and_its_framework_is_taken_over_from_another(master, tmp_
 
 def test_whoever_lost_a_name_speaks_for_it_no_more(master, remote):
     stale = remote.register(mb.Queue(needs=SMALL), name="taken")
-    assert stale.submit(double, 1).result(60) == 2
+    run = stale.submit(double, 1)
+    assert run.result(60) == 2
     fresh = master.register(mb.Queue(needs=SMALL), name="taken")
     assert fresh.submit(double, 2).result(60) == 4
     wait_for(lambda: remote.drivers["taken"].superseded, 5, "the one that lost its name to be told")
-    stale.kill("taken/task-1")
+    stale.kill(run.task.id)
     remote.close()  # leaves under a name that is another's now
     assert fresh.submit(double, 3).result(60) == 6
     master.unregister(fresh)

@@ -17,6 +17,7 @@ from distributed import Client
 import mesonb as mb
 from mesonb.core.invariants import check
 from mesonb.errors import BadValue, CannotPickle, ResultLost, TaskFailed
+from mesonb.live import cluster
 from mesonb.live.tasks.child import INLINE_MOST
 from tests.helpers import wait_for
 from tests.live.tasks import Trap, double, lineage, wait_and_return
@@ -161,9 +162,9 @@ def test_what_a_framework_that_left_kept_is_forgotten(master, client):
     assert key in held(client)
     master.unregister(leaving)
     wait_for(lambda: key not in held(client), 10, "the workers to forget the result")
-    with pytest.raises(ResultLost, match=r"run leaving/task-1 again") as caught:
+    with pytest.raises(ResultLost, match=f"run {run.task.id} again") as caught:
         run.result(60)
-    assert caught.value.task == "leaving/task-1"
+    assert caught.value.task == run.task.id
 
 
 def test_dask_futures_are_arguments(queue, client):
@@ -204,62 +205,67 @@ def test_a_future_that_failed_or_is_gone_fails_the_task_and_says_so(master, queu
     client.cancel([future], force=True)
     master.unregister(leaving)
     wait_for(lambda: future.key not in held(client), 10, "the workers to forget it")
-    with pytest.raises(TaskFailed, match=r"the result of leaves-too/task-1, is lost .*; run leaves-too/task-1 again"):
+    with pytest.raises(TaskFailed, match=f"the result of {run.task.id}, is lost .*; run {run.task.id} again"):
         queue.submit(total, future).result(60)
     with master.lock:
         check(master.core)
 
 
-def test_a_worker_that_dies_loses_its_results_and_it_is_said_who_can_make_them_again(tmp_path):
-    with mb.Master(agents=1, name="dies") as lone:
-        queue = lone.register(mb.Queue(), name="lab")
+@pytest.fixture(scope="module")
+def lead(_runtime_folder):
+    """Return what leads a cluster of one agent, again and again; results that nobody wants are kept for two seconds there."""
+    with dask.config.set({"mesonb.result-grace": "2s"}):
+        mb.Master(agents=1, name="lone").close()
+    yield lambda: mb.Master(agents=1, name="lone")
+    for local in cluster.running_clusters("lone"):
+        local.stop()
+
+
+def test_a_worker_that_dies_loses_its_results_and_it_is_said_who_can_make_them_again(lead):
+    with lead() as lone:
+        queue = lone.register(mb.Queue(), name="dies")
         _, _, worker = queue.submit(lineage).result(60)
         run = queue.submit(ramp)
         run.result(60)
+        task = run.task.id
         os.kill(worker, signal.SIGKILL)
         wait_for(lambda: queue.submit(lineage).result(60)[2] != worker, 30, "the worker to be replaced")
-        with pytest.raises(
-            ResultLost, match=r"the result of lab/task-2 \(8 MB\) was kept by agent-1.*run lab/task-2 again"
-        ):
+        with pytest.raises(ResultLost, match=rf"the result of {task} \(8 MB\) was kept by agent-1.*run {task} again"):
             run.result(60)
         again = queue.submit(run.function, *run.args)
         assert len(again.result(60)) == LARGE
-        lone.close(cluster=True)
 
 
-def test_the_next_master_finds_what_was_made_while_nobody_led(tmp_path):
+def test_the_next_master_finds_what_was_made_while_nobody_led(lead, tmp_path):
     """The mark waits on the agent, as every result does, and the value on its worker."""
     go = tmp_path / "go"
-    first = mb.Master(agents=1, name="next")
-    old = first.register(mb.Queue(), name="lab")
+    first = lead()
+    old = first.register(mb.Queue(), name="next")
     run = old.submit(ramp_when, str(go))
     wait_for(lambda: run.task and run.task.running, 20, "the task to run")
     first._abandon()
     go.touch()
-    with mb.Master(agents=1, name="next") as second:
-        keeps = second.register(Keeps(), name="lab")
+    with lead() as second:
+        keeps = second.register(Keeps(), name="next")
         wait_for(lambda: keeps.got is not None, 20, "the result to be told")
         assert np.array_equal(keeps.got.result(), ramp())
-        second.close(cluster=True)
 
 
-def test_what_a_kernel_held_that_is_gone_is_forgotten_and_what_another_holds_is_not():
+def test_what_a_kernel_held_that_is_gone_is_forgotten_and_what_another_holds_is_not(lead):
     """The kernel with the master ends; another one, whose framework goes on, still has its result."""
-    with dask.config.set({"mesonb.result-grace": "2s"}):
-        first = mb.Master(agents=1, name="grace")
-        with Client(first.address, set_as_default=False) as client, mb.connect(first.address) as remote:
-            theirs, ours = first.register(mb.Queue(), name="theirs"), remote.register(mb.Queue(), name="ours")
-            runs = [queue.submit(ramp) for queue in (theirs, ours)]
-            keys = [run.result(60) is not None and run.task.outcome.remains.mark.key for run in runs]
-            wait_for(lambda: not first._unacknowledged, 10, "the ends to be acknowledged")
-            assert held(client) >= set(keys)
-            first._abandon()
-            with mb.Master(agents=1, name="grace") as second:
-                wait_for(lambda: keys[0] not in held(client), 20, "what nobody can want any more to be forgotten")
-                wait_for(lambda: ours.submit(double, 2).result(60) == 4, 20, "the other kernel to go on")
-                assert np.array_equal(runs[1].result(60), ramp())
-                remote.close()
-                second.close(cluster=True)
+    first = lead()
+    with Client(first.address, set_as_default=False) as client, mb.connect(first.address) as remote:
+        theirs, ours = first.register(mb.Queue(), name="theirs"), remote.register(mb.Queue(), name="ours")
+        runs = [queue.submit(ramp) for queue in (theirs, ours)]
+        keys = [run.result(60) is not None and run.task.outcome.remains.mark.key for run in runs]
+        wait_for(lambda: not first._unacknowledged, 10, "the ends to be acknowledged")
+        assert held(client) >= set(keys)
+        first._abandon()
+        with lead():
+            wait_for(lambda: keys[0] not in held(client), 20, "what nobody can want any more to be forgotten")
+            wait_for(lambda: ours.submit(double, 2).result(60) == 4, 20, "the other kernel to go on")
+            assert np.array_equal(runs[1].result(60), ramp())
+            remote.close()
 
 
 def ramp_when(path):

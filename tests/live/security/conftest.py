@@ -30,6 +30,14 @@ def _as_shipped():
 
 
 @pytest.fixture(scope="module")
+def master():
+    """Return a master of two real agents whose cluster is as it is shipped."""
+    made = mb.Master(agents=[AGENT, AGENT], name="shipped")
+    yield made
+    made.close(cluster=True)
+
+
+@pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     """Return a master whose principals and rules are in files."""
     folder = tmp_path_factory.mktemp("guarded")
