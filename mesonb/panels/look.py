@@ -57,6 +57,8 @@ DARK_INPUTS = (
     ".bk-input, .bk-btn { background: #2b2b2b !important; color: #ddd !important; border-color: #555 !important; }"
     " .bk-btn.bk-active { background: #555 !important; } .bk-input::placeholder { color: #aaa !important; }"
     " .noUi-target { background: #333 !important; border-color: #555 !important; }"
+    " .bk-menu { background: #2b2b2b !important; border-color: #555 !important; color: #ddd !important; }"
+    " .bk-menu > :is(.bk-active, :hover) { background: #555 !important; color: #fff !important; }"
     " select.bk-input { appearance: auto !important; background-image: none !important; }"
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 import mesonb as mb
 from mesonb.panels.apps import PANELS
-from tests.browser.lab import Notebook
+from tests.browser.lab import Notebook, unreadable
 from tests.helpers import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -94,6 +94,18 @@ def keeps_its_parts_still(page, name):
     wait_for(lambda: (page.wait_for_timeout(20), not found(page)["moving"])[1], 15, f"nothing of {name} moves")
     page.emulate_media(reduced_motion="no-preference")
     return would
+
+
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+def test_a_list_of_completions_can_be_read_and_closes_when_the_keyboard_goes_on(chart, run, theme, tmp_path):
+    page = chart("steer", run, theme)
+    page.get_by_label("task", exact=True).focus()
+    completion = page.locator(".bk-menu > div", has_text="etl/task-1")
+    completion.wait_for(timeout=15_000)
+    page.screenshot(path=tmp_path / f"menu-{theme}.png")
+    assert unreadable(page) == []
+    page.keyboard.press("Tab")
+    completion.wait_for(state="hidden", timeout=15_000)
 
 
 BOARD = """

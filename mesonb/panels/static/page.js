@@ -57,6 +57,12 @@ function dress(root) {
   for (const element of root.querySelectorAll("*")) if (element.shadowRoot) dress(element.shadowRoot);
 }
 
+// A list of completions would stay open, over what is below it, when the keyboard goes on; Escape is how Bokeh closes it.
+document.addEventListener("keydown", (event) => {
+  const [from] = event.composedPath();
+  if (event.key === "Tab" && from.getRootNode().querySelector(".bk-menu")) from.dispatchEvent(new KeyboardEvent("keyup", { key: "Escape" }));
+});
+
 // Bokeh draws each part in a shadow tree of its own, so a click is read from its path.
 document.addEventListener("click", async (event) => {
   const button = event.composedPath().find((node) => node.dataset?.why || node.dataset?.cell);
