@@ -6,6 +6,7 @@ integer thousandths (``_milli``). A call that makes no sense is answered with ``
 Nobody writes on a call; the four that come a hundred thousand times a second are not frozen, as with events.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mesonb.core.records import TaskState
@@ -380,3 +381,16 @@ Call = (
     AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
     | Subscribe | Disconnect | FrameworkCall | By | OperatorCall | Tick
 )  # fmt: skip
+
+
+def answers(call: Call) -> Iterator[Accept | Decline]:
+    """Yield the answers to offers that a call holds: itself, the parts of a gang, what one of several schedulers says."""
+    match call:
+        case Accept() | Decline():
+            yield call
+        case AcceptAll():
+            yield from call.parts
+        case By():
+            yield from answers(call.call)
+        case _:
+            pass

@@ -325,6 +325,14 @@ class Framework:
         """Send what was written on a held offer now, and not when the holding ends; callable from any thread."""
         self._registered().answer(offer)
 
+    def together(self, offers: Iterable[OfferHandle]) -> None:
+        """Send what was written on these offers as one, from a callback: all of it is launched, or nothing: a gang.
+
+        If any part is refused (an offer was rescinded meanwhile), every task of it is lost, with the reason. Raises OfferError
+        for an offer that is known to be gone.
+        """
+        self._registered().together(offers)
+
     def progress(self, **figures: float) -> None:
         """Report how far it is, for panels: ``self.progress(iteration=3, total=10, loss=0.2)``."""
         self._registered().report(figures)

@@ -19,6 +19,7 @@ from typing import Any
 from mesonb.core import calls, events
 from mesonb.core.records import TERMINAL
 from mesonb.core.resources import Resources
+from mesonb.errors import OfferError
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
 from mesonb.frameworks.callbacks import Complaint, Complaints
 from mesonb.frameworks.inverse import InverseHandle
@@ -188,12 +189,15 @@ class Driver:
 
     def _rejected(self, event: events.Rejected) -> None:
         """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""
-        if isinstance(event.call, calls.Decline | calls.AcceptInverse | calls.DeclineInverse):
-            return  # the offer was gone already, which is all that was asked for
         refused = event.call.call if isinstance(event.call, calls.By) else event.call
+        if isinstance(refused, calls.Decline | calls.AcceptInverse | calls.DeclineInverse):
+            return  # the offer was gone already, which is all that was asked for
+        if isinstance(refused, calls.KillTask) and refused.task in self._ended:
+            return  # and so was the task
         self._complain(type(refused).__name__.lower(), event.because)
-        if isinstance(event.call, calls.Accept):
-            self._post([calls.Decline(self.name, (offer,)) for offer in event.call.offers])
+        held = [offer for answer in calls.answers(refused) for offer in answer.offers]
+        if held and not self.superseded:
+            self._post([calls.Decline(self.name, (offer,)) for offer in held])
 
     # -- offers ---------------------------------------------------------------------------------------------------
 
@@ -205,6 +209,17 @@ class Driver:
     def answer(self, offer: OfferHandle) -> None:
         """Send what was written on a held offer now, and not when the holding ends; callable from any thread."""
         self.call_later(0, lambda: self._send_held(offer))
+
+    def together(self, offers: Iterable[OfferHandle]) -> None:
+        """Send what was written on several offers, as one call: all of it is launched, or nothing."""
+        offers = list(offers)
+        if gone := [offer.id for offer in offers if offer.id not in self.offers]:
+            raise OfferError(f"{', '.join(gone)} cannot be used together with others: answered or rescinded already")
+        replies = [reply for offer in offers if (reply := self._reply(offer))]
+        parts = tuple(reply for reply in replies if isinstance(reply, calls.Accept))
+        rest = [reply for reply in replies if not isinstance(reply, calls.Accept)]
+        if replies and not self.superseded:
+            self._post([calls.AcceptAll(self.name, parts), *rest] if parts else rest)
 
     def _send_held(self, offer: OfferHandle) -> None:
         offer.hold_us = 0

@@ -1,6 +1,7 @@
 """Gang: several tasks that must run together or not at all (MPI, a parameter server and its workers).
 
-It hoards: offers are held until they are enough for the whole gang, or patience ends and all go back. While it waits,
+It hoards: offers are held until they are enough for the whole gang, or patience ends and all go back. They are answered
+together, so that all is launched or nothing. While it waits,
 others cannot use what it holds: that is the price of gangs under offers (Mesos paper, 4.6), and a panel shows it.
 """
 
@@ -77,8 +78,9 @@ class Gang(Framework):
                 task = offer.launch(self.function, len(self.members), self.size, needs=self._need())
                 self.members[task.id] = len(self.members)
         asked = {offer.id for offer in offers}
+        self.together(offer for offer in self.hoard.values() if offer.launches)
         for offer in self.hoard.values():
-            if offer.id not in asked:
+            if not offer.launches and offer.id not in asked:
                 self.answer(offer)
         self.hoard = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +40,9 @@ class Registration(Protocol):
 
     def answer(self, offer: OfferHandle) -> None:
         """Send what was written on a held offer now."""
+
+    def together(self, offers: Iterable[OfferHandle]) -> None:
+        """Send what was written on several offers, all or nothing."""
 
     def report(self, figures: dict[str, float]) -> None:
         """Keep what the framework says of its progress."""

@@ -34,6 +34,7 @@ from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import note
 from mesonb.live.schedulers import Schedulers
 from mesonb.live.security.gate import Gate
+from mesonb.live.tasks.cargo import launches_of
 from mesonb.live.tasks.results import Desk, Mark
 from mesonb.live.wire.comms import Message
 from mesonb.live.wire.loop import LoopThread
@@ -301,9 +302,8 @@ class Master(Leading):
 
     def _rejected(self, event: events.Rejected) -> None:
         """Tell whoever asked; what was packed for it will not travel."""
-        if isinstance(event.call, calls.Accept):
-            for task in event.call.launches:
-                self.cargo.pop(task.task, None)
+        for task in launches_of(event.call):
+            self.cargo.pop(task.task, None)
         if isinstance(event.call, calls.Subscribe):
             self.waiting.take(event.call.framework, event.call.scheduler).stop()
             self._complain("Subscribe", event.because)

@@ -104,12 +104,10 @@ class _Tally:
                 self.agents[call.agent] = call.total.measured
             case calls.AgentLost():
                 self.total -= self.agents.pop(call.agent, NOTHING)
-            case calls.Accept() | calls.Decline():
-                self._of(call.framework)["accepted" if isinstance(call, calls.Accept) else "declined"] += len(
-                    call.offers
-                )
             case _:
-                pass
+                for answer in calls.answers(call):
+                    how = "accepted" if isinstance(answer, calls.Accept) else "declined"
+                    self._of(answer.framework)[how] += len(answer.offers)
 
     def _followed(self, event: events.Event) -> None:
         match event:

@@ -37,7 +37,7 @@ class LastHeld:
 
     def _note(self, call: calls.Call, name: str, now_us: int) -> None:
         """An offer was held until its answer; whoever registers begins to wait."""
-        if isinstance(call, calls.Accept | calls.Decline | calls.Revive) or name not in self.at_us:
+        if isinstance(call, calls.Accept | calls.AcceptAll | calls.Decline | calls.Revive) or name not in self.at_us:
             self.at_us[name] = now_us
 
 

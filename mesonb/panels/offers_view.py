@@ -56,9 +56,9 @@ class Offers:
             self.now_us = step.now_us
             if self.first_us is None:
                 self.first_us = step.now_us
-            if isinstance(step.call, calls.Accept | calls.Decline) and not _refused(step):
-                how = "accepted" if isinstance(step.call, calls.Accept) else "declined"
-                for offer in step.call.offers:
+            for answer in () if _refused(step) else calls.answers(step.call):
+                how = "accepted" if isinstance(answer, calls.Accept) else "declined"
+                for offer in answer.offers:
                     self._end(offer, how, step.now_us)
             for event in step.events:
                 if isinstance(event, events.OfferMade):

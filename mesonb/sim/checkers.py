@@ -39,13 +39,13 @@ class Checkers:
         self.steps += 1
         if any(isinstance(event, events.Rejected) for event in followed):
             self.counts["rejected"] += 1
-        elif isinstance(call, calls.Accept | calls.Decline):
-            for offer in call.offers:
-                self._close(offer)
         elif isinstance(call, calls.AgentJoined | calls.AgentBack):
             self._adopt(core, call)
         elif isinstance(call, calls.Reconcile):
             self._asked |= set(call.tasks)
+        else:
+            for offer in [offer for answer in calls.answers(call) for offer in answer.offers]:
+                self._close(offer)
         for event in followed:
             if isinstance(call, calls.Reconcile) or (isinstance(call, calls.Tick) and self._answers(event)):
                 self._agree(event)

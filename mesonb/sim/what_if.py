@@ -165,11 +165,12 @@ class Again(Framework):
 
     def on_registered(self, tasks: Sequence[TaskHandle]) -> None:
         """Plan to want things; what was wanted from the start is wanted now."""
-        times = sorted({span.wanted_us for span in self.to_come})
         now_us = round(self.now * SECOND_US)
+        times = sorted({span.wanted_us for span in self.to_come if span.wanted_us > now_us})
         self.to_come.reverse()
+        self._come(now_us)
         for wanted_us in times:
-            self.call_later(max(0, wanted_us - now_us) / SECOND_US, partial(self._come, wanted_us))
+            self.call_later((wanted_us - now_us) / SECOND_US, partial(self._come, wanted_us))
 
     def on_offers(self, offers: Sequence[OfferHandle]) -> None:
         """Launch what waits wherever it fits, the longest waiting first."""

@@ -1,8 +1,11 @@
 """Frameworks that hold offers: a person's hand, and a gang that hoards."""
 
+from collections import Counter
+
 import pytest
 
 import mesonb as mb
+from mesonb.core import calls
 from mesonb.core.invariants import check
 from mesonb.errors import OfferError
 from mesonb.frameworks.gang import Gang
@@ -80,6 +83,50 @@ def test_a_gang_that_does_not_fit_gives_back_what_it_hoarded(sim):
     assert sim.snapshot().free == mb.Resources(cpus=5)
     sim.run("20s")
     assert gang.done
+
+
+def test_a_gang_is_launched_as_one_call(sim):
+    gang = sim.register(Gang(member, size=5, needs=ONE))
+    sim.run("1s")
+    accepted = [step.call for step in sim.log.steps if isinstance(step.call, calls.Accept | calls.AcceptAll)]
+    assert [len(call.parts) for call in accepted] == [3]
+    assert len(gang.members) == len(sim.core.tasks) == 5
+    frameworks = Counter(sim.core.frameworks["gang"].counts)
+    assert (frameworks["accepted"], sim.snapshot().free) == (3, ONE)
+
+
+class Pair(mb.Framework):
+    """Launches one task on each of two offers, together; the first of them may be gone by then."""
+
+    def __init__(self):
+        self.held, self.ended = [], []
+
+    def on_offers(self, offers):
+        self.held += offers
+        for offer in offers:
+            offer.hold("20s")
+
+    def launch(self):
+        for offer in self.held[:2]:
+            offer.launch(member, 0, 2, needs=ONE)
+        self.together(self.held[:2])
+
+    def on_update(self, task):
+        self.ended.append((task.state.value, task.because))
+
+
+def test_what_is_sent_together_is_launched_together_or_not_at_all(sim):
+    """An offer is rescinded while the answer to both is on its way: neither task runs, and the other offer is back."""
+    pair = sim.register(Pair(), name="pair")
+    sim.run("1s")
+    pair.launch()
+    sim.post([calls.AgentUnreachable("agent-1")])
+    sim.run("1s")
+    assert [state for state, _ in pair.ended] == ["lost", "lost"] and not sim.core.tasks
+    assert all("answered, or rescinded, before" in because for _, because in pair.ended)
+    assert "offer-2" not in sim.core.offers
+    with pytest.raises(OfferError, match="offer-1, offer-2 cannot be used together with others"):
+        pair.together(pair.held[:2])
 
 
 def test_a_gang_that_loses_one_member_kills_the_others_and_tries_again(sim):

@@ -197,6 +197,23 @@ def test_pacing_and_constraints_are_as_recorded():
         mb.what_if(simulation.log, agents=[mb.Resources(cpus=8)])
 
 
+def test_what_was_wanted_from_the_start_is_not_refused_first():
+    """Offers that arrive together with the registration find that something is wanted."""
+    simulation = mb.Simulation(agents=1, seed=1)
+    simulation.runs_for(work, "10s")
+    simulation.run("1.5s")
+
+    class Once(mb.Framework):
+        def on_offers(self, offers):
+            for offer in offers if not self.tasks else ():
+                offer.launch(work, 1, needs=ONE)
+
+    simulation.register(Once(), name="once")
+    simulation.run("5s")
+    columns = mb.what_if(simulation.log).columns
+    assert columns["run again"]["once"].wait_s == pytest.approx(columns["recorded"]["once"].wait_s, abs=0.001)
+
+
 def test_what_was_taken_back_is_wanted_again_and_counted():
     """A guarantee is met by revocation; without a grace nothing would have been revoked."""
     simulation = mb.Simulation(agents=2, seed=1, grace="5s")
