@@ -4,6 +4,7 @@ Rule: a test waits for conditions with a deadline; it ends only processes that i
 """
 
 import os
+from contextlib import contextmanager
 
 import dask
 import pytest
@@ -52,22 +53,30 @@ def _the_scheduler_can_be_looked_into():
 
 
 @pytest.fixture(scope="session")
-def _cluster_of_tests(_runtime_folder, _the_scheduler_can_be_looked_into):
-    """Let the cluster that the first `master` starts be up until the last test; each module's master finds it again."""
+def _clusters(_runtime_folder, _the_scheduler_can_be_looked_into):
+    """Let clusters be up from module to module, each of whose masters finds them again, until the last test."""
     yield
-    for local in cluster.running_clusters("tests"):
+    for local in cluster.running_clusters():
         local.stop()
 
 
-@pytest.fixture(scope="module")
-def master(_cluster_of_tests):
-    """Return a master of two real agents, shared by the tests of a module; it leaves nothing behind."""
-    made = mb.Master(agents=[AGENT, AGENT], name="tests")
-    wait_for(lambda: len(made.core.agents) == 2 and not made.core.unreachable, 20, "both agents to have joined")
+@contextmanager
+def led(**arguments):
+    """Lead a cluster, found or started, and leave nothing on it; one that was taken apart ends."""
+    made = mb.Master(**arguments)
+    agents = len(arguments["agents"])
+    wait_for(lambda: len(made.core.agents) == agents and not made.core.unreachable, 20, "all agents to have joined")
     yield made
     made.post([calls.Unregister(name) for name in made.core.frameworks])
     wait_for(lambda: not made.core.frameworks and not made._unacknowledged, 20, "the frameworks of its tests to leave")
-    made.close()
+    made.close(cluster=not made.core.agents)
+
+
+@pytest.fixture(scope="module")
+def master(_clusters):
+    """Return a master of two real agents, shared by the tests of a module."""
+    with led(agents=[AGENT, AGENT], name="tests") as made:
+        yield made
 
 
 @pytest.fixture

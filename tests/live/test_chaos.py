@@ -10,25 +10,28 @@ books of the last master balance. A run is told by its seed; how faults and work
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from random import Random
+from subprocess import PIPE
 
 import psutil
 import pytest
 from distributed import Client
 
 import mesonb as mb
-from tests.helpers import wait_for
+from tests.helpers import ROOT, wait_for
 from tests.live.tasks import cut_agents, slowly
-from tests.live.test_cluster import kernel
 from tests.live.test_tasks import gone
 
 pytestmark = pytest.mark.live
 
 SIZES = '[mb.Resources(cpus=2, mem="1GB")] * 3'
 LEAD = f"""
-import mesonb as mb
+import mesonb as mb, mesonb.live.master
+input()
 master = mb.Master(agents={SIZES}, name="chaos", agent_timeout="4s")
 print(master.local.pid, master.local.address, flush=True)
 from mesonb.core.invariants import check
@@ -75,6 +78,11 @@ def below(process):
     return [p for p in process.children(recursive=True) if not gone(p.pid)]
 
 
+def waiting():
+    """Start a kernel that leads when it is told to."""
+    return subprocess.Popen([sys.executable, "-c", LEAD], cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True)
+
+
 class Chaos:
     """The things that are done to a cluster."""
 
@@ -83,13 +91,15 @@ class Chaos:
         self.faults = [self.kill_worker, self.stop_worker, self.kill_child, self.kill_child, self.cut, self.kill_leader]
         self.faults += [getattr(self, name) for name in more]
         self.keepers = {}  #: all that were seen, by pid: one whose worker was killed is no child of the cluster's any more
+        self.spare = waiting()
         self.lead()
 
     def lead(self):
-        """Start a master, until one leads."""
+        """Have a kernel that is up already lead, until one does; the next one starts meanwhile."""
         for _ in range(5):
-            self.leader, said = kernel(LEAD)
-            if said:
+            self.leader, self.spare = self.spare, waiting()
+            print("lead", file=self.leader.stdin, flush=True)
+            if said := self.leader.stdout.readline():
                 self.host, self.address = int(said.split()[0]), said.split()[1]
                 return
             self.leader.wait()
@@ -183,8 +193,9 @@ def storm(seed, faults, monkeypatch, outlive=""):
             raised = [c for c in cluster.complaints if c.callback != "accept"]  # a late reply may lose its offers
             assert not raised, raised
     finally:
-        chaos.leader.kill()
-        chaos.leader.wait()
+        for process in (chaos.leader, chaos.spare):
+            process.kill()
+            process.wait()
         with contextlib.suppress(psutil.NoSuchProcess):
             chaos.family()
         os.kill(chaos.host, signal.SIGTERM)

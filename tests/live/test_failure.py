@@ -171,7 +171,7 @@ def test_callbacks_that_raise_or_hang_stop_nobody(master, queue, monkeypatch):
         master.unregister(hangs)
 
 
-def test_an_allocator_that_raises_is_a_complaint(tmp_path):
+def test_an_allocator_that_raises_is_a_complaint(master, queue):
     class Breaks(mb.Allocator):
         broken = True
 
@@ -180,11 +180,11 @@ def test_an_allocator_that_raises_is_a_complaint(tmp_path):
                 raise RuntimeError("this allocator is not finished")
             yield from mb.DRF().cycle(view)
 
-    with mb.Master(agents=1, name="breaks", allocator=Breaks()) as broken:
-        run = broken.register(mb.Queue(needs=SMALL), name="lab").submit(double, 2)
-        wait_for(lambda: any("not finished" in c.error for c in broken.complaints), 10, "the complaint")
-        assert run.result(60) == 4
-    broken.close(cluster=True)
+    master.allocator = Breaks()
+    run = queue.submit(double, 2)
+    wait_for(lambda: any("not finished" in c.error for c in master.complaints), 10, "the complaint")
+    assert run.result(60) == 4
+    master.allocator = mb.DRF()
 
 
 def test_what_left_leaves_nothing_behind(master):

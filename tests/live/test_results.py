@@ -17,7 +17,6 @@ from distributed import Client
 import mesonb as mb
 from mesonb.core.invariants import check
 from mesonb.errors import BadValue, CannotPickle, ResultLost, TaskFailed
-from mesonb.live import cluster
 from mesonb.live.tasks.child import INLINE_MOST
 from tests.helpers import wait_for
 from tests.live.tasks import Trap, double, lineage, wait_and_return
@@ -212,13 +211,11 @@ def test_a_future_that_failed_or_is_gone_fails_the_task_and_says_so(master, queu
 
 
 @pytest.fixture(scope="module")
-def lead(_runtime_folder):
+def lead(_clusters):
     """Return what leads a cluster of one agent, again and again; results that nobody wants are kept for two seconds there."""
     with dask.config.set({"mesonb.result-grace": "2s"}):
         mb.Master(agents=1, name="lone").close()
-    yield lambda: mb.Master(agents=1, name="lone")
-    for local in cluster.running_clusters("lone"):
-        local.stop()
+    return lambda: mb.Master(agents=1, name="lone")
 
 
 def test_a_worker_that_dies_loses_its_results_and_it_is_said_who_can_make_them_again(lead):

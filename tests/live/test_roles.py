@@ -8,6 +8,8 @@ from mesonb.errors import LogError
 from tests.live.conftest import SMALL
 from tests.live.tasks import double
 
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("_clusters")]
+
 
 class Both(mb.Framework):
     """Runs one task in each of its roles."""
@@ -45,7 +47,7 @@ def test_a_framework_in_two_roles_and_its_log(tmp_path) -> None:
 
 
 def test_a_master_lets_go_of_old_calls_and_the_rest_replays_exactly(tmp_path) -> None:
-    with mb.Master(agents=1, name="window", log=tmp_path / "run.mesonb", log_steps=100) as master:
+    with mb.Master(agents=2, name="roles", log=tmp_path / "run.mesonb", log_steps=100) as master:
         queue = master.register(mb.Queue(needs=SMALL), name="lab")
         for begin in range(0, 200, 20):
             runs = queue.map(double, range(begin, begin + 20))
@@ -57,4 +59,3 @@ def test_a_master_lets_go_of_old_calls_and_the_rest_replays_exactly(tmp_path) ->
     whole = Log.load(tmp_path / "run.mesonb")
     assert whole.steps[replay.log.forgotten :][: len(replay.log.steps)] == replay.log.steps
     whole.replay()
-    mb.Master(agents=2, name="roles").close(cluster=True)

@@ -75,7 +75,9 @@ def test_whoever_took_over_while_the_link_was_cut_is_not_taken_over_from(master,
         wait_for(lambda: master.core.lines["away"].active == cluster._name, 10, "the other to go on")
         assert fresh.submit(double, 2).result(60) == 4
         wait_for(lambda: master.core.lines["away"].waiting, 10, "the first to stand by in its turn")
-        assert any("goes on when that is lost" in complaint.error for complaint in remote.complaints)
+        wait_for(
+            lambda: any("goes on when that is lost" in one.error for one in remote.complaints), 10, "it to be told so"
+        )
         with Client(master.address, set_as_default=False) as client:
             client.run_on_scheduler(cut_agents, "kernel", cluster._name)
         wait_for(lambda: master.core.lines["away"].active == remote._name, 10, "the first to go on again")

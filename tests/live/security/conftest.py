@@ -8,7 +8,7 @@ import pytest
 
 import mesonb as mb
 from mesonb.live.security.blocking import BLOCKED
-from tests.live.conftest import AGENT
+from tests.live.conftest import AGENT, led
 
 SECRETS = {name: secrets.token_urlsafe(32) for name in ("anna", "ben", "carl")}
 RULES = [
@@ -30,23 +30,22 @@ def _as_shipped():
 
 
 @pytest.fixture(scope="module")
-def master():
+def master(_clusters, _as_shipped):
     """Return a master of two real agents whose cluster is as it is shipped."""
-    made = mb.Master(agents=[AGENT, AGENT], name="shipped")
-    yield made
-    made.close(cluster=True)
+    with led(agents=[AGENT, AGENT], name="shipped") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
+def guarded(_clusters, _as_shipped, tmp_path_factory):
     """Return a master whose principals and rules are in files."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "secrets.json").touch(0o600)
     (folder / "secrets.json").write_text(json.dumps(SECRETS))
     (folder / "acls.json").write_text(json.dumps({"rules": RULES}))
-    made = mb.Master(agents=[AGENT], name="guarded", principals=folder / "secrets.json", acls=folder / "acls.json")
-    yield made
-    made.close(cluster=True)
+    files = {"principals": folder / "secrets.json", "acls": folder / "acls.json"}
+    with led(agents=[AGENT], name="guarded", **files) as made:
+        yield made
 
 
 @pytest.fixture

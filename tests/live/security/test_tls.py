@@ -76,7 +76,7 @@ def test_a_peer_without_the_certificate_is_refused(encrypted, kind, has):
         arguments = {"ssl_context": anonymous(encrypted.local.security.tls_ca_file), "require_encryption": True}
     name = "kernel-x" if kind == "kernel" else "x"
     with pytest.raises(Unreachable, match="the hub at .* does not answer"):
-        asyncio.run(Stranger.attach(address, name, kind, security=arguments, timeout_s=1.5))
+        asyncio.run(Stranger.attach(address, name, kind, security=arguments, timeout_s=0.5))
     queue = encrypted.register(mb.Queue(needs=SMALL), name="unharmed")
     assert queue.submit(double, 2).result(60) == 4
 
