@@ -36,13 +36,17 @@ class Told:
     """Executors of one warm child, and what they said."""
 
     def __init__(self, folder):
-        self.said, self.died = [], {}
+        self.said, self.died, self.left = [], {}, {}
         self.printed = []
         self.executors = Executors(
-            folder, 1, (), lambda number, kind, _: self.said.append((number, kind)),
+            folder, 1, (), self.hear,
             lambda number, because, lost: self.died.update({number: (because, lost)}),
             on_printed=lambda number, skipped, content: self.printed.append((number, skipped, content)),
         )  # fmt: skip
+
+    def hear(self, number, kind, content):
+        self.said.append((number, kind))
+        self.left[number] = content
 
     def run(self, number, function, *args):
         content = pickle.dumps(function)
@@ -71,6 +75,30 @@ def scene(tmp_path, monkeypatch, play, patience_s=60):
 def begun_unheard(path):
     """Wait, with the loop at a stand, until a task runs: the child has said so, and nobody has listened yet."""
     wait_for(Path(f"{path}.begun").exists, 20, f"{path.name} to run")
+
+
+def test_of_many_idle_children_the_same_one_is_woken_each_time(tmp_path, monkeypatch) -> None:
+    """The others leave when they have been idle for long, as they would not if each had its turn."""
+    ends = [tmp_path / f"{number}" for number in range(4)]
+
+    async def play(told):
+        for number, end in enumerate(ends):
+            told.run(number, wait_and_return, number, str(end))
+        await wait_for_async(lambda: len(told.executors._running) == 4, 20, "a child for each task")
+        for end in ends:
+            end.touch()
+        pids = set()
+        for number in range(4, 20):
+            await wait_for_async(lambda: not told.executors._running and all_wait(told.executors), 20, "all to be idle")
+            told.run(number, os.getpid)
+            await told.until(number, DONE)
+            pids.add(pickle.loads(told.left[number]))
+        assert len(told.executors.children) >= 4 and len(pids) == 1
+
+    def all_wait(executors):
+        return all(psutil.Process(child.pid).status() == "sleeping" for child in executors.children)
+
+    scene(tmp_path, monkeypatch, play, patience_s=0.01)
 
 
 def test_what_a_child_went_on_to_is_not_ended_with_the_task_before(tmp_path, monkeypatch) -> None:

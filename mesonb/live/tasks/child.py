@@ -17,6 +17,7 @@ import fcntl
 import io
 import os
 import pickle
+import select
 import signal
 import socket
 import struct
@@ -62,6 +63,8 @@ PACKET_MOST = 64_000
 FUNCTIONS_KEPT = 32
 #: After a shorter task a child does not weigh itself again, and after any it leaves if it holds so much more than at birth.
 LOOK_AFTER_S = 0.002
+#: A child that is not needed any more leaves after this.
+IDLE_S = 10
 WORN_BYTES = 256_000_000
 #: Its agent has to know of a change as large as this before the next task begins.
 CHANGE_BYTES = 1_000_000
@@ -75,6 +78,7 @@ class Child:
     ) -> None:
         self._tasks, self._own, self._folder, self._is_wanted = tasks, own, Path(folder), is_wanted
         self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._bell = bell(tasks) if sys.platform == "linux" else None
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else -1
         self._weighs = self._at_birth = self._weigh()
         self._limits = 0  #: which are in force: none
@@ -128,10 +132,11 @@ class Child:
     def _next(self) -> bytes:
         """Wait for a packet; nothing when there will be none, or when this child has waited and is not wanted any more."""
         while True:
+            came = self._bell.poll(IDLE_S) if self._bell else []
             try:
-                return self._tasks.recv(PACKET_MOST)
-            except BlockingIOError:  # the socket's own timeout
-                if not self._is_wanted():
+                return self._tasks.recv(PACKET_MOST, socket.MSG_DONTWAIT if self._bell else 0)
+            except BlockingIOError:  # another took it; or nothing came for IDLE_S
+                if not came and not self._is_wanted():
                     return b""
 
     def _begin(self, known: bytes, number: int, limits: int) -> bool:
@@ -241,6 +246,17 @@ class Child:
             return wrote or fcntl.ioctl(1, termios.FIONREAD, bytes(4)) != bytes(4)
         except OSError:  # the task has closed it
             return wrote
+
+
+def bell(tasks: socket.socket) -> select.epoll:
+    """Return what wakes one of those that wait for a packet, always the first of them that is idle.
+
+    Waiting in ``recv`` they would be woken in turn: a hundred of them, forked in a moment of need, would all stay, and each
+    packet would go to the one that was idle for longest, and has everything to fetch from memory again.
+    """
+    waiting = select.epoll()
+    waiting.register(tasks, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+    return waiting
 
 
 @contextlib.contextmanager

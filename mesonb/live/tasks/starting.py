@@ -10,10 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mesonb.live.tasks.child import PACKET_MOST
+from mesonb.live.tasks.child import IDLE_S, PACKET_MOST
 
-#: A child that is not needed any more leaves after this.
-IDLE_S = 10
 #: The most packets in the pipe that no child has taken yet.
 PIPE_MOST = 64
 
@@ -26,7 +24,7 @@ def start_zygote(
     pipe, tasks = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pipe.setblocking(False)
     pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIPE_MOST * 2048 + 2 * PACKET_MOST)
-    # Children block in recv itself, not in poll: the kernel then wakes exactly one of them per packet.
+    # Where there is no epoll children block in recv itself, not in poll: the kernel then wakes exactly one of them per packet.
     tasks.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", IDLE_S, 0))
     zygote = subprocess.Popen(
         [sys.executable, "-c", "from mesonb.live.tasks.zygote import main; main()",
