@@ -15,9 +15,10 @@ from mesonb.core.allocator import Allocator
 from mesonb.core.declared import Agent
 from mesonb.core.explain import Explanation
 from mesonb.core.log import Log
-from mesonb.core.resources import Resources, show
+from mesonb.core.resources import Resources, less, show
+from mesonb.core.snapshot import Snapshot
 from mesonb.core.telling import plainly, told
-from mesonb.core.units import show_duration
+from mesonb.core.units import counted, show_duration
 from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
 from mesonb.frameworks.queue import Run
 from mesonb.said import Amounts, Priorities, Weights
@@ -65,6 +66,27 @@ def log(this: Log) -> str:
         followed = "; ".join(" ".join(words.split()) for event in step.events if (words := told(event)))
         lines.append([f"{number:,}", show_duration(step.now_us - this.began_us), plainly(step.call), followed])
     return f"<div>{escape(repr(this))}</div>" + (as_html(lines) if newest else "")
+
+
+def snapshot(this: Snapshot) -> str:
+    """List the frameworks and the first agents of a moment."""
+    frameworks = [["framework", "role", "holds", "is offered", "share of its tasks"]]
+    frameworks += [
+        [f.framework, f.role, str(less(f.allocated, f.offered)), str(f.offered), f"{f.task_share:.2f}"]
+        for f in this.frameworks
+    ]
+    agents = [["agent", "has", "free", "tasks", "offers"]]
+    agents += [
+        [a.agent, str(a.total), str(a.free), f"{a.task_count:,}", f"{len(a.offers):,}"] for a in this.agents[:LISTED]
+    ]
+    more = f", {LISTED} of them listed" if this.agent_count > LISTED else ""
+    counts = (
+        counted(this.agent_count, "agent") + more,
+        counted(this.task_count, "task"),
+        counted(this.offer_count, "offer"),
+    )
+    head = f"at {show_duration(this.now_us)}: {', '.join(counts)}; {this.free} free of {this.total}"
+    return f"<div>{escape(head)}</div>" + as_html(frameworks) * (len(frameworks) > 1) + as_html(agents)
 
 
 def explanation(this: Explanation) -> str:
@@ -121,5 +143,5 @@ def _call(this: TaskHandle) -> str:
 
 CARDS: dict[type, Callable[[Any], str]] = {
     Resources: resources, Framework: framework, Allocator: allocator, Log: log, Explanation: explanation, TaskHandle: task,
-    OfferHandle: offer, Run: run, Weights: by_role, Priorities: by_role, Amounts: by_role, Agent: agent,
+    OfferHandle: offer, Run: run, Weights: by_role, Priorities: by_role, Amounts: by_role, Agent: agent, Snapshot: snapshot,
 }  # fmt: skip

@@ -196,7 +196,7 @@ def examples():
     return [
         sim, queue, hand, mb.Queue(), mb.Near(), runs[0], task, *hand.offers[:1], sim.log, mb.replay(sim.log), sim.explain("lab"),
         sim.weights, sim.limits, sim.guarantees, sim.priorities, mb.Resources(cpus=1, mem="2GB"), mb.Resources(), machine,
-        *modules, sim.step(), mb.sweep(train, rate=[1, 2]), mb.what_if(sim.log, allocator=mb.FIFO()),
+        *modules, sim.step(), sim.snapshot(), mb.sweep(train, rate=[1, 2]), mb.what_if(sim.log, allocator=mb.FIFO()),
     ]  # fmt: skip
 
 

@@ -295,6 +295,10 @@ def _sealed(content: dict[str, Any]) -> str:
 
 def _opened(line: str, number: int) -> dict[str, Any]:
     line = line.rstrip("\n")
+    if number == 1 and not line.startswith('{"crc":"'):
+        raise LogError(
+            f"this is no recording: it begins with {line[:30]!r}; log.save(path) writes one, and so does --save"
+        )
     crc, body = line[8:16], "{" + line[18:]
     try:
         if f"{zlib.crc32(body.encode()):08x}" != crc:

@@ -18,6 +18,8 @@ from mesonb.errors import BadValue
 
 #: Names measured in bytes; every other resource is counted in thousandths.
 IN_BYTES = frozenset({"mem", "disk"})
+#: A bare number below this is no number of bytes that anybody means.
+LEAST_BYTES = 1000
 #: Names that the constructor takes as keywords.
 _CONSTRUCTED = ("cpus", "mem", "disk", "gpus", "ports")
 _RANK = {name: rank for rank, name in enumerate(_CONSTRUCTED)}
@@ -267,6 +269,10 @@ def _noun(name: str, amount: int) -> str:
 
 def _exact(name: str, amount: Any) -> int:
     if name in IN_BYTES:
+        if isinstance(amount, int | float) and 0 < amount < LEAST_BYTES:
+            raise BadValue(
+                f"{name}={amount!r} is so many bytes; write {name}='{amount:g}GB', or bytes: {name}='{amount:g}B'"
+            )
         return parse_bytes(amount)  # says what is wrong with anything else
     try:
         exact = round(Fraction(amount) * 1000)

@@ -13,7 +13,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from mesonb.core.resources import Resources
-from mesonb.core.units import parse_duration
+from mesonb.core.units import counted, parse_duration
 from mesonb.errors import BadValue, MesonbError
 from mesonb.frameworks.queue import Kept, Queue, Run
 
@@ -99,6 +99,9 @@ class Share(Executor):
                 with contextlib.suppress(MesonbError, CancelledError):
                     future.exception()
         self._leave_when_idle()
+
+    def __repr__(self) -> str:
+        return f"<executor on {self.queue!r}: {counted(len(self._pending), 'call')} pending>"
 
     @property
     def width(self) -> int:

@@ -24,6 +24,8 @@ MARKERS = {"killed": "x", "failed": "triangle", "lost": "diamond"}
 SIGNS = " ".join(f"<span>{sign} {name}</span>" for name, sign in (("killed", "✕"), ("failed", "△"), ("lost", "◇")))
 #: Height of a lane, of an agent's row at least, and of the chart between these.
 LANE_PX, ROW_PX, LEAST_PX, MOST_PX = 14, 24, 160, 560
+#: A bar is thin, about 5 px wide, if it takes less than this of the window.
+THIN = 0.006
 TOLD = [(name, f"@{name}") for name in ("task", "framework", "agent", "state", "lasted", "because")]
 
 
@@ -66,7 +68,10 @@ class Timeline(Panel):
         now_us = self.gantt.now_us = present_us(session, self.gantt.now_us)
         from_us, until_us = self.window.between(session, self.gantt.first_us or 0, now_us)
         shown = drawing(self.gantt, from_us, until_us, self.only.value.strip(), session.log.began_us)
-        self.bars.data, self.marks.data = self._columns(shown.pieces), mark_columns(shown.marks)
+        self.bars.data, self.marks.data = (
+            self._columns(shown.pieces, (until_us - from_us) / 1_000_000),
+            mark_columns(shown.marks),
+        )
         self._label(shown)
         write(self.legend, self.look.legend(_frameworks(session), SIGNS + _said(shown, self.gantt)))
 
@@ -83,7 +88,7 @@ class Timeline(Panel):
         )  # fmt: skip
         bars = chart.quad(
             "left_s", "right_s", "top", "bottom", source=self.bars, fill_color="colour", fill_alpha="solid", line_width=1,
-            line_color=self.look.background, hatch_pattern="hatch", hatch_color=self.look.background, hatch_alpha=0.7,
+            line_color="edge", hatch_pattern="hatch", hatch_color=self.look.background, hatch_alpha=0.7,
         )  # fmt: skip
         chart.text(
             "left_s", "middle", "letters", source=self.bars, text_color="ink", text_font_size="10px", text_baseline="middle",
@@ -99,12 +104,17 @@ class Timeline(Panel):
         self.why.answers_clicks(chart, bars, "task")
         return chart
 
-    def _columns(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+    def _columns(self, pieces: Sequence[Piece], window_s: float) -> dict[str, Any]:
+        """What the bars are drawn from; the gap around one would leave nothing of a thin one, which has none."""
         marks = {piece.bar.framework: self.look.palette[piece.bar.framework] for piece in pieces}
         own = [marks[piece.bar.framework] for piece in pieces]
         return bar_columns(pieces) | {
             "colour": [mark.colour for mark in own],
             "hatch": [HATCH[mark.hatch] for mark in own],
+            "edge": [
+                mark.colour if piece.right_s - piece.left_s < THIN * window_s else self.look.background
+                for mark, piece in zip(own, pieces, strict=True)
+            ],
             "ink": [ink_on(mark) for mark in own],
             "letters": [mark.letters if piece.letters else "" for mark, piece in zip(own, pieces, strict=True)],
         }

@@ -21,6 +21,7 @@ from mesonb.sim.architectures import (
 )
 from mesonb.sim.architectures.run import Architecture
 from mesonb.sim.compare import compare, usual
+from mesonb.sim.workload import CSV_SAID
 
 #: What ``--architecture`` may name.
 NAMED: dict[str, Callable[[], Architecture]] = {
@@ -41,7 +42,7 @@ NAMED: dict[str, Callable[[], Architecture]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("workload", help="a CSV with the columns workload,submitted,tasks,duration,cpus,mem")
+    parser.add_argument("workload", help=CSV_SAID)
     parser.add_argument("--prefill", default=(), metavar="CSV", help="what the cell is already full of at the start")
     parser.add_argument("--machines", type=int, default=1000, help="how many machines (default: %(default)s)")
     parser.add_argument("--cpus", type=float, default=4, help="cpus of each (default: %(default)s)")

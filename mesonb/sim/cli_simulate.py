@@ -20,7 +20,7 @@ from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
 from mesonb.sim.generators import exponential, generate
 from mesonb.sim.replay import known_allocator
 from mesonb.sim.simulation import Simulation
-from mesonb.sim.workload import Job, by_workload, check_fits, read_csv
+from mesonb.sim.workload import CSV_SAID, Job, by_workload, check_fits, read_csv
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workload",
         nargs="?",
-        help="a CSV with the columns workload,submitted,tasks,duration,cpus,mem (default: generated)",
+        help=f"{CSV_SAID} (default: generated)",
     )
     parser.add_argument("--agents", type=int, default=100, help="how many agents (default: %(default)s)")
     parser.add_argument("--cpus", type=float, default=4, help="cpus of each (default: %(default)s)")
@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--duration", type=float, default=30, metavar="S", help="mean seconds a task lasts (default: %(default)s)"
     )
     parser.add_argument("--until", default="10min", metavar="TIME", help="end of the run (default: %(default)s)")
-    parser.add_argument("--allocator", default="DRF", help="whom to offer to next (default: %(default)s)")
+    parser.add_argument(
+        "--allocator", default="DRF", help=f"whom to offer to next: {', '.join(MODULES)} (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument("--save", metavar="FILE", help="save the recording; a name that ends in .gz compresses it")
     parser.add_argument("--json", action="store_true", help="one JSON line a framework instead of a table")

@@ -20,6 +20,8 @@ from mesonb.core.units import SECOND_US, parse_bytes, parse_duration, show_durat
 from mesonb.errors import BadValue
 
 COLUMNS = ("workload", "submitted", "tasks", "duration", "cpus", "mem")
+#: What a command says of it; a bare number is seconds, or GB.
+CSV_SAID = f"a CSV with the columns {','.join(COLUMNS)}, one job a row: batch,15.6,20,30s,1,2GB"
 _GB = 10**9
 
 
@@ -154,6 +156,8 @@ def _mem(text: str | None) -> int:
 
 
 def _check_columns(path: Path, found: Iterable[str]) -> None:
+    if len(only := list(found)) == 1 and ";" in only[0]:
+        raise BadValue(f"{path}: row 1 reads {only[0][:40]!r}; columns are separated by commas: {','.join(COLUMNS)}")
     if missing := [column for column in COLUMNS if column not in found]:
         raise BadValue(
             f"{path}: row 1 lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it must read {','.join(COLUMNS)}"

@@ -77,3 +77,23 @@ def test_a_bar_is_clicked(chart, run):
     canvas = page.locator(".bk-Figure").bounding_box()
     page.mouse.click(canvas["x"] + place["x"], canvas["y"] + place["y"])
     page.get_by_text("launched at").first.wait_for()
+
+
+BEGIN = """
+import mesonb as mb
+sim = mb.Simulation(agents=1, seed=1)
+sim.runs_for(max, "1h")
+lab = sim.register(mb.Queue(), name="lab")
+sim
+"""
+
+
+def test_what_is_told_goes_with_the_moment(extended, page):
+    notebook = Notebook(page, extended, "told", [BEGIN, "lab.submit(max, 1, 2)\nsim.run('1s')\nNone"])
+    notebook.run_to_end(0)
+    board = page.locator(".jp-Cell .mesonb")
+    board.locator("tbody .name", has_text="lab").click()
+    board.locator(".story", has_text="lab has 0 tasks").wait_for()
+    notebook.run_to_end(1)
+    page.mouse.move(0, 0)
+    board.locator(".story", has_text="lab has 1 task and 0 offers").wait_for()

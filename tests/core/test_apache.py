@@ -193,7 +193,7 @@ def test_a_count_is_not_reset_by_a_release_or_a_pause_of_interest() -> None:
 class Sorter:
     """Clients by path, each with one framework, as Apache Mesos's sorter tests speak of them."""
 
-    def __init__(self, **total: float) -> None:
+    def __init__(self, **total: float | str) -> None:
         self.order, self.clients = Order(), {}
         self.order.set_total(Resources(**total))
 
@@ -214,10 +214,10 @@ class Sorter:
 
 
 def test_shares_then_names() -> None:
-    sorter = Sorter(cpus=100, mem=100)
+    sorter = Sorter(cpus=100, mem="100KB")
     sorter.add("a", "b")
-    sorter.allocated("a", cpus=5, mem=5)
-    sorter.allocated("b", cpus=6, mem=6)
+    sorter.allocated("a", cpus=5, mem="5KB")
+    sorter.allocated("b", cpus=6, mem="6KB")
     assert sorter.sort() == ["a", "b"]
     sorter.add("c")
     assert sorter.sort() == ["c", "a", "b"]

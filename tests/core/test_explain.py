@@ -299,3 +299,8 @@ def test_counts_cover_every_agent() -> None:
         Why.OWN_OFFER: 5,
         Why.TURN: 5,
     }
+
+
+def test_what_is_worth_knowing_is_added_to_the_sentence() -> None:
+    told = explain(CASES[Why.SUPPRESSED], "f")
+    assert told.adding("it raised").sentence == f"{told.sentence}; it raised" and told.adding("") is told

@@ -98,3 +98,11 @@ def test_taking_more_than_there_is_is_a_defect() -> None:
 def test_nothing_fits_without_end() -> None:
     with pytest.raises(BadValue, match="needs of nothing"):
         Resources(cpus=1) // NOTHING
+
+
+@pytest.mark.parametrize("name", ["mem", "disk"])
+def test_a_number_that_is_no_number_of_bytes_is_asked_for_its_unit(name):
+    with pytest.raises(BadValue, match=f"{name}=4 is so many bytes; write {name}='4GB', or bytes: {name}='4B'"):
+        Resources(**{name: 4})
+    assert Resources(**{name: "4B"}) == eval(repr(Resources(**{name: "4B"})))
+    assert not Resources(**{name: 0})

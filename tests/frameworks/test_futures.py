@@ -57,3 +57,9 @@ def test_after_shutdown_nothing_is_taken(sim) -> None:
     sim.run("1min")
     assert late.result() == 4
     assert "lab" not in sim.core.frameworks
+
+
+def test_its_text_says_what_waits(sim) -> None:
+    lab = sim.futures("lab")
+    lab.submit(double, 1)
+    assert repr(lab) == "<executor on <Queue lab in role *: 0 live tasks>: 1 call pending>"

@@ -115,7 +115,7 @@ def test_another_version_is_refused(recorded) -> None:
 
 def test_a_file_of_something_else_is_refused(tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("dear diary\n")
-    with pytest.raises(LogError, match="line 1 of the recording cannot be read"):
+    with pytest.raises(LogError, match="this is no recording: it begins with "):
         Log.load(tmp_path / "notes.txt")
     (tmp_path / "empty.log").write_text("")
     with pytest.raises(LogError, match="empty"):

@@ -116,6 +116,21 @@ def test_a_panel_opened_late_shows_tasks_that_have_run_since_before_it_reads(clu
     assert not panel.gantt.live
 
 
+def test_a_thin_bar_has_no_gap_around_it_that_would_leave_nothing_of_it():
+    sim = mb.Simulation(agents=1, seed=1)
+    sim.runs_for(max, "100s")
+    sim.runs_for(min, "100ms")
+    queue = sim.register(mb.Queue(), name="lab")
+    queue.submit(max, 1, 2)
+    queue.submit(min, 1, 2)
+    sim.run("2min")
+    panel = Timeline(Look(Palette()))
+    Shown(sim, panel)
+    bars, background = panel.bars.data, panel.look.background
+    gaps = {task for task, edge in zip(bars["task"], bars["edge"], strict=True) if edge == background}
+    assert gaps == {"lab/task-1"} and "lab/task-2" in bars["task"]
+
+
 def test_a_replay_has_the_same_bars_at_its_end(cluster):
     cluster.run("1min")
     again = Gantt().read(mb.replay(cluster.log).log.steps)

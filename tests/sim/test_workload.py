@@ -48,6 +48,7 @@ def test_amounts_may_be_written_with_units(tmp_path):
     [
         ("workload,submitted,tasks\nBatch,1,2\n", "row 1 lacks the columns duration, cpus, mem"),
         ("", "row 1 lacks the columns"),
+        (HEADER.replace(",", ";") + "Batch;1;2\n", "row 1 reads 'workload;submitted;.*columns are separated by commas"),
         (HEADER, "holds no jobs"),
         (HEADER + "Batch,1,2,3,1,2\nBatch,-1,2,3,1,2\n", r"row 3: submitted=-1 is negative"),
         (HEADER + "Batch,1,2,-3,1,2\n", r"row 2: duration=-3 is negative"),

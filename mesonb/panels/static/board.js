@@ -7,6 +7,7 @@
 // Transports, best first: a WebSocket through the Jupyter server, the widget's comm, the still picture it came with.
 
 const WORDS_MS = 200; // figures that change faster than this cannot be read
+const STORY_MS = 2000; // how old what is told of a name may be
 const STALE_MS = 2000, HELLO_MS = 2000, HELLO_FRAMES = 20, COMM_SILENT_MS = 6000, RETRY_MS = 1000, RETRY_MOST_MS = 15000, CURVE_POINTS = 240;
 const WAYS = { ws: "by socket", comm: "by widget", still: "a picture" };
 const GREY = "#8c8c8c";
@@ -50,7 +51,11 @@ export function mount(el, { title, path, comm, first, second }) {
 
   parts.pause.addEventListener("click", () => steer({ do: state.head?.paused ? "resume" : "pause" }));
   view.onWeight = (role, weight) => steer({ do: "weight", role, weight });
-  view.onStory = (name) => line.ask({ ask: "story", name }).then((ack) => view.tell(name, ack), (why) => view.say(String(why)));
+  view.onStory = (name, again = false) => {
+    Object.assign(view, { told: name, toldAt: performance.now() });
+    parts.story.setAttribute("aria-live", again ? "off" : "polite"); // what nobody asked for is not read out
+    line.ask({ ask: "story", name }).then((ack) => view.told === name && view.tell(name, ack), (why) => view.say(String(why)));
+  };
   if (first?.[0]?.kind) take(first[0], bytes(first[1]));
   Object.assign(state, { frames: 0, have: -1 }); // a comm's frames may not build on this one
   let other = null; // another moment beside this one
@@ -349,7 +354,7 @@ class View {
     this.changed();
   }
 
-  shut() { cancelAnimationFrame(this.drawing); clearTimeout(this.later); this.watchSize.disconnect(); this.watchTheme.disconnect(); this.p.root.remove(); }
+  shut() { cancelAnimationFrame(this.drawing); clearTimeout(this.later); clearTimeout(this.askLater); this.watchSize.disconnect(); this.watchTheme.disconnect(); this.p.root.remove(); }
 
   changed() { if (!this.drawing) this.drawing = requestAnimationFrame((at) => { this.drawing = 0; this.draw(at); }); }
 
@@ -424,6 +429,15 @@ class View {
     const label = `${this.agents.label()}: ${head.frameworks.map((f) => `${f.name} runs ${f.running}, share ${percent(f.share)}`).join("; ")}. ${this.agents.keys}`;
     if (at - (this.labelAt ?? -2000) >= 2000) { this.labelAt = at; this.p.agents.setAttribute("aria-label", label); }
     this.p.tools.hidden = this.agents !== this.heat;
+    this.askAgain();
+  }
+
+  /** What is told of a name is asked again while frames come, for it would grow old; not under the pointer or the keyboard. */
+  askAgain() {
+    const { story: box } = this.p, waits = (this.toldAt ?? 0) + STORY_MS - performance.now();
+    if (box.hidden || !this.told) return;
+    if (waits > 0) this.askLater ??= setTimeout(() => { this.askLater = undefined; this.askAgain(); }, waits);
+    else if (!box.matches(":hover, :focus-within")) this.onStory(this.told, true);
   }
 
   font() { return (this.fontFamily ??= getComputedStyle(this.p.root).fontFamily); }
@@ -463,7 +477,7 @@ class View {
   /** Show the story of an agent, a task, a framework: why it is as it is, what could be done, what runs there. */
   tell(name, { ok, because, story }) {
     const { story: box } = this.p, shut = make("button", { type: "button", class: "shut", "aria-label": "close" }, "×");
-    shut.addEventListener("click", () => { box.hidden = true; });
+    shut.addEventListener("click", () => { box.hidden = true; this.told = ""; });
     box.hidden = false;
     if (!ok) return box.replaceChildren(shut, because);
     const reasons = story.reasons.map(({ text, remedy, code }) => make("li", {}, text, ...(remedy ? [" → ", code ? this.remedy(code) : make("code", {}, remedy)] : [])));
@@ -498,7 +512,7 @@ class View {
       write(item.children[0], name);
       widen(item.children[1].children[0], allocated);
       widen(item.children[1].children[1], offered);
-      write(item.children[2], `${percent(allocated)} allocated · ${percent(offered)} offered · ${percent(free)} free`);
+      write(item.children[2], `${percent(allocated)} allocated · ${percent(offered)} offered · ${percent(rest(allocated, offered, free))} free`);
     });
   }
 
@@ -663,4 +677,6 @@ function clock(us) {
 
 const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 const short = (n) => (n < 10_000 ? n.toLocaleString("en") : n.toLocaleString("en", { notation: "compact", maximumFractionDigits: n < 100_000 ? 1 : 0 }));
+/** What is left of a whole when its other parts are written in whole percents: 63, 0 and 37, not 38; of nothing, nothing. */
+const rest = (allocated, offered, free) => (allocated + offered + free > 0.99 ? Math.max(0, 1 - (Math.round(100 * allocated) + Math.round(100 * offered)) / 100) : free);
 const percent = (part) => `${Math.round(100 * part)}\u00a0%`;
