@@ -15,7 +15,8 @@ from mesonb.core.master import MasterCore
 from mesonb.core.records import FORWARD, TaskState
 from mesonb.core.resources import NOTHING, Resources
 
-#: Every so many steps all the books are added up; after the others only those of whom the step speaks are compared.
+#: Every so many steps, or as many as there are agents, all the books are added up; after the others only those of whom the
+#: step speaks are compared.
 FULL_EVERY = 500
 
 
@@ -29,6 +30,7 @@ class Checkers:
         self.held: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: by frameworks, in tasks and offers
         self.given: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: of agents, in tasks and offers
         self.steps = 0
+        self.optimistic = False  #: offers hold nothing
         self.counts: Counter[str] = Counter()  #: what happened, under this master and those before it
         self._launched: set[str] = set()  #: (membership only)
         self._asked: set[str] = set()  #: tasks of which an answer may be outstanding (membership only)
@@ -60,7 +62,7 @@ class Checkers:
             dict.fromkeys(_names((call, *followed), "agent")),
             dict.fromkeys(_names((call, *followed), "framework")),
         )
-        if self.steps % FULL_EVERY == 0:
+        if self.steps % max(FULL_EVERY, len(core.agents)) == 0:
             self.check_all(core)
 
     def check_all(self, core: MasterCore) -> None:
@@ -85,7 +87,7 @@ class Checkers:
     def successor(self) -> Checkers:
         """An onlooker of the next master: its books begin empty, too."""
         fresh = Checkers()
-        fresh.steps, fresh.counts = self.steps, self.counts
+        fresh.steps, fresh.counts, fresh.optimistic = self.steps, self.counts, self.optimistic
         return fresh
 
     # -- one event --------------------------------------------------------------------------------------------------------
@@ -106,7 +108,10 @@ class Checkers:
                 assert event.offer not in self._offered, f"{event.offer} is offered a second time"
                 self._offered.add(event.offer)
                 self.offers[event.offer] = event
-                self._take(event.framework, event.agent, event.resources)
+                if not self.optimistic:
+                    self._take(event.framework, event.agent, event.resources)
+            case events.Revoked():
+                self.counts["revoked"] += 1
             case events.Rescinded():
                 self.counts["rescinded"] += 1
                 self._close(event.offer)
@@ -165,7 +170,8 @@ class Checkers:
     def _close(self, offer: str) -> None:
         assert offer in self.offers, f"{offer} is answered or rescinded, and is not outstanding"
         made = self.offers.pop(offer)
-        self._give_back(made.framework, made.agent, made.resources)
+        if not self.optimistic:
+            self._give_back(made.framework, made.agent, made.resources)
 
     def _take(self, framework: str, agent: str, resources: Resources) -> None:
         self.held[framework] += resources.counted

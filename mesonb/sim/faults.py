@@ -26,13 +26,12 @@ class Faults:
     agent_silent: float = 0.002  #: neither hears nor is heard for a while; given up by the master if it is long
     agent_slow: float = 0.002  #: its tasks last three times as long, for a while
     # for the cluster, every second
-    many_agents: float = 0.003  #: up to all agents crash at once, or as many new ones join at once
+    many_agents: float = 0.003  #: up to all agents crash at once, or as many new ones join, or, seldom, ten thousand
     clock_jump: float = 0.003  #: the machine slept: the master's clock is suddenly much later
     master_failover: float = 0.005  #: a new master knows only what agents and frameworks tell it
     new_weight: float = 0.01  #: an operator gives a role another weight
     pause: float = 0.005  #: an operator stops the cycles for a while
-    #: a role is given a guarantee for a while, which may need resources back, staging tasks' too
-    revocation: float = 0.01
+    revocation: float = 0.01  #: a role is given a guarantee for a while, which may need resources back
     new_limit: float = 0.005  #: a role may have no more than so much for a while
     drain: float = 0.005  #: an agent is emptied, and used again later
     maintenance: float = 0.005  #: an agent will be down for a while; frameworks on it are asked to leave
@@ -45,6 +44,7 @@ class Faults:
     lost: float = 0.01  #: not delivered; what must arrive is sent again after a second
     late: float = 0.01  #: held up for a while, with what is behind it on that link
     twice: float = 0.01  #: delivered again a while later
+    revoked_staging: float = 0.01  #: an operator takes a task back while its launch is on its way
     # for each callback
     raises: float = 0.01
     sleeps: float = 0.01  #: takes seconds, and answers only then

@@ -29,9 +29,11 @@ from mesonb.sim.simulation import Simulation
 AGAIN_US = 1_000_000
 #: The longest that a message is late.
 LATE_S = 5.0
+#: How long, at most, a task may run on that is taken back while its launch is on its way.
+GRACE_S = 5.0
 #: What a link may drop for good, and what a master may be told twice.
 MAY_VANISH = (events.OfferMade, events.Rescinded)
-MAY_REPEAT = (calls.Accept, calls.Decline, calls.KillTask)
+MAY_REPEAT = (calls.Accept, calls.AcceptAll, calls.Decline, calls.KillTask)
 
 
 class RoughSimulation(Simulation):
@@ -54,6 +56,7 @@ class RoughSimulation(Simulation):
         self._outcomes: dict[str, Outcome] = {}  #: of tasks whose end nobody has acknowledged
         self._link_us: dict[str, int] = {}  #: when the last message on a framework's link to the master arrives
         super().__init__(**settings)
+        self.checkers.optimistic = self.core.optimistic
         self.core.settings = self.log.settings = replace(self.core.settings, **timing)
 
     # -- agents -------------------------------------------------------------------------------------------------------
@@ -175,8 +178,15 @@ class RoughSimulation(Simulation):
         if isinstance(event, events.Launch | events.Kill):
             sent = (event, self.core.settings.epoch, self._connections.get(event.agent, 0))
             self.engine.after(self.latency_us, partial(self._try_agent, *sent))
+            if isinstance(event, events.Launch) and self.chance.strikes("revoked_staging"):
+                self.engine.after(self.latency_us // 2, partial(self._revoke, event.task))
         else:
             super()._deliver(event)
+
+    def _revoke(self, task: str) -> None:
+        found = self.core.tasks.get(task)
+        if found and found.state is TaskState.STAGING and not found.killing:
+            self.post([calls.Revoke(task, self.chance.while_us(GRACE_S))])
 
     def _try_agent(self, event: events.Launch | events.Kill, epoch: int, connection: int) -> None:
         """Hand a message to its agent, or try again while the connection lasts."""

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from random import Random
+from typing import Any
 
 from mesonb.core.allocator import Allocator
 from mesonb.core.allocators import MODULES
@@ -114,6 +115,10 @@ class _Storm:
             offer_timeout=dice.choice(("2s", "10s", "30s")),
             offer_size=dice.choice((None, None, Resources(cpus=1, mem="2GB"))),
             update_retry=dice.choice((0, "3s")),
+            concurrency=dice.choice(("pessimistic",) * 3 + ("optimistic",)),
+            settle=dice.choice(("incremental", "all")),
+            conflict=dice.choice(("fit", "sequence")),
+            **dice.choice(_PACING),
         )
         self.rough.runs_for(chore, lambda _, lasts_s, __: lasts_s)
         ledgers = list(_ledgers(dice, frameworks, _chores(totals, until_us)))
@@ -187,6 +192,10 @@ class _Storm:
         }
 
 
+#: By default whenever something changes; in batches; and as Apache Mesos does.
+_PACING: tuple[dict[str, Any], ...] = (
+    {}, {}, {}, {"allocation_interval": "1s"}, {"allocation_interval": "1s", "allocate_on_recovery": False},
+)  # fmt: skip
 _COUNTED = (
     "rejected",
     "offers_made",
@@ -197,6 +206,7 @@ _COUNTED = (
     "failed",
     "killed",
     "lost",
+    "revoked",
     "repeated",
 )
 _MACHINES = (
@@ -217,7 +227,7 @@ def _ledgers(dice: Random, frameworks: int, chores: int) -> Iterator[Ledger]:
     for number in range(1, frameworks + 1):
         lasts_s = [round(min(dice.expovariate(1 / MEAN_CHORE_S), 300), 6) for _ in range(max(1, chores // frameworks))]
         more = ("both", ROLES[0]) if number % 3 == 0 else ()
-        yield Ledger(f"f{number}", dice.choice(ROLES), dice.choice(_NEEDS), lasts_s, more)
+        yield Ledger(f"f{number}", dice.choice(ROLES), dice.choice(_NEEDS), lasts_s, more, number % 4 == 0)
 
 
 # -- the command line -------------------------------------------------------------------------------------------------

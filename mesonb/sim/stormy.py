@@ -41,6 +41,7 @@ class Ledger:
     needs: Resources
     lasts_s: list[float]  #: of each chore
     more_roles: tuple[str, ...] = ()  #: every third framework is in several
+    gangs: bool = False  #: every fourth one answers what arrives together as one call
     done: set[int] = field(default_factory=set)  #: (membership and size only)
     launched: set[str] = field(default_factory=set)  #: tasks of any of its schedulers (membership only)
     ended: set[str] = field(default_factory=set)  #: tasks whose end was told (membership only)
@@ -89,6 +90,8 @@ class Stormy(Framework):
                 offer.decline(self.chance.while_us(HOARDS_S) / 1_000_000)
             else:
                 self._use(offer)
+        if self.ledger.gangs:
+            self.together([offer for offer in offers if offer.launches])
         if not self.todo:
             self._rest()
         self._may_raise()

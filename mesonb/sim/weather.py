@@ -33,6 +33,9 @@ FOUND_S = 10.0
 RECONCILED_S = 20.0
 #: How many times longer tasks last on a slow agent.
 SLOW = 3.0
+#: How many agents join at once, and how often it is so many; else it is as many as there are.
+MANY = 10_000
+OFTEN_MANY = 0.05
 #: For how long, at most, agents stay that join by the many at once.
 SURGE_STAYS_S = 30.0
 
@@ -98,7 +101,8 @@ class Weather:
                 self._crash(name)
             return
         self._surges += 1
-        fresh = [f"surge-{self._surges}.{number}" for number in range(1, len(self.totals) + 1)]
+        many = MANY if self.chance.dice.random() < OFTEN_MANY else len(self.totals)
+        fresh = [f"surge-{self._surges}.{number}" for number in range(1, many + 1)]
         self.rough.post([calls.AgentJoined(name, next(iter(self.totals.values()))) for name in fresh])
         self._later(SURGE_STAYS_S, partial(self._withdraw, fresh))
 

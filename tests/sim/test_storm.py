@@ -16,6 +16,7 @@ from mesonb.core import calls, events
 from mesonb.core.records import TaskState
 from mesonb.errors import BadValue
 from mesonb.sim import storm as storms
+from mesonb.sim import weather
 from mesonb.sim.checkers import Checkers
 from mesonb.sim.faults import Faults
 from mesonb.sim.storm import StormFailed, storm
@@ -49,6 +50,34 @@ def test_each_fault_alone_really_happens(fault):
         faults = replace(faults, answers_late=1, hoards=0.5)  # an offer must expire before its answer can be late
     passed = storm(3, agents=5, until="1m", frameworks=3, faults=faults)
     assert passed.faults[fault] > 0
+
+
+def test_tasks_are_taken_back_while_they_are_staging():
+    passed = storm(3, agents=5, until="1m", frameworks=3, faults=Faults.only("revoked_staging", 0.2))
+    assert passed.figures["revoked"] == passed.faults["revoked_staging"] > 5
+    assert passed.figures["killed"] > 0
+
+
+def test_ten_thousand_agents_join_at_once(monkeypatch):
+    """Frameworks that decline nearly all they are offered are offered each of them."""
+    monkeypatch.setattr(weather, "OFTEN_MANY", 1)
+    faults = replace(Faults.only("many_agents", 0.15), declines=0.95)
+    passed = storm(1, agents=20, until="10s", frameworks=3, faults=faults)
+    assert passed.faults["many_agents"] > 0
+    assert passed.figures["offers_made"] > 10_000
+
+
+def test_storms_are_of_every_kind():
+    """Optimistic and not, in batches and at once, with gangs: each within the first few seeds."""
+    kinds, gangs = set(), 0
+    for seed in range(1, 12):
+        one = storms._Storm(seed, 3, 10**7, 4, Faults.none(), None)
+        one.weather_it()
+        settings = one.rough.core.settings
+        kinds |= {settings.concurrency, bool(settings.allocation_interval_us), settings.allocate_on_recovery}
+        gangs += sum(isinstance(step.call, calls.AcceptAll) for step in one.rough.log.steps)
+    assert kinds == {"optimistic", "pessimistic", True, False}
+    assert gangs
 
 
 def test_one_seed_is_one_storm_in_every_process():
