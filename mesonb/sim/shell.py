@@ -43,8 +43,11 @@ class SimShell:
             return
         if timeout_us is not None:
             raise TimeoutError(
-                f"no result within {show_duration(timeout_us)}; it is {show_duration(self.now_us())} now"
+                f"no result within {show_duration(timeout_us)}; it is {show_duration(self.now_us())} now{self._why()}"
             )
-        raise BadValue(
-            "this result never comes: nothing is left to happen in the simulation; are there agents, and room?"
-        )
+        raise BadValue(f"this result never comes: nothing is left to happen in the simulation{self._why()}")
+
+    def _why(self) -> str:
+        """Say how its framework stands, where it is still there."""
+        name = self.driver.name
+        return f"; {self._sim.explain(name).sentence}" if name in self._sim.core.frameworks else f"; {name} has left"

@@ -10,10 +10,12 @@ task, memory in GB (or as people write it: "512MiB"). Rows of one workload stand
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 from mesonb.core.resources import show
 from mesonb.core.units import SECOND_US, parse_bytes, parse_duration, show_duration
@@ -23,6 +25,10 @@ COLUMNS = ("workload", "submitted", "tasks", "duration", "cpus", "mem")
 #: What a command says of it; a bare number is seconds, or GB.
 CSV_SAID = f"a CSV with the columns {','.join(COLUMNS)}, one job a row: batch,15.6,20,30s,1,2GB"
 _GB = 10**9
+Amount = TypeVar("Amount", int, Fraction)
+#: No number of a table is larger: seconds, tasks, cpus, gigabytes.
+LARGEST = 10**9
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ def last_submission_us(jobs: Iterable[Job]) -> int:
 
 def _job(path: Path, line: int, row: dict[str, str]) -> Job:
     try:
+        _check_cells(row)
         return Job(
             workload=_name(row["workload"]),
             submitted_us=_seconds("submitted", row["submitted"]),
@@ -110,6 +117,14 @@ def _job(path: Path, line: int, row: dict[str, str]) -> Job:
         raise BadValue(f"{path}, row {line}: {error}") from None
 
 
+def _check_cells(row: dict[str, str]) -> None:
+    """Refuse a row with more or fewer cells than the header; ``csv`` puts the former under None, and None for the latter."""
+    if more := row.get(None):  # type: ignore[call-overload]  # as its documentation says
+        raise BadValue(f"there is more than the header has columns: {', '.join(more)}")
+    if short := next((name for name in COLUMNS if row[name] is None), None):
+        raise BadValue(f"it ends before {short}; it must read {','.join(COLUMNS)}")
+
+
 def _name(text: str | None) -> str:
     if not (text and text.strip()):
         raise BadValue("the workload has no name; write e.g. Batch or Service")
@@ -117,18 +132,23 @@ def _name(text: str | None) -> str:
 
 
 def _number(column: str, text: str | None) -> Fraction:
-    try:
-        number = Fraction((text or "").strip())
-    except (ValueError, ZeroDivisionError):
-        raise BadValue(f"{column}={text!r} is not a number") from None
+    if not _DECIMAL.fullmatch((text or "").strip()):
+        raise BadValue(f"{column}={text!r} is not a number")
+    number = Fraction((text or "").strip())
     if number < 0:
         raise BadValue(f"{column}={text} is negative; it must be zero or more")
-    return number
+    return _bounded(column, text, number, 1)
+
+
+def _bounded(column: str, text: str | None, amount: Amount, unit: int) -> Amount:
+    if amount > LARGEST * unit:
+        raise BadValue(f"{column}={text!s:.40} is more than a workload can hold, {LARGEST:,}")
+    return amount
 
 
 def _seconds(column: str, text: str | None) -> int:
     if text and text.strip()[-1:].isalpha():
-        return parse_duration(text)
+        return _bounded(column, text, parse_duration(text), SECOND_US)
     return round(_number(column, text) * SECOND_US)
 
 
@@ -148,7 +168,7 @@ def _cpus(text: str | None) -> int:
 
 def _mem(text: str | None) -> int:
     if text and text.strip()[-1:].isalpha():
-        return parse_bytes(text)
+        return _bounded("mem", text, parse_bytes(text), _GB)
     return round(_number("mem", text) * _GB)
 
 
@@ -158,6 +178,9 @@ def _mem(text: str | None) -> int:
 def _check_columns(path: Path, found: Iterable[str]) -> None:
     if len(only := list(found)) == 1 and ";" in only[0]:
         raise BadValue(f"{path}: row 1 reads {only[0][:40]!r}; columns are separated by commas: {','.join(COLUMNS)}")
+    found = list(found)
+    if twice := [column for column in COLUMNS if found.count(column) > 1]:
+        raise BadValue(f"{path}: row 1 has the column {twice[0]} twice; it must read {','.join(COLUMNS)}")
     if missing := [column for column in COLUMNS if column not in found]:
         raise BadValue(
             f"{path}: row 1 lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it must read {','.join(COLUMNS)}"

@@ -361,3 +361,23 @@ def test_what_was_frozen_before_a_run_is_frozen_after_it():
         assert gc.get_freeze_count() >= frozen * 0.9
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(("agents", "why"), [(1, "offered to hoarder"), (0, "there are no agents")])
+def test_a_result_that_never_comes_says_who_is_in_the_way(agents, why):
+    """With no offer timeout, as in Apache Mesos, a framework that never answers keeps an agent for ever."""
+
+    class Hoarder(mb.Framework):
+        def on_offers(self, offers):
+            for offer in offers:
+                offer.hold("1000d")
+
+    simulation = mb.Simulation(agents=agents, offer_timeout=0)
+    simulation.register(Hoarder(), name="hoarder")
+    simulation.run("1s")
+    simulation.runs_for(abs, "1s")
+    run = simulation.register(mb.Queue(), name="q").submit(abs, -1)
+    with pytest.raises(TimeoutError, match=f"no result within 10 min; it is .* q has 0 tasks.*{why}"):
+        run.result("10min")
+    with pytest.raises(BadValue, match=f"this result never comes: .*{why}"):
+        run.result()
