@@ -45,6 +45,7 @@ def install() -> None:
     Session.begun = staticmethod(serve)
     Session.called = staticmethod(called)
     Session.rewound = staticmethod(rewound)
+    Session.moved = staticmethod(moved)
     cards.install()
 
 
@@ -73,6 +74,13 @@ def rewound(session: Session) -> Session:
         handed.setdefault(type(session.core.allocator).__name__, session.core.allocator)
     own = None if known_allocator(log.allocator) or log.allocator not in handed else type(handed[log.allocator])()
     return Replay(log, own, [type(module)() for module in handed.values()])
+
+
+def moved(recording: Session, how: str, amount: Any) -> dict[str, Any]:
+    """Go to a moment of a recording, and say where that is."""
+    from mesonb.panels import moments
+
+    return moments.seek(recording, amount) if how == "seek" else moments.move(recording, amount)
 
 
 def serve(_session: Session) -> None:

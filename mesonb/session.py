@@ -56,9 +56,8 @@ POLL_S = 0.005
 class Session(Steering):
     """A master and those registered with it."""
 
-    names_schedulers: ClassVar[bool] = (
-        False  #: whether several schedulers of a framework may be registered here, by name
-    )
+    #: Whether several schedulers of a framework may be registered here, by name.
+    names_schedulers: ClassVar[bool] = False
     packs_log: ClassVar[bool] = False  #: whether its log is kept as bytes
     kind: ClassVar[str] = "session"  #: "master", "simulation" or "replay"
     #: Every session of this process that somebody still holds, by id: what panels may show.
@@ -69,6 +68,8 @@ class Session(Steering):
     past_of: Callable[[], Session | None] | None = None
     #: Makes a recording of a session's log as it is now, to look back in.
     rewound: ClassVar[Callable[[Session], Session]]
+    #: Moves a recording, as ("seek", seconds) or ("move", "+ cycle"), and says where it is then.
+    moved: ClassVar[Callable[[Session, str, Any], dict[str, Any]]]
     #: What a session is called in the cells that hold it: a notebook looks it up, for code that goes into a cell.
     called: ClassVar[Callable[[Session], str]] = staticmethod(lambda session: session.kind)
     _numbers: ClassVar[Iterator[int]] = count(1)

@@ -20,6 +20,7 @@ from mesonb.core.resources import NOTHING
 from mesonb.errors import BadValue, MesonbError, NotAllowed, NotThere
 from mesonb.live import private
 from mesonb.live.inheritance import Mail
+from mesonb.live.pasts import Pasts, answered
 from mesonb.live.pictures import packed
 from mesonb.live.security.gate import OWN, Gate, own_tasks, veiled
 from mesonb.live.security.principals import MASTER
@@ -74,6 +75,7 @@ class Guests:
     def __init__(self, master: Master, gate: Gate) -> None:
         self._master = master
         self.gate = gate
+        self._pasts = Pasts(master, lambda: master._loop)
         self._before: Snapshot | None = None
         self._of: MasterCore | None = None  #: whose picture that is: who is elected begins with new books
         self._meters: dict[str, Meter | None] = {}  #: None: the hub is asked to cut it off
@@ -204,12 +206,23 @@ class Guests:
         """Answer what a kernel asks the master."""
         answer: tuple[bool, Any]
         try:
+            if verb == "moment":
+                self._look_back(kernel, who, number, *arguments)
+                return
             answer = True, self._found(who, verb, arguments)
         except MesonbError as error:
             answer = False, (type(error).__name__, str(error))
         except Exception as error:  # noqa: BLE001 - a question that makes no sense is answered, and harms nobody
             answer = False, ("BadValue", f"{verb!r} cannot be asked so: {type(error).__name__}: {error}")
         self._master._link.send(kernel, ("answer", number, *answer))
+
+    def _look_back(self, kernel: str, who: str, number: int, how: str, amount: Any, position: int) -> None:
+        """Have a moment of the past found, and answer once it is."""
+
+        def answer(found: Any) -> None:
+            self._master._link.send(kernel, ("answer", number, *answered(found, partial(self.gate.seen, who))))
+
+        self._pasts.look(how, amount, position, answer)
 
     def _found(self, who: str, verb: str, arguments: tuple[Any, ...]) -> Any:
         match verb, arguments:

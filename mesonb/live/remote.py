@@ -29,11 +29,12 @@ from mesonb.errors import BadValue, ClusterError, NotAllowed, NotThere, Unreacha
 from mesonb.frameworks.base import Framework
 from mesonb.frameworks.callbacks import Complaint
 from mesonb.frameworks.driver import Driver
-from mesonb.live.asking import ANSWER_S, Asking
+from mesonb.live.asking import ANSWER_S
 from mesonb.live.inheritance import Inheritance, Mail
 from mesonb.live.link import address_of
 from mesonb.live.mailbox import Mailbox
 from mesonb.live.masters import where
+from mesonb.live.pasts import LookingBack
 from mesonb.live.pictures import SILENT, Pictures
 from mesonb.live.security.principals import NONCE_BYTES, Prover
 from mesonb.live.tasks.cargo import Cargo, launches_of
@@ -53,7 +54,7 @@ _REDIAL_S = 0.2
 CLOSED = "this connection is closed; write mb.connect() for a new one"
 
 
-class Remote(Asking):
+class Remote(LookingBack):
     """The verbs of a master that another kernel holds. What only the master has (its log) is not here, and says so."""
 
     kind = "remote"

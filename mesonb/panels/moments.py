@@ -36,7 +36,7 @@ class Recording(Protocol):
 
 
 def can_travel(session: Session) -> bool:
-    """Whether a session has a log to look back in: one that another kernel holds has none here."""
+    """Whether a session has a log here to look back in; of a master that another kernel holds, boards ask for each moment."""
     return session.kind != "remote"
 
 
@@ -130,19 +130,25 @@ def look_back(session: Session) -> dict[str, Any]:
 
 def look_apart(session: Session) -> dict[str, Any]:
     """Open a past that nobody else moves, of a recording too: a second board beside the first shows another moment."""
-    if not can_travel(session):
-        raise BadValue(f"{session.id} has no log here to look back in; the kernel that leads has it")
-    opening: Future[Session] = session.__dict__.pop("_opening", None) or opened(session)
-    if not opening.done():
-        session.__dict__["_opening"] = opening
+    past = _opened_here(session) if can_travel(session) else session.look_back()  # type: ignore[attr-defined]
+    if past is None:
         return {"past": ""}
-    past = opening.result()
     session.__dict__.setdefault("_pasts", deque(maxlen=PASTS_KEPT)).append(past)
     return {"past": past.id, **where(past)}
 
 
+def _opened_here(session: Session) -> Session | None:
+    opening: Future[Session] = session.__dict__.pop("_opening", None) or opened(session)
+    if opening.done():
+        return opening.result()
+    session.__dict__["_opening"] = opening
+    return None
+
+
 def seek(session: Session, to: float) -> dict[str, Any]:
     """Show a time since the start, in seconds."""
+    if hasattr(session, "go"):  # its log is the master's, in another kernel
+        return dict(session.go("seek", to))
     past = _travelled(session)
     past.seek(min(max(to, starts_s(session)), length_s(session)))
     return where(session)
@@ -150,6 +156,8 @@ def seek(session: Session, to: float) -> dict[str, Any]:
 
 def move(session: Session, by: str) -> dict[str, Any]:
     """Go by call or by cycle, or to either end."""
+    if hasattr(session, "go"):
+        return dict(session.go("move", by))
     past = _travelled(session)
     if by not in _MOVES:
         raise BadValue(f"{by!r} is no move; there are {', '.join(_MOVES)}")
@@ -159,6 +167,8 @@ def move(session: Session, by: str) -> dict[str, Any]:
 
 def where(session: Session) -> dict[str, Any]:
     """Say which moment a recording shows, and what to type in a cell to be there."""
+    if hasattr(session, "place"):
+        return dict(session.place)
     past, at_s = recording(session), (session.now_us() - session.log.began_us) / US
     origin = (session.past_of and session.past_of()) or session
     gone = session.log.forgotten

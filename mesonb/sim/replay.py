@@ -88,7 +88,10 @@ class Replay(Session):
         with self.lock, _undisturbed():
             steps = min(max(steps, 0), len(self._moments))
             self.core = self._moments.after(steps, self.core, self.position)
-            self.position, self._moment_us = steps, self.core.now_us
+            self.position, self._moment_us = (
+                steps,
+                max(self.core.now_us, self.log.starts_us),
+            )  # before any call: its start
         return self
 
     def find(self, condition: Callable[[Step], bool]) -> Replay:

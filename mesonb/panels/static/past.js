@@ -45,6 +45,7 @@ class Past {
       const ack = await this.ask({ do: apart ? "look apart" : "look back" });
       if (!ack.ok) { this.say(ack.because); return false; }
       if (!ack.past) { this.say("reading the recording …"); await new Promise((on) => setTimeout(on, OPENING_MS)); continue; }
+      this.say("");
       this.shown = ack.past;
       Object.assign(this, { begins: ack.starts_s, length: ack.length_s });
       if (!this.own || apart) await this.line.turn(this.live.replace(/session\/[^/]+\/ws$/, `session/${ack.past}/ws`));
