@@ -260,7 +260,8 @@ class _World:
         spans = Demand(self.simulation.log).spans
         for framework in self.programs.values():
             for task, origin in framework.origins.items():
-                spans[task].wanted_us = origin.wanted_us
+                if task in spans:  # else its offer was gone before the answer came, and it was wanted again
+                    spans[task].wanted_us = origin.wanted_us
         return measure(self.demand, spans)
 
     def _over(self) -> bool:

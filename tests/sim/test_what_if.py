@@ -197,6 +197,20 @@ def test_pacing_and_constraints_are_as_recorded():
         mb.what_if(simulation.log, agents=[mb.Resources(cpus=8)])
 
 
+def test_an_answer_may_come_too_late_in_the_other_world():
+    """A weight that is said while answers are on their way takes the offers back: what was launched on them is wanted again."""
+    simulation = mb.Simulation(agents=2, seed=1)
+    simulation.runs_for(work, "10s")
+    for name in ("a", "b"):
+        simulation.register(mb.Queue(needs=ONE), name=name, role=name).map(work, range(8))
+    simulation.run("200us")
+    simulation.weights["b"] = 3
+    simulation.run("1min")
+    table = mb.what_if(simulation.log, weights={"a": 2})
+    assert any(isinstance(event, events.Rejected) for step in table.simulation.log.steps for event in step.events)
+    assert table.columns["what if"]["all"].finished == table.columns["recorded"]["all"].finished == 16
+
+
 def test_what_was_wanted_from_the_start_is_not_refused_first():
     """Offers that arrive together with the registration find that something is wanted."""
     simulation = mb.Simulation(agents=1, seed=1)
