@@ -72,10 +72,10 @@ class Travel:
             self.two.on_change("active", lambda _name, _old, on: beside(bool(on)))
         steps = {
             "Start": lambda past: past.step_to(0),
-            "− cycle": lambda past: past.step_to(previous_cycle(past.log.steps, past.position)),
-            "− call": lambda past: past.step_to(past.position - 1),
-            "+ call": lambda past: past.step_to(past.position + 1),
-            "+ cycle": lambda past: past.step_to(next_cycle(past.log.steps, past.position)),
+            "« cycle": lambda past: past.step_to(previous_cycle(past.log.steps, past.position)),
+            "‹ call": lambda past: past.step_to(past.position - 1),
+            "call ›": lambda past: past.step_to(past.position + 1),
+            "cycle »": lambda past: past.step_to(next_cycle(past.log.steps, past.position)),
             "End": lambda past: past.step_to(len(past.log.steps)),
         }
         self._buttons = [Button(label=label, width=66) for label in steps]

@@ -96,9 +96,9 @@ def test_a_recording_is_travelled_by_its_buttons(chart, run):
     page = chart("timeline", replay)
     page.get_by_role("button", name="Start").click()
     page.get_by_text("after call 0 of").wait_for()
-    page.get_by_role("button", name="+ call").click()
+    page.get_by_role("button", name="call ›").click()
     page.get_by_text("after call 1 of").wait_for()
-    page.get_by_role("button", name="+ cycle").click()
+    page.get_by_role("button", name="cycle »").click()
     page.get_by_text("after call 1 of").wait_for(state="hidden")
     assert replay.core.offers
     page.get_by_role("button", name="Play", exact=True).click()

@@ -228,10 +228,10 @@ def test_a_board_looks_back_in_a_window_that_has_moved_on(moved_on):
 
 def test_a_past_is_stepped_through_and_linked_to(cluster):
     shown, controls = shown_live(cluster)
-    click(controls, "− cycle")
+    click(controls, "« cycle")
     at_once(shown)
     before = controls.past.position
-    click(controls, "+ call")
+    click(controls, "call ›")
     at_once(shown)
     assert controls.past.position == before + 1
     assert "mb.replay(sim.log).seek(" in controls.where.text and "data-cell=" in controls.where.text

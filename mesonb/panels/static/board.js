@@ -236,7 +236,7 @@ const STYLE = `
 .mesonb :is(button, input, select, canvas, pre):focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 .mesonb .totals { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 7px 0 9px; font-size: 12px; color: var(--soft); font-variant-numeric: tabular-nums; }
 .mesonb .totals > span { display: flex; align-items: center; gap: 7px; } .mesonb .totals b { color: var(--ink); font-weight: 600; }
-.mesonb .meter { display: inline-flex; width: 110px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
+.mesonb .totals b { min-width: 32px; } .mesonb .meter { display: inline-flex; width: 110px; height: 8px; border-radius: 4px; overflow: hidden; background: var(--well); }
 .mesonb .meter i { display: block; height: 100%; background: var(--soft); } .mesonb .meter i + i { background: repeating-linear-gradient(135deg, var(--soft) 0 2px, transparent 2px 5px); }
 .mesonb .body { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px 18px; }
 @container (min-width: 700px) { .mesonb .body { grid-template-columns: minmax(0, 1fr) minmax(410px, 40%); } .mesonb .body > div { min-width: 0; overflow-x: auto; } }
