@@ -69,16 +69,16 @@ def test_a_new_user_opens_the_first_lesson_runs_it_and_steers_it(address, page, 
     page.evaluate(f"window.jupyterapp.shell.currentWidget.content.activeCellIndex = {last}")
     lesson.command("notebook:run-all-above")
     board = page.locator("#mesonb-sidebar .mesonb")
-    page.locator("#mesonb-sidebar .mesonb[data-state=live][data-paused=false]").wait_for(timeout=90_000)
+    page.locator("#mesonb-sidebar .mesonb[data-state=live][data-paused=false]").wait_for()
     board.get_by_role("button", name="Pause", exact=True).click()
-    page.locator("#mesonb-sidebar .mesonb[data-paused=true]").wait_for(timeout=20_000)
+    page.locator("#mesonb-sidebar .mesonb[data-paused=true]").wait_for()
     assert page.screenshot(path=tmp_path / "lesson.png")
     board.get_by_role("button", name="Resume", exact=True).click()
-    page.locator("#mesonb-sidebar .mesonb[data-paused=false]").wait_for(timeout=20_000)
+    page.locator("#mesonb-sidebar .mesonb[data-paused=false]").wait_for()
     lesson.until(lambda: all(lesson.counter(cell) for cell in cells), 150, "every cell has run")
     lesson.run_to_end(last)
     failed = [lesson.output(cell) for cell in (*cells, last) if '"output_type":"error"' in lesson.output(cell)]
     assert not failed
     assert "40 tasks of second" in lesson.output(cells[-1])
-    page.locator("#mesonb-sidebar .mesonb-counts", has_text="closed").wait_for(timeout=20_000)
+    page.locator("#mesonb-sidebar .mesonb-counts", has_text="closed").wait_for()
     assert (ROOT / LESSON).read_bytes() == before, "looking at a lesson does not change it"

@@ -75,8 +75,8 @@ def test_tab_comes_to_every_control_of_every_panel_and_nothing_moves_for_who_wis
     moved = {}
     for name in PANELS:
         page = chart(name, run, theme)
-        page.get_by_role("button", name="Two moments").wait_for(timeout=15_000)
-        page.wait_for_function(DRESSED, timeout=15_000)
+        page.get_by_role("button", name="Two moments").wait_for()
+        page.wait_for_function(DRESSED)
         there, stops = tabbed(page)
         check(name, there, stops)
         if name not in ASIDE:
@@ -101,11 +101,11 @@ def test_a_list_of_completions_can_be_read_and_closes_when_the_keyboard_goes_on(
     page = chart("steer", run, theme)
     page.get_by_label("task", exact=True).focus()
     completion = page.locator(".bk-menu > div", has_text="etl/task-1")
-    completion.wait_for(timeout=15_000)
+    completion.wait_for()
     page.screenshot(path=tmp_path / f"menu-{theme}.png")
     assert unreadable(page) == []
     page.keyboard.press("Tab")
-    completion.wait_for(state="hidden", timeout=15_000)
+    completion.wait_for(state="hidden")
 
 
 BOARD = """
@@ -157,7 +157,7 @@ def keeps_still(notebook, page):
 def sidebar_by_keyboard(notebook, page):
     page.evaluate("window.jupyterapp.commands.execute('mesonb:show')")
     first = page.locator("#mesonb-sidebar .mesonb-name").first
-    first.wait_for(timeout=20_000)
+    first.wait_for()
     notebook.until(
         lambda: page.locator("#mesonb-sidebar .mesonb[data-state=live]").count() == 1, 20, "its board is live"
     )
@@ -167,4 +167,4 @@ def sidebar_by_keyboard(notebook, page):
     check("sidebar", there, stops)
     page.locator("#mesonb-sidebar button", has_text="Shares").first.focus()
     page.keyboard.press("Enter")
-    page.locator("#jp-main-dock-panel .lm-TabBar-tabLabel", has_text="hares").wait_for(timeout=20_000)
+    page.locator("#jp-main-dock-panel .lm-TabBar-tabLabel", has_text="hares").wait_for()

@@ -156,7 +156,7 @@ def started(command, home, voila, port):
 def ended(server):
     server.terminate()
     try:
-        server.wait(20)
+        server.wait(60)
     except subprocess.TimeoutExpired:
         server.kill()
 
@@ -164,10 +164,10 @@ def ended(server):
 def shown_live(page, url, transport):
     """Open the page, see the board live, and pause the simulation with its button."""
     unreached(page, set())
-    page.goto(url, wait_until="domcontentloaded", timeout=120_000)
-    page.locator(f".mesonb[data-transport={transport}][data-state=live]").wait_for(timeout=60_000)
+    page.goto(url, wait_until="domcontentloaded")
+    page.locator(f".mesonb[data-transport={transport}][data-state=live]").wait_for()
     page.get_by_role("button", name="Pause", exact=True).click()
-    page.locator(".mesonb[data-paused=true]").wait_for(timeout=20_000)
+    page.locator(".mesonb[data-paused=true]").wait_for()
 
 
 @pytest.mark.slow
@@ -204,9 +204,7 @@ def test_voila_of_a_jupyter_server_shows_everything_live(voila, page, tmp_path):
     server = started([*command, "--IdentityProvider.token=here"], tmp_path, voila, port)
     try:
         shown_live(page, f"http://127.0.0.1:{port}/voila/render/panels.ipynb?token=here", "ws")
-        page.frame_locator("iframe[title^='Shares of']").get_by_role("button", name="Two moments").wait_for(
-            timeout=30_000
-        )
+        page.frame_locator("iframe[title^='Shares of']").get_by_role("button", name="Two moments").wait_for()
         assert [picture.is_visible() for picture in page.locator(PICTURE).all()] == [False, False]
         assert page.screenshot(path=tmp_path / "voila-server.png", full_page=True)
     finally:

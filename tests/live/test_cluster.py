@@ -243,19 +243,10 @@ def test_a_late_worker_of_another_version_stays_out(monkeypatch):
         assert len(master.snapshot().agents) == 1
 
 
-def test_sigterm_ends_the_host_and_its_agents():
-    master = mb.Master(agents=1, name="sigterm")
-    child, zygote, worker = master.register(mb.Queue(needs=SMALL), name="lab").submit(lineage).result(60)
-    os.kill(master.local.pid, signal.SIGTERM)
-    wait_for(lambda: all(gone(pid) for pid in (child, zygote, worker)), 15, "everything of the cluster to end")
-    wait_for(lambda: any("Dask scheduler is gone" in c.error for c in master.complaints), 15, "the master to say so")
-    assert not master.snapshot().agents
-    master.close()
-
-
 def test_a_master_whose_cluster_is_gone_keeps_nobody_waiting_and_is_replaced_by_the_next():
     dead = mb.Master(agents=1, name="replaced")
     lab = dead.register(mb.Queue(needs=SMALL), name="lab")
+    child, zygote, worker = lab.submit(lineage).result(60)
     waits, late = lab.submit(rest), lab.submit(double, 1, needs=mb.Resources(cpus=dead.core.total.cpus))
     os.kill(dead.local.pid, signal.SIGTERM)
     with pytest.raises(TaskGone, match=r"write master = mb.Master\(\) for a new one"):
@@ -266,6 +257,9 @@ def test_a_master_whose_cluster_is_gone_keeps_nobody_waiting_and_is_replaced_by_
         lab.submit(double, 1)
     with pytest.raises(Unreachable, match=r"write master = mb.Master\(\)"):
         dead.register(mb.Queue(needs=SMALL), name="too-late")
+    wait_for(lambda: all(gone(pid) for pid in (child, zygote, worker)), 15, "everything of the cluster to end")
+    wait_for(lambda: any("Dask scheduler is gone" in c.error for c in dead.complaints), 15, "the master to say so")
+    assert not dead.snapshot().agents
     with mb.Master(agents=1, name="replaced") as master:
         assert master is not dead
         assert dead.closed

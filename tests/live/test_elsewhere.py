@@ -38,7 +38,7 @@ def queue(session):
 
 def register(session):
     with queue(session) as lab:
-        return session.framework("lab") is lab, lab.submit(double, 4).result(20), str(session.explain("lab"))[:3]
+        return session.framework("lab") is lab, lab.submit(double, 4).result(60), str(session.explain("lab"))[:3]
 
 
 def futures(session):
@@ -58,7 +58,7 @@ def dask(session):
         session.dask("private", needs=mb.Resources(cpus=1, mem="300MB"), workers=1) as cluster,
         cluster.get_client() as client,
     ):
-        found = client.submit(double, 21).result(30)
+        found = client.submit(double, 21).result(60)
     session.wait_until(lambda: "private" not in {row.framework for row in session.snapshot().frameworks})
     return found
 
@@ -66,7 +66,7 @@ def dask(session):
 def shell(session):
     with queue(session) as lab:
         run = lab.shell("echo here; echo more > file; [ $MESONB_FRAMEWORK = lab ]")
-        ended, name = run.result(20), run.task.id
+        ended, name = run.result(60), run.task.id
         session.wait_until(lambda: session.output(name).lines)
         session.wait_until(lambda: session.sandbox(name).files)
         return ended, session.output(name).lines, name in session.printed(), dict(session.sandbox(name).files)
@@ -74,18 +74,18 @@ def shell(session):
 
 def gpus(session):
     with queue(session) as lab:
-        task, variables = lab.submit(known, needs=mb.Resources(cpus=0.1, gpus=1)).result(20)
+        task, variables = lab.submit(known, needs=mb.Resources(cpus=0.1, gpus=1)).result(60)
         return task.devices, variables[SHOWN]
 
 
 def store(session):
     with queue(session) as lab:
-        return [lab.submit(kept_square, 3).result(20) for _ in range(2)][1]
+        return [lab.submit(kept_square, 3).result(60) for _ in range(2)][1]
 
 
 def large(session):
     with queue(session) as lab:
-        return len(lab.submit(bytes, 2_000_000).result(20))
+        return len(lab.submit(bytes, 2_000_000).result(60))
 
 
 def kill(session):
@@ -112,7 +112,7 @@ def suppress(session):
         session.suppress(lab)
         hushed = next(row.suppressed for row in session.snapshot().frameworks if row.framework == "lab")
         session.revive(lab)
-        return hushed, lab.submit(double, 1).result(20)
+        return hushed, lab.submit(double, 1).result(60)
 
 
 def weights(session):

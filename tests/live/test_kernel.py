@@ -23,10 +23,11 @@ WHO = "master.local.pid"
 
 
 @pytest.fixture
-def kernel():
+def kernel(_clusters):
+    """Start a kernel; the cluster that it leads stays up for the next one."""
     manager, client = start_new_kernel(cwd=str(ROOT), env={**os.environ, "PYTHONPATH": str(ROOT)})
     yield manager, client
-    run(client, "master.close(cluster=True)")
+    run(client, "master.close()")
     client.stop_channels()
     manager.shutdown_kernel(now=True)
 
@@ -93,11 +94,14 @@ def test_after_a_restart_tasks_run_on_and_are_handed_over_with_their_arguments(k
     assert not error
     assert after == before[3]
     run(client, "master.wait_until(lambda: sweep.results)")
-    assert run(client, "sweep.results") == ([("sweep/task-1", 1)], None)
+    ((first, value),), _ = run(client, "sweep.results")
+    assert value == 1 and first.endswith("/task-1")
     (tmp_path / "late").touch()
     run(client, "master.wait_until(lambda: len(sweep.results) == 2)")
-    assert run(client, "sweep.results[1]") == (("sweep/task-2", 2), None)
+    second = first.replace("task-1", "task-2")
+    assert run(client, "sweep.results[1]") == ((second, 2), None)
     found, _ = run(client, "sweep.found")
-    assert ("sweep/task-2", (2, late)) in found
+    assert (second, (2, late)) in found
     run(client, f"sweep.todo = [(3, {late!r})]; sweep.revive(); master.wait_until(lambda: len(sweep.results) == 3)")
-    assert run(client, "sweep.results[2]") == (("sweep.2.1/task-1", 3), None)
+    (third, value), _ = run(client, "sweep.results[2]")
+    assert value == 3 and third.endswith("/task-1") and third != first, "no id is used again"
