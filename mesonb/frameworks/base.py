@@ -61,7 +61,7 @@ class TaskHandle:
     outcome: Outcome | None = None
     registration: Registration | None = None  #: of its framework; None: it was launched on an offer of no master
     short: bool = False  #: it may take what is kept for short tasks
-    revoked: bool = False  #: its resources were asked back: for a guarantee, or because its agent goes down
+    revoked: str = ""  #: why its resources were asked back: for a guarantee, say, or because its agent goes down; "": they were not
 
     @property
     def running(self) -> bool:
@@ -116,7 +116,8 @@ class TaskHandle:
             raise TaskFailed(f"{self.id} failed: {self.because}\n{outcome.traceback}".rstrip()) from outcome.error
         if self.finished:  # it ended while no master led, or while this framework was away
             raise TaskGone(f"{self.id} finished, and its result was told to nobody; run it again")
-        raise TaskGone(f"{self.id} is {self.state.value}" + (f": {self.because}" if self.because else ""))
+        because = self.revoked if self.killed and self.revoked else self.because
+        raise TaskGone(f"{self.id} is {self.state.value}" + (f": {because}" if because else ""))
 
     def output(self) -> Output:
         """Return what it has printed so far: its last lines, and how many bytes came before and are not kept."""

@@ -106,7 +106,7 @@ class Driver:
                     self._call("on_rescinded", offer)
             case events.Revoked():
                 if task := self.tasks.get(event.task):
-                    task.revoked = True
+                    task.revoked = event.because
                     self._call("on_revoked", task, (event.kill_us - self.now_us()) / 1_000_000)
             case events.InverseOfferMade():
                 self._asked_to_leave(event)

@@ -155,7 +155,7 @@ class Queue(Framework):
         """Hand over a result; put what was lost, or taken back, in front again."""
         if not task.ended or not (run := self._runs.pop(task.id, None)):
             return
-        taken_back = task.revoked and task.killed and not run.cancelled
+        taken_back = bool(task.revoked) and task.killed and not run.cancelled
         if taken_back or (task.lost and run.losses < self.retries):
             run.losses += task.lost
             self._enqueue([run], front=True)

@@ -42,6 +42,30 @@ def test_what_is_taken_back_is_run_again(sim, how):
     assert sim.core.frameworks["queue"].counts["killed"] > 0
 
 
+class Listens(mb.Framework):
+    needs = ONE
+
+    def __init__(self):
+        self.ended = []
+
+    def on_offers(self, offers):
+        for offer in offers if not self.tasks else ():
+            offer.launch(work, 1)
+
+    def on_update(self, task):
+        if task.ended:
+            self.ended.append(task)
+
+
+def test_whoever_lost_a_task_to_a_drain_is_told_why(sim):
+    listens = sim.register(Listens(), name="listens")
+    sim.run("5s")
+    sim.drain("agent-1", "5s", "a disk is to be changed")
+    sim.run("10s")
+    with pytest.raises(TaskGone, match="listens/task-1 is killed: a disk is to be changed"):
+        listens.ended[0].result()
+
+
 def test_what_is_killed_or_cancelled_is_not(sim):
     queue = sim.register(mb.Queue(ONE), name="queue")
     killed, cancelled = queue.map(work, range(2))
