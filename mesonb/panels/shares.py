@@ -1,4 +1,7 @@
-"""Shares over time: the dominant share of each framework's tasks, one line a framework."""
+"""Shares over time: the dominant share of each framework's tasks, one line a framework.
+
+Dotted across it: what is said of roles now, each as a share of the cluster: what is due by weight, guarantees, limits.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.models.annotations import Legend
 from bokeh.plotting import figure
 
+from mesonb.core.snapshot import RoleRow, Snapshot
+from mesonb.panels.allocation_view import Shore, bounds
 from mesonb.panels.app import Look, Panel
 from mesonb.panels.view import Mark
 from mesonb.session import Session
@@ -29,6 +34,7 @@ class Shares(Panel):
         super().__init__(look)
         self._sources: dict[str, ColumnDataSource] = {}
         self._newest_us = -1
+        self.said = ColumnDataSource({"level": [], "words": [], "at_s": []})
         self.chart = self._chart()
 
     def parts(self) -> Sequence[Any]:
@@ -44,12 +50,21 @@ class Shares(Panel):
     def draw(self, session: Session) -> None:
         """Take in what has happened since, up to the moment that is shown."""
         now_us = session.now_us()
+        self._draw_said(session)
         fresh = [row for row in list(session.history.rows) if self._newest_us < row[0] <= now_us]
         if not fresh:
             return
         self._newest_us = fresh[-1][0]
         for name in {name: None for _, shares in fresh for name in shares}:
             self._source(name).stream(series(fresh, name, session.log.began_us), rollover=POINTS)
+
+    def _draw_said(self, session: Session) -> None:
+        found = said_of_roles(session.freshen() or session.snapshot())
+        first_us = session.history.rows[0][0] if session.history.rows else session.log.began_us
+        at_s = (first_us - session.log.began_us) / 1_000_000
+        drawn = {"level": list(found), "words": list(found.values()), "at_s": [at_s] * len(found)}
+        if drawn != self.said.data:
+            self.said.data = drawn
 
     def _source(self, name: str) -> ColumnDataSource:
         if name not in self._sources:
@@ -63,9 +78,41 @@ class Shares(Panel):
             active_scroll="xwheel_zoom", x_axis_label="seconds", y_axis_label="dominant share of its tasks",
         )  # fmt: skip
         chart.add_tools(HoverTool(tooltips=HOVER))
+        chart.hspan(y="level", source=self.said, line_color=self.look.ink, line_alpha=0.6, line_dash="dotted")
+        chart.text(
+            "at_s", "level", "words", source=self.said, text_font_size="10px", text_color=self.look.ink, x_offset=4, y_offset=-2
+        )  # fmt: skip
         dress(chart)
         chart.legend[0].update(background_fill_alpha=0, label_text_color=self.look.ink)
         return chart
+
+
+def said_of_roles(picture: Snapshot) -> dict[float, str]:
+    """Say what is due to roles, by the share of the cluster that it comes to: by weight where there are several, or said of one.
+
+    A limit is reached by the resource that runs out first.
+    """
+    roles = [row for row in picture.roles if row.frameworks or row.guarantee or row.limit is not None]
+    due: dict[float, list[str]] = {}
+    for role, part in by_weight(roles).items():
+        due.setdefault(round(part, 4), []).append(role)
+    found = {level: [f"{', '.join(names)} by weight"] for level, names in due.items()}
+    shores = [Shore(row.role, 0, 1, 1.0, row.share, row.share) for row in roles]
+    said = {
+        "guarantee": {row.role: row.guarantee for row in roles if row.guarantee},
+        "limit": {row.role: row.limit for row in roles if row.limit is not None},
+    }
+    for shore in shores:
+        for bound in bounds([shore], said, picture.total):
+            found.setdefault(round(bound.level, 4), []).append(f"{bound.kind} of {shore.role}")
+    return {level: ", ".join(words) for level, words in sorted(found.items())}
+
+
+def by_weight(roles: Sequence[RoleRow]) -> dict[str, float]:
+    """Return each role's part of all weights; of roles within others, and of one alone, nothing is due by that."""
+    top = [row for row in roles if row.frameworks and "/" not in row.role]
+    total = sum(row.weight_milli for row in top)
+    return {row.role: row.weight_milli / total for row in top} if len(top) > 1 else {}
 
 
 def series(rows: Rows, name: str, began_us: int = 0) -> dict[str, Any]:
