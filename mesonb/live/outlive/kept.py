@@ -38,6 +38,8 @@ logger = logging.getLogger("mesonb")
 START_S, END_S = 30.0, 3.0
 #: So long after a keeper was started the one that it replaces, if it does, has ended for good.
 REAP_S = 1.0
+#: One that dies before it is ready, be it one that was there, is replaced so often.
+TRIES = 2
 #: Linux has no longer names for sockets.
 PATH_MOST = 100
 
@@ -88,6 +90,7 @@ class Kept(Functions):
         self._early: list[tuple[Message, int | None]] | None = []  #: heard before the agent was ready to
         self._unsaid: list[Message] = []  #: while there is no keeper
         self._unended: set[int] = set()
+        self._tries = TRIES
         self._closed = False
 
     async def open(self) -> None:
@@ -177,6 +180,10 @@ class Kept(Functions):
         self._passing = None
         if self._closed:
             return
+        if not self._ready.done() and self._tries:
+            self._tries -= 1
+            self._connect(self._start())
+            return
         if not self._ready.done():
             said = (self.folder / "log").read_text(errors="replace")[-1000:]
             self._ready.set_exception(BadValue(f"the process that is to keep its executors does not start: {said}"))
@@ -185,7 +192,11 @@ class Kept(Functions):
         self.warden.running.clear()
         self._connect(self._start())
         for number in gone:
-            self._on_died(number, "the process that kept its executors has died", False)
+            died = "died", number, "the process that kept its executors has died", False
+            if self._early is None:
+                self._take(died, None)
+            else:
+                self._early.append((died, None))  # the agent is still to hear that it runs
 
     def _say(self, *message: Any, fd: int | None = None) -> None:
         if self._passing:

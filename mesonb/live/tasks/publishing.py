@@ -17,6 +17,7 @@ from distributed import Client, Future
 from mesonb.core.units import parse_duration
 from mesonb.live.tasks import parcel
 from mesonb.live.tasks.results import Mark, Sealed, key_of, task_of
+from mesonb.live.wire.tls import of_a_client
 
 #: After another master took the lead, the kernels that are left have so long to say which results they want.
 GRACE = "30s"
@@ -86,7 +87,7 @@ class Publisher:
         async with self._lock:
             if self._client is None:
                 self._client = await Client(  # type: ignore[no-untyped-call]
-                    self._worker.scheduler.address, security=self._worker.security, asynchronous=True,
+                    self._worker.scheduler.address, security=of_a_client(self._worker.security), asynchronous=True,
                     set_as_default=False, name=f"mesonb-{self._agent}",
                 )  # fmt: skip
         return self._client

@@ -6,6 +6,8 @@ alone; so is the note of a master. Whoever holds the certificate is let in by Da
 
 from __future__ import annotations
 
+import copy
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from distributed.security import Security
 
 from mesonb.errors import BadValue
 
+#: How addresses begin that lead through the proxy of a dask-gateway; Dask knows them once that is imported.
+GATEWAY = "gateway://"
 #: What reaching a cluster takes, as distributed's configuration calls it.
 PARTS = ("ca_file", "cert", "key")
 
@@ -29,7 +33,10 @@ def temporary() -> Security:
 
 def parts(security: Security | None, *, whole: bool = False) -> dict[str, str]:
     """Return what a client needs to be let in, for a private file; ``whole``: as text, wherever it was read from."""
-    found = security.get_tls_config_for_role("client") if security else {}  # type: ignore[no-untyped-call]
+    if cert := getattr(security, "tls_cert", None):  # dask-gateway's: one certificate, in memory, its own authority
+        found = {"ca_file": cert, "cert": cert, "key": getattr(security, "tls_key", "")}
+    else:
+        found = security.get_tls_config_for_role("client") if security else {}  # type: ignore[no-untyped-call]
     if not found.get("ca_file"):
         return {}
     kept = _text if whole else _anywhere
@@ -47,6 +54,15 @@ def security_from(known: dict[str, str]) -> Security | None:
     )  # fmt: skip
 
 
+def of_a_client(security: Any) -> Any:
+    """Return a worker's Security for a Dask client beside it: a worker that was given no client's certificate shows its own."""
+    if security.tls_client_cert or not security.tls_worker_cert:
+        return security
+    found = copy.copy(security)
+    found.tls_client_cert, found.tls_client_key = security.tls_worker_cert, security.tls_worker_key
+    return found
+
+
 def checked(security: Security | None) -> Security | None:
     """Return it as it is if its files can be read and belong together; else BadValue, which names them."""
     try:
@@ -60,11 +76,13 @@ def checked(security: Security | None) -> Security | None:
 
 def encrypted(address: str) -> bool:
     """Whether an address is reached by TLS."""
-    return address.startswith(("tls://", "wss://"))
+    return address.startswith(("tls://", "wss://", GATEWAY))
 
 
 def reaching(address: str, security: Security | None) -> Security:
     """Return what an address is reached with, by default what Dask is configured with; BadValue where that cannot be enough."""
+    if address.startswith(GATEWAY):
+        _know_gateways()
     found = security or Security()  # type: ignore[no-untyped-call]
     if encrypted(address) and not parts(found):
         raise BadValue(
@@ -76,6 +94,13 @@ def reaching(address: str, security: Security | None) -> Security:
             f"{address} is not encrypted, and this is to be: the address of a cluster with TLS begins with tls://"
         )
     return found
+
+
+def _know_gateways() -> None:
+    try:
+        importlib.import_module("dask_gateway")
+    except ImportError:
+        raise BadValue(f"an address that begins with {GATEWAY} takes dask-gateway: pip install dask-gateway") from None
 
 
 def _anywhere(part: Any) -> str:

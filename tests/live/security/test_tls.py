@@ -184,3 +184,22 @@ def test_looking_for_clusters_leaves_the_files_of_panel_servers_alone(encrypted)
     assert encrypted.address in {local.address for local in cluster.running_clusters()}
     assert panels.exists()
     panels.unlink()
+
+
+def test_a_worker_with_a_certificate_of_its_own_alone_publishes_by_it():
+    """As ``dask worker --tls-cert`` and a gateway start them: they have nothing for the role of a client."""
+    both = Security.temporary()
+    given = {
+        "tls_ca_file": both.tls_ca_file,
+        "tls_worker_cert": both.tls_worker_cert,
+        "tls_worker_key": both.tls_worker_key,
+    }
+    worker = Security(require_encryption=True, **given)
+    assert worker.get_connection_args("client")["ssl_context"] is None
+    assert tls.of_a_client(worker).get_connection_args("client")["ssl_context"] is not None
+    assert tls.of_a_client(both) is both
+
+
+def test_an_address_behind_a_gateway_takes_its_package():
+    with pytest.raises(BadValue, match="pip install dask-gateway"):
+        tls.reaching("gateway://127.0.0.1:1/cluster", None)
