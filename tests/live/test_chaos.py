@@ -116,7 +116,7 @@ class Chaos:
 
     def workers(self):
         """Return the Dask workers; all may just have been killed."""
-        return wait_for(lambda: [p for p in self.family() if "spawn_main" in " ".join(p.cmdline())], 20, "a worker")
+        return wait_for(lambda: [p for p in self.family() if "spawn_main" in " ".join(p.cmdline())], 60, "a worker")
 
     def family(self):
         """Return all processes of the cluster: what keeps executors is no child of it any more when its worker was killed."""
@@ -140,12 +140,12 @@ class Chaos:
 
     def kill_child(self):
         """Kill an executor, or the zygote that all executors of an agent come from: both lead sessions of their own."""
-        children = wait_for(lambda: [p for p in self.family() if p.pid == os.getsid(p.pid)], 20, "an executor")
+        children = wait_for(lambda: [p for p in self.family() if p.pid == os.getsid(p.pid)], 60, "an executor")
         os.kill(self.dice.choice(children).pid, signal.SIGKILL)
 
     def kill_keeper(self):
         """Kill what keeps executors, whether its worker is there or not."""
-        keepers = wait_for(lambda: self.family() and list(self.keepers.values()), 20, "what keeps executors")
+        keepers = wait_for(lambda: self.family() and list(self.keepers.values()), 60, "what keeps executors")
         self.dice.choice(keepers).kill()
 
     def kill_worker_and_leader(self):
