@@ -51,9 +51,14 @@ def test_a_panel_of_a_session_that_goes_on_looks_back(chart, run, theme, name, t
 def test_the_past_is_played_and_dragged_by_keyboard(chart, run):
     page = chart("timeline", run)
     page.get_by_text("live, after call").wait_for()
-    press(page, "Start", "Play")
     at = "Bokeh.documents[0].get_model_by_name('moment').value"
-    wait_for(lambda: (page.wait_for_timeout(50), 1 < page.evaluate(at) < 15)[1], 15, "a second has been played")
+    press(page, "Start")
+    wait_for(lambda: (page.wait_for_timeout(20), page.evaluate(at) == 0)[1], 15, "the start is shown")
+    page.get_by_label("how fast it plays").select_option(
+        label="0.25 x"
+    )  # the end is far away, however late this hears of it
+    press(page, "Play")
+    wait_for(lambda: (page.wait_for_timeout(20), page.evaluate(at) > 0.2)[1], 15, "some of it has been played")
     press(page, "Pause")
     page.get_by_role("button", name="Play", exact=True).wait_for()
     before = page.evaluate(at)
