@@ -106,7 +106,7 @@ class Books(Parts):
             self.role(role)
             self.roles[outermost(role)].reserved += part.counted
         agent.reserved_free = dict(agent.reserved)
-        self.order.excluded |= agent.total.which.keys()  # items count for nobody's share
+        self.order.excluded |= frozenset(agent.total.which)  # items count for nobody's share
         self._set_total(self.total + agent.total.counted)
         self.dirty[agent.name] = agent
 
