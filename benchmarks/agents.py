@@ -55,7 +55,7 @@ class LightAgent:
 
     def _take(self, _: str, message: Message) -> None:
         match message:
-            case ("launch", task, digest, function, arguments, _about):
+            case ("launch", task, digest, function, arguments, _about, _after):
                 if function is not None:
                     self._functions[digest] = pickle.loads(function)
                 args, kwargs = pickle.loads(split(arguments)[1])

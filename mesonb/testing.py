@@ -213,8 +213,9 @@ def _decline(core: MasterCore, dice: Random) -> calls.Call:
 
 
 def _update(core: MasterCore, dice: Random) -> calls.Call:
-    task = _some(dice, core.tasks, ["no task", *list(core.ended)[-3:]])
-    agent = core.tasks[task].agent if task in core.tasks and dice.random() < 0.95 else dice.choice(AGENTS)
+    task = _some(dice, [*core.tasks, *core.ahead], ["no task", *list(core.ended)[-3:]])
+    known = core.tasks.get(task) or core.ahead.get(task)
+    agent = known.agent if known and dice.random() < 0.95 else dice.choice(AGENTS)
     return calls.TaskUpdate(agent, task, dice.choice(STATES), dice.choice(("", "it said so")))
 
 
@@ -241,7 +242,28 @@ def _running(core: MasterCore, dice: Random) -> tuple[calls.RunningTask, ...]:
             0 if task in others else core.settings.epoch,
         )
         for task in [*known, *others]
+    ) + _said_to_wait(core, dice, others)  # fmt: skip
+
+
+def _said_to_wait(core: MasterCore, dice: Random, others: Sequence[str]) -> tuple[calls.RunningTask, ...]:
+    """Say what waits on an agent: what was launched ahead here, or by a master before."""
+    here = [(following.id, following.after) for following in core.ahead.values() if dice.random() < 0.5]
+    before = [(f"{task}-next", dice.choice((task, task, "no task"))) for task in others if dice.random() < 0.7]
+    return tuple(
+        calls.RunningTask(
+            task, task.partition(".")[0].partition("/")[0], arbitrary_resources(dice, 1) + Resources(cpus=0.5),
+            state=TaskState.STAGING, epoch=0 if "next-" not in task else core.settings.epoch, after=after,
+        )
+        for task, after in [*here, *before]
     )  # fmt: skip
+
+
+def _next(core: MasterCore, dice: Random) -> calls.Call:
+    """Launch a task ahead, mostly behind a live task of its framework."""
+    after = _some(dice, core.tasks, ("no task", *list(core.ended)[-1:]))
+    name = owner_of(core.tasks[after].framework) if after in core.tasks else _framework(core, dice)
+    fresh = dice.choice((f"{name}/next-{core.steps}",) * 9 + ("again",))
+    return calls.LaunchNext(name if dice.random() < 0.95 else _framework(core, dice), after, fresh)
 
 
 def _away(core: MasterCore, dice: Random) -> calls.Call:
@@ -250,6 +272,11 @@ def _away(core: MasterCore, dice: Random) -> calls.Call:
     kept = tuple(
         calls.RunningTask(t.id, t.framework, t.needs, epoch=core.settings.epoch) for t in there if dice.random() < 0.8
     )
+    if dice.random() < 0.7:
+        kept += tuple(
+            calls.RunningTask(t.next, t.framework, t.needs, epoch=core.settings.epoch, after=dice.choice((t.id, "")))
+            for t in there if t.next and dice.random() < 0.8
+        )  # fmt: skip
     return dice.choice((
         calls.AgentUnreachable(agent), calls.AgentUnreachable(agent), calls.AgentBack(agent, kept),
         calls.AgentBack(agent, _running(core, dice)), calls.Disconnect(_framework(core, dice)),
@@ -288,7 +315,8 @@ _MAKERS: list[Callable[[MasterCore, Random], calls.Call]] = [
     lambda core, dice: calls.Unregister(_framework(core, dice)),
     lambda core, dice: calls.Suppress(_framework(core, dice)),
     lambda core, dice: calls.Revive(_framework(core, dice)),
-    lambda core, dice: calls.KillTask(_framework(core, dice), _some(dice, core.tasks, ("no task",))),
+    lambda core, dice: calls.KillTask(_framework(core, dice), _some(dice, [*core.tasks, *core.ahead], ("no task",))),
+    *[_next] * 4,
     lambda _, dice: dice.choice((calls.Pause(), calls.Resume(), calls.Resume(), calls.Resume())),
     *[lambda _, __: calls.Tick()] * 8,
 ]  # fmt: skip

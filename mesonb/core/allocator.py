@@ -7,7 +7,7 @@ before it asks for the next, so shares are always those of this moment. It never
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mesonb.core.records import Agent, Framework, Grant
 from mesonb.core.resources import NOTHING
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 class Allocator:
     """An allocation module. Subclass it, in a cell if you like, and write ``cycle``."""
+
+    #: It offers an agent to whoever ``View.next_in_line`` names, so that may be asked what it would do.
+    in_turn: ClassVar[bool] = False
 
     def cycle(self, view: View) -> Iterator[Grant]:
         """Yield grants until nobody who wants anything can be given anything."""
@@ -38,6 +41,8 @@ class DRF(Allocator):
     Apache Mesos. (Ghodsi et al., NSDI 2011, Algorithm 1, with offers in place of demands.) Where roles have guarantees,
     those that have less come first, with no more than they lack, or what nobody else is guaranteed.
     """
+
+    in_turn = True
 
     def cycle(self, view: View) -> Iterator[Grant]:
         if view.guarantees:

@@ -17,7 +17,7 @@ from mesonb.core.calls import REFUSE_US, TaskInfo
 from mesonb.core.events import Held, OfferMade
 from mesonb.core.order import Client, Order
 from mesonb.core.parts import Parts, add_up, outermost, use_short
-from mesonb.core.records import Agent, Filter, Framework, Reserved, Role, Task, TaskState
+from mesonb.core.records import Agent, Filter, Framework, Next, Reserved, Role, Task, TaskState
 from mesonb.core.resources import NOTHING, Resources, shared_part
 from mesonb.core.settings import Settings, Wrong
 
@@ -41,8 +41,8 @@ class Books(Parts):
     __slots__ = (
         "__weakref__",  # panels tell one core from the next by it
         "_agents_joined", "_offer_prefix", "_offers_last_us", "_offers_made", "_timers_made", "active",
-        "after_batch", "again", "agents", "away", "batches", "bounded", "bounded_roles", "by_bit", "bygone",
-        "dice", "dirty", "dying", "ended", "ends", "frameworks", "granted", "incarnations", "kills_due",
+        "after_batch", "again", "agents", "ahead", "away", "batches", "bounded", "bounded_roles", "by_bit", "bygone",
+        "dice", "dirty", "doubted", "dying", "ended", "ends", "frameworks", "granted", "incarnations", "kills_due",
         "next_batch_us", "now_us", "offers", "on_recovery", "optimistic", "order", "paused", "revoking",
         "roles", "settings", "steps", "tasks", "timers", "total", "unanswered", "unreachable",
     )  # fmt: skip
@@ -58,6 +58,8 @@ class Books(Parts):
         self.roles: dict[str, Role] = {}
         self.offers: dict[str, OfferMade] = {}
         self.tasks: dict[str, Task] = {}
+        self.ahead: dict[str, Next] = {}  #: launched ahead: each begins when another task ends
+        self.doubted = False  #: others may come before those by now
         self.ended: dict[str, TaskState] = {}  #: the last ENDED_KEPT tasks, and how they ended
         self.unreachable: dict[str, int] = {}  #: agents that do not answer, and when they are given up
         self.away: dict[str, int] = {}  #: frameworks that are disconnected, and when they are given up
@@ -157,6 +159,7 @@ class Books(Parts):
         """Let a framework have offers, or none."""
         bit = framework.client.bits
         self.active = self.active | bit if wants else self.active & ~bit
+        self.doubted = bool(self.ahead)
 
     def forget_if_gone(self, framework: Framework) -> None:
         """Strike out a framework that has left, if its last task has ended."""
@@ -324,7 +327,7 @@ class Books(Parts):
         framework.tallies["launched"] += 1
 
     def end_task(self, task: Task, state: TaskState) -> None:
-        """Move what a task holds back to free, for good. Flat, for it is done as often as tasks are launched."""
+        """Move what a task holds back to free, for good, or on to the next one. Flat, for it is done as often as tasks are launched."""
         agent, framework, name, needs = self.agents[task.agent], self.frameworks[task.framework], task.id, task.needs
         del self.tasks[name], agent.tasks[name], framework.tasks[name]
         self.ended[name] = state
@@ -333,13 +336,19 @@ class Books(Parts):
         if task.killing:
             del self.dying[name]
         agent.changes += 1
+        framework.tallies[state._value_] += 1
+        if task.next:
+            self.hand_on(task, agent, framework)
+            return
         self.give_back(agent, framework, needs, task.reserved, task.short)
         now_us, offset_us = self.now_us, framework.offset_us
         for resource, n in needs._amounts.items():
             offset_us[resource] -= n * now_us
-        framework.tallies[state._value_] += 1
         if framework.leaving:
             self.forget_if_gone(framework)
+
+    def hand_on(self, task: Task, agent: Agent, framework: Framework) -> None:
+        """Let the task that was launched ahead take over what one held that has ended (ahead.py)."""
 
     def end_unseen(self, task: str, state: TaskState) -> None:
         """Remember how a task ended, for as long as a repeat may come."""

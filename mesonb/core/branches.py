@@ -64,7 +64,7 @@ class Branches(Registering):
             joined = super()._register(replace(call, framework=name, role=role))
             out += [event for event in joined if not isinstance(event, events.Subscribed)]
         self._tidy_up(call.framework)
-        tasks = tuple(task for record in self.family(call.framework) for task in record.tasks)
+        tasks = tuple(task for record in self.family(call.framework) for task in record.all_tasks)
         return [replace(event, tasks=tasks) if isinstance(event, events.Subscribed) else event for event in out]
 
     def _retire(self, branch: Framework) -> list[Event]:
@@ -134,7 +134,9 @@ class Branches(Registering):
             case calls.AcceptInverse() | calls.DeclineInverse():
                 return [self._about(call, name, (self.inverses.get(inverse) for inverse in call.inverses))]
             case calls.KillTask():
-                return [self._about(call, name, [self.tasks.get(call.task)])]
+                return [self._about(call, name, [self.tasks.get(call.task) or self.ahead.get(call.task)])]
+            case calls.LaunchNext():
+                return [self._about(call, name, [self.tasks.get(call.after)])]
             case calls.Suppress() | calls.Revive():
                 return [replace(call, framework=record.name) for record in self._in_roles(name, call.roles)]
             case calls.By():
@@ -169,7 +171,7 @@ class Branches(Registering):
     def _questions(self, call: calls.Reconcile) -> list[calls.Call]:
         if not call.tasks:
             return [replace(call, framework=record.name) for record in self.family(call.framework) if record.tasks]
-        live = [(task, self.tasks.get(task)) for task in call.tasks]
+        live = [(task, self.tasks.get(task) or self.ahead.get(task)) for task in call.tasks]
         mine = [(task, known.framework if known else "") for task, known in live]
         return [
             calls.Reconcile(holder if owner_of(holder) == call.framework else call.framework, (task,))

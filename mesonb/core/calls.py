@@ -34,6 +34,7 @@ class RunningTask:
     role: str = "*"
     state: TaskState = TaskState.RUNNING
     epoch: int = 0
+    after: str = ""  #: it has not begun: it waits for the end of this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,15 @@ class Accept:
     offers: tuple[str, ...]
     launches: tuple[TaskInfo, ...] = ()
     refuse_us: int = REFUSE_US
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class LaunchNext:
+    """Launch a task ahead: it begins when ``after`` ends, with just what that holds, unless others come first by then."""
+
+    framework: str
+    after: str
+    task: str
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -355,9 +365,8 @@ class Tick:
     """A turn of the shell's loop: run the offer cycle, and whatever time has made due."""
 
 
-FrameworkCall = (
-    Unregister | Accept | AcceptAll | Decline | Suppress | Revive | KillTask | Reconcile | Acknowledge | AcceptInverse | DeclineInverse
-)  # fmt: skip
+FrameworkCall = (Unregister | Accept | AcceptAll | LaunchNext | Decline | Suppress | Revive | KillTask | Reconcile | Acknowledge
+    | AcceptInverse | DeclineInverse)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,24 +382,17 @@ class By:
         return self.call.framework
 
 
-OperatorCall = (
-    SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Revoke
-    | PlanMaintenance | EndMaintenance | Pause | Resume
-)  # fmt: skip
-Call = (
-    AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
-    | Subscribe | Disconnect | FrameworkCall | By | OperatorCall | Tick
-)  # fmt: skip
+OperatorCall = (SetWeight | SetGuarantee | SetLimit | SetPriority | Reserve | Unreserve | SetAllocator | Drain | Undrain | Revoke
+    | PlanMaintenance | EndMaintenance | Pause | Resume)  # fmt: skip
+Call = (AgentJoined | AgentLost | AgentUnreachable | AgentBack | TaskUpdate
+    | Subscribe | Disconnect | FrameworkCall | By | OperatorCall | Tick)  # fmt: skip
 
 
 def answers(call: Call) -> Iterator[Accept | Decline]:
     """Yield the answers to offers that a call holds: itself, the parts of a gang, what one of several schedulers says."""
-    match call:
-        case Accept() | Decline():
-            yield call
-        case AcceptAll():
-            yield from call.parts
-        case By():
-            yield from answers(call.call)
-        case _:
-            pass
+    if isinstance(call, By):
+        yield from answers(call.call)
+    elif isinstance(call, AcceptAll):
+        yield from call.parts
+    elif isinstance(call, Accept | Decline):
+        yield call

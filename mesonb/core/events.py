@@ -156,11 +156,21 @@ class Launch:
     task: str
     needs: Resources
     role: str = ""  #: on the account of which of several roles; "": its framework has one
+    after: str = ""  #: begin only when this one has ended there, and then at once; "": begin now
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
     """End this task; answer with its last update."""
+
+    to: ClassVar = "agent"
+    agent: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Forget this task if it still waits for another to end, and say that it is lost; if it has begun, let it run."""
 
     to: ClassVar = "agent"
     agent: str
@@ -201,6 +211,7 @@ Event = (
     | AgentGone
     | Launch
     | Kill
+    | Withdraw
     | Acknowledged
     | Rejected
 )

@@ -83,6 +83,9 @@ def explain(core: Core, name: str, agent: str = "") -> Explanation | None:
         return Explanation(
             name, f"{name} is {task.state.value} on {task.agent} since {since}, holding {task.needs}{killing}"
         )
+    if name in core.ahead:
+        after = core.ahead[name].after
+        return Explanation(name, f"{name} begins on {core.tasks[after].agent} when {after} ends, with what that holds")
     if name in core.ended:
         return Explanation(name, f"{name} has ended: {core.ended[name].value}")
     return _role(core, name) if name in core.roles else None
@@ -192,7 +195,9 @@ def _framework(core: Core, framework: Framework, agent: Agent | None) -> Explana
         )
     reasons = tuple(summary(core, framework))
     share = f"share {dominant(core, framework.allocated):.2f}"
-    holds = f"{name} has {counted(len(framework.tasks), 'task')} and {counted(len(framework.offers), 'offer')}, {share}"
+    ahead = f", {len(framework.ahead)} more ahead" if framework.ahead else ""
+    tasks = f"{counted(len(framework.tasks), 'task')}{ahead}"
+    holds = f"{name} has {tasks} and {counted(len(framework.offers), 'offer')}, {share}"
     against = [*map(str, reasons)] or ["nothing stands in its way" if core.agents else "there are no agents"]
     return Explanation(name, "; ".join([holds, *against]), reasons)
 

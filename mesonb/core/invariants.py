@@ -37,6 +37,7 @@ def check(core: Books) -> None:
     _check_unacknowledged(core)
     _check_reservations(core)
     _check_short(core)
+    _check_ahead(core)
 
 
 def _offered(core: Books, offers: dict[str, OfferMade]) -> Resources:
@@ -155,3 +156,15 @@ def _check_reservations(core: Books) -> None:
         )
     for role in core.roles.values():
         assert (role.reserved, role.reserved_used) == (reserved[role.name], used[role.name]), role
+
+
+def _check_ahead(core: Books) -> None:
+    """What was launched ahead holds nothing, waits for a live task of its framework, and is known from every side."""
+    assert {task.next for task in core.tasks.values() if task.next} == core.ahead.keys()
+    assert sum(len(framework.ahead) for framework in core.frameworks.values()) == len(core.ahead)
+    for following in core.ahead.values():
+        before = core.tasks[following.after]
+        assert before.next == following.id and before.agent == following.agent
+        assert before.framework == following.framework
+        assert core.frameworks[following.framework].ahead[following.id] is following
+        assert following.id not in core.tasks and following.id not in core.ended

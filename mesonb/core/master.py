@@ -31,7 +31,7 @@ from mesonb.core.units import show_duration
 class MasterCore(Settling):
     """The master's rules: one method a call, over the books that it inherits."""
 
-    __slots__ = ("allocator", "handed")
+    __slots__ = ("handed",)
 
     def __init__(self, settings: Settings | None = None, allocator: Allocator | None = None) -> None:
         super().__init__(settings or Settings())
@@ -74,6 +74,8 @@ class MasterCore(Settling):
                 return self._accept(call)
             case calls.AcceptAll():
                 return self._accept_all(call)
+            case calls.LaunchNext():
+                return self._launch_next(call)
             case calls.Decline():
                 return self._decline(call)
             case calls.Subscribe():
@@ -155,6 +157,8 @@ class MasterCore(Settling):
             out += self.on_time()
         if not self.paused:
             out = out + self._cycle() if out else self._cycle()
+        if self.ahead or self.doubted:
+            out = out + self.look_ahead()
         if self.kills_due or self.bounded_roles:
             out += self.take_back()
         return out
@@ -232,6 +236,11 @@ class MasterCore(Settling):
             return self.settle([(part, *whose) for part, whose in zip(call.parts, checked, strict=True)], gang=True)
         return [event for part in call.parts for event in self._accept(part)]
 
+    def _launch_next(self, call: calls.LaunchNext) -> list[Event]:
+        framework = self._framework(call.framework)
+        self._check_new(call.task)
+        return self.launch_after(framework, call)
+
     def _decline(self, call: calls.Decline) -> list[Event]:
         framework = self._framework(call.framework)
         for offer in self._offers_of(framework, call.offers):
@@ -242,6 +251,8 @@ class MasterCore(Settling):
 
     def _kill_task(self, call: calls.KillTask) -> list[Event]:
         task = self._framework(call.framework).tasks.get(call.task)
+        if task is None and call.task in self.frameworks[call.framework].ahead:
+            return [self.kill_next(self.ahead[call.task])]
         if task is None:
             raise Wrong(f"{call.framework} has no live task {call.task}; it may have ended already")
         return [self._kill(task)]
@@ -253,6 +264,8 @@ class MasterCore(Settling):
         if task is None:
             if call.task in self.ended:
                 return self.heard_again(call)
+            if call.task in self.ahead:
+                return self.update_next(self.ahead[call.task], call)
             raise Wrong(f"no task is called {call.task!r}")
         if task.agent != call.agent:
             raise Wrong(f"{call.task} runs on {task.agent}, not on {call.agent}")
@@ -283,21 +296,23 @@ class MasterCore(Settling):
 
     def _pause(self, *, paused: bool) -> list[Event]:
         self.paused = paused
-        return []
+        return self.withdraw_all("the master is paused") if paused else []
 
     # -- what several calls share ---------------------------------------------------------------------------------
 
     def _lost_in(self, call: calls.Call, because: str) -> list[Event]:
         """Every task of a rejected accept ends as lost, so that no framework loses work silently."""
         parts = call.parts if isinstance(call, calls.AcceptAll) else (call,)
-        launches = [launch for part in parts if isinstance(part, calls.Accept) for launch in part.launches]
+        named = [launch.task for part in parts if isinstance(part, calls.Accept) for launch in part.launches]
+        named += [call.task] if isinstance(call, calls.LaunchNext) else []
         name = getattr(call, "framework", "")
         if name not in self.frameworks or owner_of(name) != name:
             return []
-        fresh = {
-            launch.task: None for launch in launches if launch.task not in self.tasks and launch.task not in self.ended
-        }
+        fresh = {task: None for task in named if not self._is_known(task)}
         return [events.Updated(name, task, TaskState.LOST, because) for task in fresh]
+
+    def _is_known(self, task: str) -> bool:
+        return task in self.tasks or task in self.ended or task in self.ahead
 
     # -- checks: each raises Wrong before anything was changed -------------------------------------------------------
 
@@ -333,13 +348,16 @@ class MasterCore(Settling):
         seen: set[str] = set()
         for launch in launches:
             name = launch.task
-            if not name:
-                raise Wrong("a task needs an id")
-            if name in seen or name in self.tasks or name in self.ended:
-                raise Wrong(f"a task called {name!r} was launched before; ids are never used again")
+            self._check_new(name, used=name in seen)
             if not launch.needs._amounts:
                 raise Wrong(f"{name} needs nothing; give needs=mb.Resources(cpus=1)")
             seen.add(name)
+
+    def _check_new(self, name: str, *, used: bool = False) -> None:
+        if not name:
+            raise Wrong("a task needs an id")
+        if used or self._is_known(name):
+            raise Wrong(f"a task called {name!r} was launched before; ids are never used again")
 
     def _check_fit(self, offers: list[OfferMade], held: Resources, needed: Resources) -> None:
         if not needed <= held:

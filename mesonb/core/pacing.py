@@ -30,6 +30,8 @@ class Pacing(Openings):
 
     def next_deadline(self) -> int | None:
         """When time itself will change something: the shell sends a Tick then. None: nothing is pending."""
+        if self.doubted:
+            return self.now_us
         if not self.paused:
             if self.dirty or (self.bounded_roles and self.on_recovery and self.opened_to()):
                 return self.now_us
@@ -54,6 +56,8 @@ class Pacing(Openings):
     def nothing_before(self, planned_us: int) -> bool:
         """Whether a glance tells that nothing is due before a time; if it does not, ``next_deadline`` knows."""
         if self.dirty or self.again or self.timers or self.alarms or self.kills_due or self.unreachable or self.away:
+            return False
+        if self.doubted:
             return False
         if self.settings.allocation_interval_us or self.bounded_roles:
             return False  # the next batch may be; room may have opened

@@ -27,12 +27,14 @@ class Questions(Upkeep):
 
     def reconcile(self, framework: Framework, call: calls.Reconcile) -> list[Event]:
         """Say what state tasks are in: those named, or all that the framework has."""
-        return [event for name in call.tasks or tuple(framework.tasks) for event in self._state_of(framework, name)]
+        return [event for name in call.tasks or framework.all_tasks for event in self._state_of(framework, name)]
 
     def _state_of(self, framework: Framework, name: str) -> list[Event]:
         if name in framework.tasks:
             return [events.Updated(framework.name, name, framework.tasks[name].state, "as you asked")]
-        if name in self.tasks:
+        if name in framework.ahead:
+            return [events.Updated(framework.name, name, TaskState.STAGING, "as you asked: it is launched ahead")]
+        if name in self.tasks or name in self.ahead:
             return [events.Updated(framework.name, name, TaskState.LOST, "no such task of yours is known here")]
         if name in self.ended:
             return [events.Updated(framework.name, name, self.ended[name], "as you asked")]
@@ -56,6 +58,8 @@ class Questions(Upkeep):
             asked, self.asked = self.asked, {}
             for name, who in asked.items():
                 framework = self.frameworks.get(who)
-                if framework and name not in self.tasks:  # else it was told when the agent came
+                if (
+                    framework and name not in self.tasks and name not in self.ahead
+                ):  # else it was told when the agent came
                     out += self._state_of(framework, name)
         return out

@@ -67,6 +67,21 @@ class Task:
     killing: bool = False  #: a kill was asked for
     reserved: Reserved | None = None  #: which part of its needs comes from reservations
     short: Resources | None = None  #: which part of them is kept for short tasks
+    asked: bool = False  #: its framework was asked to let it go, and it will be killed
+    next: str = ""  #: the task that was launched ahead, and takes over what this one holds when it ends
+
+
+@dataclass(slots=True)
+class Next:
+    """A task that was launched ahead. It holds nothing, and is no live task before the one before it has ended."""
+
+    id: str
+    framework: str
+    agent: str
+    after: str
+    begun: bool = False  #: its agent said so; the end of the one before is still on its way
+    killing: bool = False  #: a kill was asked for
+    withdrawn: str = ""  #: why it is taken back, unless it has begun; "": it is not
 
 
 @dataclass(slots=True)
@@ -127,10 +142,16 @@ class Framework:
     offset_us: defaultdict[str, int] = field(default_factory=_zeros)
     offers: dict[str, OfferMade] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
+    ahead: dict[str, Next] = field(default_factory=dict)  #: launched ahead, those looked at last at the end
     filters: dict[str, Filter] = field(default_factory=dict)  #: by agent
     tallies: defaultdict[str, int] = field(
         default_factory=_zeros
     )  #: offers accepted, declined, rescinded; tasks by last state
+
+    @property
+    def all_tasks(self) -> tuple[str, ...]:
+        """Its tasks, and those that it launched ahead."""
+        return *self.tasks, *self.ahead
 
     @property
     def counts(self) -> dict[str, int]:

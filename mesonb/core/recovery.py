@@ -133,7 +133,7 @@ class Recovery(Roles):
                 raise Wrong(f"{task} lacks an id, a framework, or what it needs")
         if len({task.task for task in running}) != len(running):
             raise Wrong("the same task is named twice")
-        if not (needed := add_up(task.needs for task in running if not task.state.terminal)) <= total:
+        if not (needed := add_up(t.needs for t in running if not (t.state.terminal or t.after))) <= total:
             raise Wrong(f"its tasks need {needed}, the agent has {total}")
 
     def _adopt(self, agent: Agent, found: calls.RunningTask) -> list[Event]:
@@ -215,7 +215,13 @@ class Recovery(Roles):
         update = Updated(task.framework, task.id, state, because)
         if self.settings.update_retry_us:
             self.say_until_known(update, task.agent)
-        return [update]
+        out: list[Event] = [update]
+        if task.next:
+            self.tell_of_next(task, out)
+        return out
+
+    def tell_of_next(self, task: Task, out: list[Event]) -> None:
+        """Add what follows where the next task takes over (ahead.py)."""
 
     def say_until_known(self, update: Updated, agent: str) -> None:
         """Say again how a task ended until its framework acknowledges it (acknowledging.py)."""

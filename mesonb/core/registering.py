@@ -106,7 +106,7 @@ class Registering(Acknowledging):
         self.all_changed()
         incarnation = self.incarnations[call.framework] = self.incarnations.get(call.framework, 0) + 1
         epoch, retry = self.settings.epoch, bool(self.settings.update_retry_us)
-        out.append(events.Subscribed(framework.name, incarnation, tuple(framework.tasks), epoch, retry, call.scheduler))
+        out.append(events.Subscribed(framework.name, incarnation, framework.all_tasks, epoch, retry, call.scheduler))
         return [*out, *self.say_again(framework), *self.ask_anew(framework)]
 
     def check_subscribe(self, call: calls.Subscribe) -> None:

@@ -32,8 +32,14 @@ class Revocation(Recovery):
         if self.settings.grace_us is None or not self.bounded_roles or self.paused:
             return out
         for role in [role for role in self.roles.values() if self._lacks(role)]:
-            out += [self._revoke(task, role) for task in self._victims(role)]
+            for task in self._victims(role):
+                out += [self._revoke(task, role), *self.ask_back(task)]
         return out
+
+    def ask_back(self, task: Task) -> list[Event]:
+        """Note that the framework of a task was asked to let it go, and return what follows."""
+        task.asked = True
+        return []
 
     def limit_time(self, task: Task, agent: Agent, allowed_us: int) -> None:
         """See to it that a task that holds what is kept for short ones does not take longer."""
@@ -100,6 +106,8 @@ class Revocation(Recovery):
             task = self.tasks.get(name)
             if task and not task.killing and (not role or (revoked and self._still_lacks(role, task))):
                 out.append(self._kill(task))
+            elif task and not task.killing:
+                task.asked = any(other == name for _, other, _, _ in self.kills_due)
         return out
 
     def _still_lacks(self, name: str, task: Task) -> bool:

@@ -104,6 +104,7 @@ class Roles(Pacing):
         special = any(agent.reserved or agent.min_offer for agent in self.agents.values())
         by_settings = settings.offer_size or settings.min_allocatable or settings.gpus_on_request
         self.bounded = bool(self.bounded_roles or special or by_settings)
+        self.doubted = bool(self.ahead)
         if self.on_recovery:
             self.all_changed()
         return []

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mesonb.core import calls, events
+from mesonb.core.ahead import Ahead
 from mesonb.core.books import add_up, count
-from mesonb.core.branches import Branches
 from mesonb.core.events import Event, OfferMade
 from mesonb.core.records import Agent, Framework, TaskState
 from mesonb.core.resources import NOTHING, Resources, less
@@ -21,7 +21,7 @@ from mesonb.core.resources import NOTHING, Resources, less
 Part = tuple[calls.Accept, Framework, list[OfferMade]]
 
 
-class Settling(Branches):
+class Settling(Ahead):
     """The books, and what becomes of offers that were made to several."""
 
     __slots__ = ()

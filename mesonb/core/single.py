@@ -22,7 +22,14 @@ def launch_one(core: Settling, call: Accept) -> list[Event] | None:
         return None
     name, launch = call.offers[0], call.launches[0]
     offer, task, needs = framework.offers.get(name), launch.task, launch.needs
-    if offer is None or not task or task in core.tasks or task in core.ended or type(needs) is not Resources:
+    if (
+        offer is None
+        or not task
+        or task in core.tasks
+        or task in core.ended
+        or task in core.ahead
+        or type(needs) is not Resources
+    ):
         return None
     agent, held = core.agents[offer.agent], offer.resources
     if agent.max_task_us or agent.closes_us or agent.reserved or held.itemised:

@@ -22,9 +22,11 @@ def told(event: events.Event) -> str:
             whom = f"{event.framework} in {event.role}" if event.role else event.framework
             return f"{event.offer}  {event.agent} -> {whom}   {as_typed(event.resources)}{closes}{_brief(event)}"
         case events.Launch():
-            return f"launch  {event.task} on {event.agent}"
+            return f"launch  {event.task} on {event.agent}" + (f" after {event.after}" if event.after else "")
         case events.Kill():
             return f"kill    {event.task} on {event.agent}"
+        case events.Withdraw():
+            return f"back?   {event.task} from {event.agent}, unless it has begun"
         case events.Superseded():
             return f"over    {event.framework}: {event.scheduler or 'its scheduler'} is told that {event.because}"
         case events.StandsBy():

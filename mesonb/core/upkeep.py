@@ -35,7 +35,7 @@ class Upkeep(Revocation):
         for task in agent.tasks.values():
             kill_us = self.now_us + grace_us
             heapq.heappush(self.kills_due, (kill_us, task.id, "", because))
-            out.append(events.Revoked(task.framework, task.id, kill_us, because))
+            out += [events.Revoked(task.framework, task.id, kill_us, because), *self.ask_back(task)]
         return out
 
     def undrain(self, agent: Agent) -> list[Event]:
@@ -52,6 +52,8 @@ class Upkeep(Revocation):
             agent.closed = ""
         self.kills_due = [due for due in self.kills_due if due[1] not in agent.tasks]
         heapq.heapify(self.kills_due)
+        for task in agent.tasks.values():
+            task.asked = False
         if agent.max_task_us:
             for task in agent.tasks.values():
                 self.limit_time(task, agent, max(0, task.since_us + agent.max_task_us - self.now_us))
@@ -66,4 +68,4 @@ class Upkeep(Revocation):
             raise Wrong(f"{task.id} is being killed already")
         because, kill_us = call.because or "an operator takes it back", self.now_us + max(0, call.grace_us)
         heapq.heappush(self.kills_due, (kill_us, task.id, "", because))
-        return [events.Revoked(task.framework, task.id, kill_us, because)]
+        return [events.Revoked(task.framework, task.id, kill_us, because), *self.ask_back(task)]

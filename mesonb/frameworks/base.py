@@ -62,6 +62,7 @@ class TaskHandle:
     registration: Registration | None = None  #: of its framework; None: it was launched on an offer of no master
     short: bool = False  #: it may take what is kept for short tasks
     revoked: str = ""  #: why its resources were asked back: for a guarantee, say, or because its agent goes down; "": they were not
+    after: str = ""  #: it was launched ahead, and waits for this task to end; "": it does not wait, or no more
 
     @property
     def running(self) -> bool:
@@ -333,6 +334,14 @@ class Framework:
         for an offer that is known to be gone.
         """
         self._registered().together(offers)
+
+    def launch_next(self, task: TaskHandle, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> TaskHandle:
+        """Launch ``function(*args, **kwargs)`` ahead: it begins where ``task`` runs, as soon as that ends, with just what that holds.
+
+        If others come first by then, it is handed back: it is lost, and its ``after`` still names ``task``. Raises OfferError
+        where ``task`` has ended, or has a next one; CannotPickle if it cannot travel.
+        """
+        return self._registered().following.launch(task, function, args, kwargs)
 
     def progress(self, **figures: float) -> None:
         """Report how far it is, for panels: ``self.progress(iteration=3, total=10, loss=0.2)``."""

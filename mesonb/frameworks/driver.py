@@ -22,6 +22,7 @@ from mesonb.core.resources import Resources
 from mesonb.errors import OfferError
 from mesonb.frameworks.base import Framework, OfferHandle, Outcome, TaskHandle
 from mesonb.frameworks.callbacks import Complaint, Complaints
+from mesonb.frameworks.following import Following
 from mesonb.frameworks.inverse import InverseHandle
 from mesonb.frameworks.output import Output
 from mesonb.frameworks.registration import id_prefix
@@ -47,6 +48,7 @@ class Driver:
         self.dice = Random(f"{seed}/{name}")
         self.tasks: dict[str, TaskHandle] = {}
         self.offers: dict[str, OfferHandle] = {}
+        self.following = Following(self)
         self.complaints = Complaints()
         self.progress: dict[str, float] = {}  #: what the framework last reported of itself
         #: (now_us, what was reported)
@@ -157,7 +159,7 @@ class Driver:
             if self._hears_updates:
                 self._call("on_update", task)
         if self._acknowledges and state in TERMINAL and not self.superseded:
-            self._post([calls.Acknowledge(self.name, (name,))])
+            self.send([calls.Acknowledge(self.name, (name,))])
 
     def _recalled(self, name: str) -> TaskHandle | None:
         """Find a task that a master before this one launched, unless it has ended here already."""
@@ -173,6 +175,7 @@ class Driver:
         self._ended[task.id] = None
         if len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
+        self.following.over(task)
         if self.successor:
             self.successor.bequeath(task)
 
@@ -185,7 +188,7 @@ class Driver:
         if asked.answer and not self.superseded:
             yes = calls.AcceptInverse(self.name, (asked.id,))
             no = calls.DeclineInverse(self.name, (asked.id,), asked.again_us)
-            self._post([yes if asked.answer == "accepted" else no])
+            self.send([yes if asked.answer == "accepted" else no])
 
     def _rejected(self, event: events.Rejected) -> None:
         """Note a refusal. A refused accept changed nothing, so what it named is still held: give it back."""
@@ -197,7 +200,7 @@ class Driver:
         self._complain(type(refused).__name__.lower(), event.because)
         held = [offer for answer in calls.answers(refused) for offer in answer.offers]
         if held and not self.superseded:
-            self._post([calls.Decline(self.name, (offer,)) for offer in held])
+            self.send([calls.Decline(self.name, (offer,)) for offer in held])
 
     # -- offers ---------------------------------------------------------------------------------------------------
 
@@ -219,7 +222,7 @@ class Driver:
         parts = tuple(reply for reply in replies if isinstance(reply, calls.Accept))
         rest = [reply for reply in replies if not isinstance(reply, calls.Accept)]
         if replies and not self.superseded:
-            self._post([calls.AcceptAll(self.name, parts), *rest] if parts else rest)
+            self.send([calls.AcceptAll(self.name, parts), *rest] if parts else rest)
 
     def _send_held(self, offer: OfferHandle) -> None:
         offer.hold_us = 0
@@ -230,8 +233,9 @@ class Driver:
         for offer in offers:
             if offer.id in self.offers and (reply := self._reply(offer)):
                 replies.append(reply)
+        replies += self.following.to_send()
         if replies and not self.superseded:
-            self._post(replies)
+            self.send(replies)
 
     def _reply(self, offer: OfferHandle) -> calls.FrameworkCall | None:
         if offer.hold_us and not offer.launches:
@@ -262,7 +266,7 @@ class Driver:
         self._launched += 1
         return f"{self._prefix}/task-{self._launched}"
 
-    def _post(self, sent: Sequence[calls.FrameworkCall]) -> None:
+    def send(self, sent: Sequence[calls.FrameworkCall]) -> None:
         """Send calls, in order; one of several schedulers says which it is."""
         self.shell.post([calls.By(self.scheduler, call) for call in sent] if self.scheduler else sent)
 
@@ -270,11 +274,11 @@ class Driver:
 
     def suppress(self, *roles: str) -> None:
         """Ask for no more offers."""
-        self._post([calls.Suppress(self.name, roles)])
+        self.send([calls.Suppress(self.name, roles)])
 
     def revive(self, *roles: str) -> None:
         """Ask for offers again."""
-        self._post([calls.Revive(self.name, roles)])
+        self.send([calls.Revive(self.name, roles)])
 
     def subscription(self) -> calls.Subscribe:
         """Return what registers the framework, with all that it says of offers."""
@@ -283,7 +287,7 @@ class Driver:
 
     def kill(self, task: str) -> None:
         """Ask for a task to be killed."""
-        self._post([calls.KillTask(self.name, task)])
+        self.send([calls.KillTask(self.name, task)])
 
     def report(self, figures: dict[str, float]) -> None:
         """Keep what the framework says of its progress."""

@@ -26,6 +26,8 @@ from mesonb.frameworks.registration import Registration
 
 #: Each ``frozenset()`` is one more object for every run.
 NOWHERE: frozenset[str] = frozenset()
+#: A run is launched ahead when it has waited so long: if there is room anywhere, its offer is here before.
+AHEAD_AFTER_US = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Kept:
 class Run(Promise):
     """The promise of what ``function(*args, **kwargs)`` returns."""
 
-    __slots__ = ("_queue", "args", "cancelled", "function", "kwargs", "losses", "near", "needs", "task")
+    __slots__ = ("_queue", "args", "cancelled", "function", "kwargs", "losses", "near", "needs", "since_us", "task")
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Run(Promise):
         self.near = NOWHERE  #: agents where its data are; none: it does not matter
         self.losses = 0  #: how often a task of it was lost
         self.cancelled = False
+        self.since_us = 0  #: when it began to wait
         self._queue = queue
 
     def result(self, timeout: float | str | None = None) -> Any:
@@ -98,11 +101,20 @@ class Queue(Framework):
 
     ``needs`` is what one run takes; ``retries`` how often a run that was lost is tried again (a run that failed is not). One
     that was killed because its resources were taken back, for a guarantee or because its agent goes down, waits again as well.
+    With ``ahead=1`` each agent is given the next run while the one before it still runs, and begins it without asking.
     """
 
-    def __init__(self, needs: Resources | None = None, retries: int = 3) -> None:
+    def __init__(self, needs: Resources | None = None, retries: int = 3, ahead: int = 0) -> None:
+        if ahead not in {0, 1}:
+            raise BadValue(
+                f"ahead={ahead!r} is not possible; ahead=1 launches one run ahead of each that runs, ahead=0 none"
+            )
         self.needs = needs or Resources(cpus=1)
         self.retries = retries
+        self.ahead = ahead
+        self._last: dict[str, Run] = {}  #: what runs and never had another run behind it, by task
+        self._behind: dict[str, Run] = {}  #: what was launched ahead, by the task before it
+        self._following = False  #: somebody has asked to look for what can be launched ahead
         self._waiting: deque[Run] = deque()
         self._runs: dict[str, Run] = {}  #: by the id of the task that runs it now
         self._quiet = False  #: asked for no offers
@@ -149,29 +161,70 @@ class Queue(Framework):
                     self._launch(offer, self._waiting.popleft())
                 if not self._waiting:
                     offer.decline(0)  # no filter: the next submit must find it again at once
+            self._launch_ahead()
             self._rest()
 
     def on_update(self, task: TaskHandle) -> None:
         """Hand over a result; put what was lost, or taken back, in front again."""
         if not task.ended or not (run := self._runs.pop(task.id, None)):
             return
-        taken_back = bool(task.revoked) and task.killed and not run.cancelled
-        if taken_back or (task.lost and run.losses < self.retries):
-            run.losses += task.lost
+        never_began = task.lost and bool(task.after)  # it was launched ahead, and has lost nothing
+        taken_back = (bool(task.revoked) and task.killed) or never_began
+        if not run.cancelled and (taken_back or (task.lost and run.losses < self.retries)):
+            run.losses += task.lost and not never_began
             self._enqueue([run], front=True)
         else:
             self._settle(run, task)
+        if self.ahead:
+            self._ended(task)
+            self._follow()
 
     def on_unregistered(self, because: str) -> None:
         """Break the promises that nobody will keep."""
         with self._lock:
             broken = [*self._waiting, *self._runs.values()]
-            self._waiting.clear()
-            self._runs.clear()
+            for known in (self._waiting, self._runs, self._last, self._behind):
+                known.clear()
         for run in broken:
             run._settle(None, TaskGone(f"{because}, so this run has no result"))
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _unready_us(self, run: Run) -> int:
+        """How long a run waits for an offer before it is launched ahead."""
+        return run.since_us + AHEAD_AFTER_US - self._registered().now_us()
+
+    def _follow_later(self, delay_us: int) -> None:
+        if not self._following:
+            self._following = True
+            self._registered().call_later(delay_us, self._follow)
+
+    def _follow(self) -> None:
+        """Launch ahead what has waited for long enough."""
+        with self._lock:
+            self._following = False
+            self._launch_ahead()
+            self._rest()
+
+    def _launch_ahead(self) -> None:
+        """Give what waits, in order, to agents that run the like of it, one behind each task that had none behind it yet."""
+        for name, before in list(self._last.items()) if self._waiting else ():
+            if self._waiting and self._unready_us(self._waiting[0]) > 0:
+                self._follow_later(self._unready_us(self._waiting[0]))
+                return
+            if self._waiting and self._waiting[0].needs == before.needs and before.task:
+                del self._last[name]
+                self._launch(before.task, run := self._waiting.popleft())
+                if run.task and run.task.after:
+                    self._behind[name] = run
+
+    def _ended(self, task: TaskHandle) -> None:
+        """Note that a task has ended: what was behind it runs now, and may have another one behind it."""
+        self._behind.pop(task.after, None)
+        self._last.pop(task.id, None)
+        following = self._behind.pop(task.id, None)
+        if following and following.task and following.task.id in self._runs:
+            self._last[following.task.id] = following
 
     def _rest(self) -> None:
         """Want nothing while nothing waits."""
@@ -196,6 +249,10 @@ class Queue(Framework):
             if self._quiet and self._waiting:
                 self._quiet = False
                 self.revive()
+            if self.ahead:
+                for run in runs:
+                    run.since_us = driver.now_us()
+                self._follow_later(AHEAD_AFTER_US)
         return runs
 
     def _check(self, driver: Registration, needs: Resources, *, lost: bool) -> None:
@@ -204,13 +261,18 @@ class Queue(Framework):
         if not lost:  # what was lost waits for an agent that is large enough, even if there is none now
             driver.check_needs(needs)
 
-    def _launch(self, offer: OfferHandle, run: Run) -> None:
+    def _launch(self, on: OfferHandle | TaskHandle, run: Run) -> None:
         try:
-            run.task = offer.launch(run.function, *run.args, needs=run.needs, **run.kwargs)
+            if isinstance(on, TaskHandle):
+                run.task = self.launch_next(on, run.function, *run.args, **run.kwargs)
+            else:
+                run.task = on.launch(run.function, *run.args, needs=run.needs, **run.kwargs)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this run is its own result, and stops no other
             run._settle(None, error)
         else:
             self._runs[run.task.id] = run
+            if self.ahead and not run.task.after:
+                self._last[run.task.id] = run
 
     def _settle(self, run: Run, task: TaskHandle) -> None:
         try:

@@ -13,6 +13,7 @@ from mesonb.frameworks.output import Output
 if TYPE_CHECKING:
     from mesonb.frameworks.base import Framework, OfferHandle, TaskHandle
     from mesonb.frameworks.callbacks import Complaints
+    from mesonb.frameworks.following import Following
 
 
 class Registration(Protocol):
@@ -34,6 +35,10 @@ class Registration(Protocol):
 
     def next_task_id(self) -> str:
         """Count one more task of this framework."""
+
+    @property
+    def following(self) -> Following:
+        """What it launched ahead."""
 
     def call_later(self, delay_us: int, function: Callable[[], Any]) -> None:
         """Call a function after a while, on the thread of the callbacks."""

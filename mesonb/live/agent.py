@@ -31,6 +31,7 @@ from mesonb.live.limits.size import offered
 from mesonb.live.limits.usage import EVERY_S, Usage
 from mesonb.live.outlive.choosing import executors_of, outlives_us, take_over
 from mesonb.live.outlive.kept import Kept
+from mesonb.live.table import About, Task, Waiting
 from mesonb.live.tasks.child import FAILED, LARGE, STARTED
 from mesonb.live.tasks.inputs import Lost, split
 from mesonb.live.tasks.printing import Teller
@@ -47,27 +48,6 @@ RUNNING_HELD_S = 0.005
 REDIAL_MOST_S = 2.0
 #: So much of what a process printed before it died is part of its error.
 LAST_LINES = 20
-#: What a launch says of its task for later: framework, role, needs as exact amounts, the leader's epoch.
-About = tuple[str, str, dict[str, int | str], int]
-
-
-class Task:
-    """One task in the agent's table: kept, with its cargo, until its last update is acknowledged."""
-
-    __slots__ = ("about", "arguments", "digest", "holds", "id", "killing", "number", "started", "update", "waits")
-
-    def __init__(self, number: int, task: str, digest: bytes, arguments: bytes, about: About) -> None:
-        self.number, self.id, self.about = number, task, about
-        self.digest, self.arguments = digest, arguments
-        self.killing = self.started = False
-        self.holds = False  #: something is held for it (``Holdings``): it was given futures, or has asked
-        self.update: Message | None = None  #: its last update, once it has ended
-        self.waits: asyncio.Future[None] | None = None  #: what is fetched for it, or published of it
-
-    @property
-    def state(self) -> str:
-        """What became of it so far."""
-        return self.update[2] if self.update else "running" if self.started else "staging"
 
 
 class Agent(WorkerPlugin):
@@ -105,6 +85,7 @@ class Agent(WorkerPlugin):
         self.leader_id = ""
         self.tasks: dict[str, Task] = {}
         self.by_number: dict[int, Task] = {}
+        self.waiting = Waiting(self.tasks, self._begin)
         self._count = 0
         self._held: list[Task] = []  #: running, not reported yet
         self._loop = asyncio.get_running_loop()
@@ -176,8 +157,10 @@ class Agent(WorkerPlugin):
 
     def _take(self, _: str, message: Message) -> None:
         match message:
-            case ("launch", task, digest, function, arguments, about):
-                self._launch(task, digest, function, arguments, about)
+            case ("launch", task, digest, function, arguments, about, after):
+                self._launch(task, digest, function, arguments, about, after)
+            case ("withdraw", task):
+                self._withdraw(task)
             case ("kill", task):
                 self._kill(task)
             case ("ack", acknowledged):
@@ -215,7 +198,8 @@ class Agent(WorkerPlugin):
             if self.kept:
                 self.kept.led_by(leader_id)
             self._hand_over(list(self.tasks))
-        self._send_to(LEADER, ("join", self._introduction(), [(t.id, t.state, *t.about) for t in self.tasks.values()]))
+        table = [(task.id, task.state, *task.about, task.after) for task in self.tasks.values()]
+        self._send_to(LEADER, ("join", self._introduction(), table))
         self.teller.again()
         self._send_to(LEADER, *[task.update for task in self.tasks.values() if task.update])
 
@@ -242,17 +226,21 @@ class Agent(WorkerPlugin):
             "plain": self._plain.running if self._plain else 0,
         }
 
-    def _launch(self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About) -> None:
+    def _launch(
+        self, task: str, digest: bytes, function: bytes | None, arguments: bytes, about: About, after: str
+    ) -> None:
         self._count += 1
         made = self.tasks[task] = self.by_number[self._count] = Task(self._count, task, digest, arguments, about)
-        keys, arguments = split(arguments)
-        if not self._learn(made, function):
-            return
+        if self._learn(made, function) and not (after and self.waiting.takes(made, after)):
+            self._begin(made)
+
+    def _begin(self, task: Task) -> None:
+        keys, arguments = split(task.arguments)
         if keys:
-            made.holds = True
-            made.waits = asyncio.ensure_future(self._launch_with(made, keys, arguments))
+            task.holds = True
+            task.waits = asyncio.ensure_future(self._launch_with(task, keys, arguments))
         else:
-            self._run(made, arguments)
+            self._run(task, arguments)
 
     def _learn(self, task: Task, function: bytes | None) -> bool:
         """Keep a function; False, and the task has failed, if there is no room for it or an earlier one was not kept."""
@@ -287,8 +275,13 @@ class Agent(WorkerPlugin):
             self._send_to(LEADER, ("update", name, "lost", "its agent does not know it", b""))
         elif task.update is None:
             task.killing = True
-            if self.executors.kill(task.number):
+            if task.after or self.executors.kill(task.number):
                 self._ended(task, "killed", "", b"")
+
+    def _withdraw(self, name: str) -> None:
+        """Give a task back that was launched ahead, unless it has begun."""
+        if (task := self.tasks.get(name)) and task.after and task.update is None:
+            self._ended(task, "lost", "it was withdrawn", b"")
 
     def _forget(self, name: str) -> None:
         if task := self.tasks.pop(name, None):
@@ -300,10 +293,11 @@ class Agent(WorkerPlugin):
 
     def _drop(self, names: list[str]) -> None:
         """End tasks of which nobody wants to hear any more."""
-        for name in names:
-            if (task := self.tasks.get(name)) and task.update is None:
+        for name in self.waiting.dropped(names):
+            if (task := self.tasks.get(name)) and task.update is None and not task.after:
                 self.executors.kill(task.number)
             self._forget(name)
+            self.waiting.over(name)
 
     # -- what it reports --------------------------------------------------------------------------------------------
 
@@ -362,6 +356,7 @@ class Agent(WorkerPlugin):
         self.teller.last_words(task.id)
         self.holdings.over(task)
         self._send_to(LEADER, task.update)
+        self.waiting.over(task.id)
 
     def _report_running(self) -> None:
         held, self._held = self._held, []

@@ -24,7 +24,6 @@ from mesonb.core.upkeep import DRAINING
 from mesonb.errors import BadValue, NotThere, VersionMismatch
 from mesonb.frameworks.callbacks import Complaint
 from mesonb.frameworks.output import Output, Outputs, Sandbox
-from mesonb.live.agent import About
 from mesonb.live.beside import Beside
 from mesonb.live.farewells import Farewells
 from mesonb.live.guests import Guests
@@ -35,6 +34,7 @@ from mesonb.live.missing import Missing
 from mesonb.live.private import Clusters
 from mesonb.live.roster import Roster
 from mesonb.live.schedulers import Schedulers
+from mesonb.live.table import About
 from mesonb.live.tasks.cargo import Cargo
 from mesonb.live.wire.comms import HUB, KERNEL, Message
 from mesonb.live.wire.loop import LoopThread
@@ -191,7 +191,7 @@ class Hearing(Clusters):
 
     def _is_elsewhere(self, task: str, agent: str) -> bool:
         """Whether a task is known to be another agent's: what this one says of it is not believed."""
-        known = self.core.tasks.get(task)
+        known = self.core.tasks.get(task) or self.core.ahead.get(task)
         at = known.agent if known else self.inheritance.agent_of(task)
         return at not in ("", agent)
 
@@ -205,7 +205,7 @@ class Hearing(Clusters):
         if state.terminal:
             self._unacknowledged[task] = agent
             self.cargo.pop(task, None)
-        if agent in self.core.agents and task in self.core.tasks:
+        if agent in self.core.agents and (task in self.core.tasks or task in self.core.ahead):
             self._take(calls.TaskUpdate(agent, task, state, because), content)
             if agent in self._beside.owed:
                 self._reserve_beside(agent)
@@ -226,8 +226,8 @@ class Hearing(Clusters):
     def _join(self, agent: str, about: dict[str, Any], table: list[tuple[Any, ...]]) -> None:
         """Take an agent in, or back, with what it runs."""
         running = tuple(
-            RunningTask(task, framework, Resources.of_plain(needs), role, TaskState(state), epoch)
-            for task, state, framework, role, needs, epoch in table
+            RunningTask(task, framework, Resources.of_plain(needs), role, TaskState(state), epoch, after)
+            for task, state, framework, role, needs, epoch, after in table
         )
         joins = replace(about["joins"], agent=agent, tasks=running)
         if not isinstance(joins, calls.AgentJoined) or not well_formed(joins):
@@ -304,7 +304,9 @@ class Hearing(Clusters):
         function = self._roster.function_for(event.agent, cargo)
         role = event.role or self.core.frameworks[event.framework].role
         about = self._say_about(event.framework, role, event.needs)
-        self._link.send(event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments, about))
+        self._link.send(
+            event.agent, ("launch", event.task, cargo.digest, function, cargo.arguments, about, event.after)
+        )
 
     def _say_about(self, framework: str, role: str, needs: Resources) -> About:
         """Say what an agent is to know of a task: one object for tasks that are alike, as pickle writes it once a batch."""
@@ -326,7 +328,8 @@ class Hearing(Clusters):
         """End all that some frameworks run or have left behind; they will never ask."""
         kept = self.inheritance.kept_tasks()
         for agent in self.core.agents.values():
-            tasks = [task.id for task in agent.tasks.values() if owner_of(task.framework) in frameworks]
+            own = [task for task in agent.tasks.values() if owner_of(task.framework) in frameworks]
+            tasks = [name for task in own for name in (task.id, task.next) if name]
             tasks += [task for task, at in self._unacknowledged.items() if at == agent.name and task not in kept]
             self._link.send(agent.name, ("drop", tasks))
 

@@ -28,7 +28,8 @@ from mesonb.live.wire.comms import LEADER
 from mesonb.live.wire.plain import opened
 
 if TYPE_CHECKING:
-    from mesonb.live.agent import Agent, Task
+    from mesonb.live.agent import Agent
+    from mesonb.live.table import Task
 
 
 class Holdings:

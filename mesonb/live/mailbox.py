@@ -137,7 +137,7 @@ class Mailbox:
             self._master.handled(self.driver.name, ended)
 
     def _outcome(self, event: events.Event, content: bytes) -> Outcome | None:
-        if not content or not isinstance(event, events.Updated):
+        if not content or not isinstance(event, events.Updated) or not event.state.terminal:
             return None
         remains = self._master.desk.remains(content)
         return Outcome(remains=remains) if remains else unpack(event.state, content)

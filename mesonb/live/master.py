@@ -286,6 +286,8 @@ class Master(Leading):
                 self._launch(event)
             case events.Kill():
                 self._link.send(event.agent, ("kill", event.task))
+            case events.Withdraw():
+                self._link.send(event.agent, ("withdraw", event.task))
             case events.Acknowledged():
                 self._link.send(event.agent, ("ack", [event.task]))
             case events.Rejected():
@@ -297,6 +299,9 @@ class Master(Leading):
             case events.Superseded() if box := self.waiting.stands(event.framework, event.scheduler):
                 self.waiting.leave(event.scheduler, event.framework)
                 box.deliver([(event, b"")])
+            case events.Updated() if event.task in self.cargo:
+                del self.cargo[event.task]  # it was refused, or handed back before it travelled
+                self._out.setdefault(event.framework, []).append((event, content))
             case _:
                 self._out.setdefault(event.framework, []).append((event, content))
 

@@ -36,7 +36,10 @@ class Planned:
     task: TaskHandle
     lasts_us: int
     execute: bool
-    ends_us: int = NEVER_US  #: on its agent, since its launch is known
+    ends_us: int = NEVER_US  #: on its agent, since it is known when it begins there
+    after: str = ""  #: it has arrived, and waits for this one to end
+    arrives_us: int = 0  #: when it arrives that waits
+    next: str = ""  #: which one waits for its end
 
 
 class PretendAgents:
@@ -105,24 +108,60 @@ class PretendAgents:
         promised = there.get(name) if there else None
         if promised is None:
             return
-        lasts_us = promised.lasts_us
+        if event.after and there and event.after in there:
+            there[event.after].next, promised.after, promised.arrives_us = name, event.after, engine.now_us + travels_us
+        else:
+            self._begin(agent, name, promised, travels_us)
+
+    def _begin(self, agent: str, name: str, promised: Planned, in_us: int) -> None:
+        """Let a task begin after a while (or so long ago, as its agent knows and nobody else does yet), and plan its end."""
+        engine, lasts_us = self._engine, promised.lasts_us
         if self.slow:
             lasts_us = int(lasts_us * self.slow.get(agent, 1))
-        promised.ends_us = ends_us = engine.now_us + travels_us + lasts_us
-        said_us = travels_us + self._latency_us
+        promised.ends_us = ends_us = engine.now_us + in_us + lasts_us
+        said_us = in_us + self._latency_us
         engine.after(said_us, self._report, calls.TaskUpdate(agent, name, TaskState.RUNNING), None)
         if promised.execute:
-            engine.at(ends_us, self._execute, agent, name)
+            engine.at(max(ends_us, engine.now_us), self._execute, agent, name)
         else:
             engine.after(said_us + lasts_us, self._end, agent, name)
 
-    def kill(self, event: events.Kill) -> None:
-        """End a task before its time."""
+    def take_back(self, event: events.Kill | events.Withdraw) -> None:
+        """End a task before its time; one that is withdrawn only before it begins."""
+        if isinstance(event, events.Withdraw):
+            self._withdraw(event)
+            return
         there = self._tasks.get(event.agent, {})
         if event.task in there and there[event.task].ends_us > self._engine.now_us:
-            del there[event.task]
-            update = calls.TaskUpdate(event.agent, event.task, TaskState.KILLED, "killed")
-            self._engine.after(self._latency_us, self._report, update, None)
+            self._strike(event, calls.TaskUpdate(event.agent, event.task, TaskState.KILLED, "killed"))
+
+    def _withdraw(self, event: events.Withdraw) -> None:
+        """Forget a task that was launched ahead, unless it has begun."""
+        there, now_us = self._tasks.get(event.agent, {}), self._engine.now_us
+        if event.task in there and there[event.task].ends_us == NEVER_US:
+            before = there.get(there[event.task].after)
+            if before is None or before.ends_us > now_us:  # else it has begun, and only its master does not know yet
+                self._strike(event, calls.TaskUpdate(event.agent, event.task, TaskState.LOST, "it was withdrawn"))
+
+    def waits_for(self, agent: str, task: str) -> str:
+        """Return after which task one begins that waits on an agent; nothing if it does not wait."""
+        promised = self._tasks.get(agent, {}).get(task)
+        return promised.after if promised else ""
+
+    def _strike(self, event: events.Kill | events.Withdraw, update: calls.TaskUpdate) -> None:
+        there = self._tasks[event.agent]
+        struck = there.pop(event.task)
+        if struck.after in there:
+            there[struck.after].next = ""
+        self._engine.after(self._latency_us, self._report, update, None)
+        self._go_on(event.agent, struck, self._engine.now_us)
+
+    def _go_on(self, agent: str, ended: Planned, ended_us: int) -> None:
+        """Begin what waited for the end of a task, as of then, or when it arrives."""
+        there = self._tasks[agent]
+        if ended.next and (waited := there.get(ended.next)):
+            waited.after = ""
+            self._begin(agent, ended.next, waited, max(ended_us, waited.arrives_us) - self._engine.now_us)
 
     def of(self, agent: str) -> list[TaskHandle]:
         """What an agent runs, or is about to."""
@@ -137,6 +176,7 @@ class PretendAgents:
         promised = self._tasks.get(agent, {}).pop(name, None)
         if promised is None:
             return  # it was killed, or its agent was lost
+        self._go_on(agent, promised, self._engine.now_us)
         outcome, update = run(promised.task), calls.TaskUpdate(agent, name, TaskState.FINISHED)
         if outcome.error is not None:
             because = f"{type(outcome.error).__name__}: {outcome.error}"
@@ -146,8 +186,10 @@ class PretendAgents:
     def _end(self, agent: str, name: str) -> None:
         """Let the master hear that a task has ended whose function does not really run."""
         there = self._tasks.get(agent)
-        if there and there.pop(name, None):
+        if there and (ended := there.pop(name, None)):
             self._report(calls.TaskUpdate(agent, name, TaskState.FINISHED), NOTHING_LEFT)
+            if ended.next:
+                self._go_on(agent, ended, self._engine.now_us - self._latency_us)  # it ended before that was heard
 
 
 def run(task: TaskHandle) -> Outcome:

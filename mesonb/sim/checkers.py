@@ -7,6 +7,7 @@ itself. A failure is a defect of mesonb, and so an assertion.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 from mesonb.core import calls, events
 from mesonb.core.branches import owner_of
@@ -26,6 +27,7 @@ class Checkers:
     def __init__(self) -> None:
         self.states: dict[str, TaskState] = {}  #: every task that was ever launched, or refused
         self.live: dict[str, events.Launch] = {}  #: launched and not ended
+        self.ahead: dict[str, events.Launch] = {}  #: launched ahead, by the task that each waits for
         self.offers: dict[str, events.OfferMade] = {}  #: made, and neither answered nor rescinded
         self.held: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: by frameworks, in tasks and offers
         self.given: defaultdict[str, Resources] = defaultdict(lambda: NOTHING)  #: of agents, in tasks and offers
@@ -99,8 +101,11 @@ class Checkers:
                 assert event.task not in self.states, f"{event.task} is launched a second time"
                 self._launched.add(event.task)
                 self.states[event.task] = TaskState.STAGING
-                self.live[event.task] = event
-                self._take(event.framework, event.agent, event.needs)
+                if event.after:
+                    assert event.after in self.live and event.after not in self.ahead, f"{event} waits for nothing"
+                    self.ahead[event.after] = event
+                else:
+                    self._enter(event)
             case events.Updated():
                 self._updated(event)
             case events.OfferMade():
@@ -117,6 +122,10 @@ class Checkers:
                 self._close(event.offer)
             case _:
                 pass
+
+    def _enter(self, launch: events.Launch) -> None:
+        self.live[launch.task] = launch
+        self._take(launch.framework, launch.agent, launch.needs)
 
     def _believe(self, core: MasterCore, call: calls.AgentJoined | calls.AgentBack) -> None:
         """Note the states of which nobody was told, because their framework is not here."""
@@ -147,7 +156,12 @@ class Checkers:
         for found in call.tasks:
             if found.state.terminal and core.ended.get(found.task) is found.state:
                 self.states.setdefault(found.task, found.state)
-            if found.task in core.tasks and found.task not in self.live:
+            waiting = core.ahead.get(found.task)
+            if waiting and waiting.after not in self.ahead:
+                launch = events.Launch(call.agent, found.framework, found.task, core.tasks[waiting.after].needs)
+                self._follow(replace(launch, after=waiting.after))
+                self.counts["adopted"] += 1
+            if found.task in core.tasks and found.task not in self.live and not self._takes_over(found.task):
                 assert found.task not in self.states, (
                     f"{found.task} was {self.states[found.task].value}, and lives again"
                 )
@@ -155,8 +169,13 @@ class Checkers:
                 self.counts["launched"] -= 1
                 self.counts["adopted"] += 1
 
+    def _takes_over(self, task: str) -> bool:
+        return any(launch.task == task for launch in self.ahead.values())
+
     def _updated(self, event: events.Updated) -> None:
         before = self.states.get(event.task, TaskState.STAGING)
+        if event.state is before is TaskState.STAGING and event.task in self._launched:
+            return  # what waited when it was adopted waits still
         if event.task in self._launched:
             assert event.state in FORWARD[before], f"{event.task} went from {before.value} to {event.state.value}"
         else:
@@ -166,6 +185,10 @@ class Checkers:
             self.counts[event.state.value] += 1
         if event.state.terminal and (launch := self.live.pop(event.task, None)):
             self._give_back(launch.framework, launch.agent, launch.needs)
+            if following := self.ahead.pop(event.task, None):
+                self._enter(following)
+        if event.state.terminal:
+            self.ahead = {after: waits for after, waits in self.ahead.items() if waits.task != event.task}
 
     def _close(self, offer: str) -> None:
         assert offer in self.offers, f"{offer} is answered or rescinded, and is not outstanding"
@@ -188,6 +211,7 @@ class Checkers:
         assert len(self.offers) == len(core.offers), (
             f"{len(core.offers)} offers in the books, {len(self.offers)} were made and not ended"
         )
+        assert {launch.task for launch in self.ahead.values()} == core.ahead.keys(), "other tasks wait in the books"
         assert len(self.live) == len(core.tasks), (
             f"{len(core.tasks)} tasks in the books, {len(self.live)} were launched and not ended"
         )

@@ -53,6 +53,7 @@ class Faults:
     answers_late: float = 0.01  #: answers an offer that it was told is gone
     fails: float = 0.02  #: launches a task whose function raises
     kills: float = 0.01  #: kills one of its own tasks, staging or running
+    ahead: float = 0.3  #: launches a task ahead of the end of another
     declines: float = 0.05  #: gives back what it could use, for as long as it likes
 
     def __post_init__(self) -> None:

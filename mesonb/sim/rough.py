@@ -84,11 +84,18 @@ class RoughSimulation(Simulation):
 
     def _running(self, agent: str) -> tuple[calls.RunningTask, ...]:
         """What an agent runs, and what has ended there without a master having heard of it."""
-        states = {task.id: TaskState.RUNNING for task in self.agents.of(agent) if task.id in self._launches}
+        waits = {task.id: self.agents.waits_for(agent, task.id) for task in self.agents.of(agent)}
+        states = {
+            task: TaskState.STAGING if after else TaskState.RUNNING
+            for task, after in waits.items()
+            if task in self._launches
+        }
         states |= {update.task: update.state for update in self._unheard.values() if update.agent == agent}
-        return tuple(self._found(*self._launches[task], state=state) for task, state in states.items())
+        return tuple(
+            self._found(*self._launches[task], state=state, after=waits.get(task, "")) for task, state in states.items()
+        )
 
-    def _found(self, launch: events.Launch, epoch: int, *, state: TaskState) -> calls.RunningTask:
+    def _found(self, launch: events.Launch, epoch: int, *, state: TaskState, after: str) -> calls.RunningTask:
         return calls.RunningTask(
             launch.task,
             launch.framework,
@@ -96,6 +103,7 @@ class RoughSimulation(Simulation):
             launch.role or self.drivers[launch.framework].role,
             state,
             epoch,
+            after,
         )
 
     # -- masters ------------------------------------------------------------------------------------------------------
@@ -175,7 +183,7 @@ class RoughSimulation(Simulation):
     # -- master to agent ------------------------------------------------------------------------------------------------
 
     def _deliver(self, event: events.Event) -> None:
-        if isinstance(event, events.Launch | events.Kill):
+        if isinstance(event, events.Launch | events.Kill | events.Withdraw):
             sent = (event, self.core.settings.epoch, self._connections.get(event.agent, 0))
             self.engine.after(self.latency_us, partial(self._try_agent, *sent))
             if isinstance(event, events.Launch) and self.chance.strikes("revoked_staging"):
@@ -188,14 +196,14 @@ class RoughSimulation(Simulation):
         if found and found.state is TaskState.STAGING and not found.killing:
             self.post([calls.Revoke(task, self.chance.while_us(GRACE_S))])
 
-    def _try_agent(self, event: events.Launch | events.Kill, epoch: int, connection: int) -> None:
+    def _try_agent(self, event: events.Launch | events.Kill | events.Withdraw, epoch: int, connection: int) -> None:
         """Hand a message to its agent, or try again while the connection lasts."""
         if event.agent in self.down or self._connections.get(event.agent, 0) != connection:
             return
         if not self._gets_through(event.agent, partial(self._try_agent, event, epoch, connection)):
             return
-        if isinstance(event, events.Kill):
-            self.agents.kill(event)
+        if not isinstance(event, events.Launch):
+            self.agents.take_back(event)
         elif event.task not in self._launches:
             self._launches[event.task] = event, epoch
             self.agents.launch(event)

@@ -333,8 +333,8 @@ class Simulation(Session):
                 self._mail_to(event.framework, event)
             case events.Launch():
                 self.agents.launch(event, self.latency_us)
-            case events.Kill():
-                self.engine.after(self.latency_us, self.agents.kill, event)
+            case events.Kill() | events.Withdraw():
+                self.engine.after(self.latency_us, self.agents.take_back, event)
             case events.Acknowledged():
                 self.acknowledged(event)
             case events.Rejected() if self._refused(event):
@@ -379,7 +379,7 @@ class Simulation(Session):
             return  # the agent was lost while this was on its way
         for event in self._step(update):
             if type(event) is events.Updated:
-                self._mail_to(event.framework, event, outcome)
+                self._mail_to(event.framework, event, outcome if event.task == update.task else None)
             else:
                 self._deliver(event)
         if update.state in TERMINAL:  # any other makes nothing due

@@ -64,6 +64,7 @@ class Stormy(Framework):
         self.chance = simulation.chance
         self.todo: list[int] = []
         self.flying: dict[str, int] = {}  #: chore by task
+        self.followed: set[str] = set()  #: tasks that had another launched ahead (membership only)
         self.quiet = False
 
     # -- callbacks ----------------------------------------------------------------------------------------------------
@@ -102,6 +103,8 @@ class Stormy(Framework):
             self._ended(task)
         elif self.chance.strikes("kills"):
             self.kill(task)
+        else:
+            self._follow(task)
         self._may_raise()
 
     def on_inverse_offers(self, offers: Sequence[InverseHandle]) -> None:
@@ -134,8 +137,21 @@ class Stormy(Framework):
             task = offer.launch(chore, number, self.ledger.lasts_s[number], fails, needs=self.needs)
             self.flying[task.id] = number
             self.ledger.launched.add(task.id)
+            self._follow(task)
         if offer.launches and self.chance.strikes("kills"):
             self.kill(offer.launches[0])  # overtaken by nothing: it is behind the accept on the link
+
+    def _follow(self, task: TaskHandle) -> None:
+        """Launch a task ahead, sometimes; and kill it before its turn, sometimes."""
+        if not self.todo or task.after or task.id in self.followed or not self.chance.strikes("ahead"):
+            return
+        self.followed.add(task.id)
+        number = self.todo.pop()
+        following = self.launch_next(task, chore, number, self.ledger.lasts_s[number], self.chance.strikes("fails"))
+        self.flying[following.id] = number
+        self.ledger.launched.add(following.id)
+        if self.chance.strikes("kills"):
+            self.kill(following)
 
     def _ended(self, task: TaskHandle) -> None:
         if task.id in self.ledger.ended:

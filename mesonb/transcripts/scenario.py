@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
     "lose": ("AgentLost", ("agent", "because")),
     "framework": ("Subscribe", ("framework",)),
     "unregister": ("Unregister", ("framework",)),
+    "next": ("LaunchNext", ("framework", "after", "task")),
     "suppress": ("Suppress", ("framework",)),
     "revive": ("Revive", ("framework",)),
     "weight": ("SetWeight", ("role", "weight_milli")),
@@ -164,9 +165,15 @@ class Scenario:
         """Let an agent answer again; it says which tasks it still runs."""
         if not words:
             raise BadValue("which agent, and what does it run? Write: back agent-1 F1/t1 F1/t2")
-        running = [self.core.tasks[task] for task in words[1:] if task in self.core.tasks]
-        known = tuple(calls.RunningTask(task.id, task.framework, task.needs) for task in running)
+        known = tuple(self._known(word) for word in words[1:] if word in self.core.tasks or word in self.core.ahead)
         return self._send(calls.AgentBack(words[0], known))
+
+    def _known(self, name: str) -> calls.RunningTask:
+        """What an agent says of a task: one that was launched ahead waits for the one before it."""
+        following = self.core.ahead.get(name)
+        task = self.core.tasks[following.after if following else name]
+        waits = TaskState.STAGING if following else TaskState.RUNNING
+        return calls.RunningTask(name, task.framework, task.needs, state=waits, after=task.id if following else "")
 
     def _do_promise(self, words: list[str]) -> list[str]:
         """Accept an inverse offer."""
@@ -207,7 +214,7 @@ class Scenario:
     def _do_kill(self, words: list[str]) -> list[str]:
         if not words:
             raise BadValue("kill which task? Write: kill F1/t1")
-        task = self.core.tasks.get(words[0])
+        task = self.core.tasks.get(words[0]) or self.core.ahead.get(words[0])
         return self._send(calls.KillTask(task.framework if task else words[0].partition("/")[0], words[0]))
 
     # -- the clock ----------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from mesonb.core.resources import NOTHING, Resources
 class Oracle(Allocator):
     """Offer each agent with room to whoever is furthest below its weighted share."""
 
+    in_turn = True
+
     def __init__(self) -> None:
         self.grants: list[tuple[str, str, Resources]] = []
 

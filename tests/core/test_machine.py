@@ -55,10 +55,17 @@ class AnyCalls(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 9), state=st.sampled_from(calls.TaskState))
     def update(self, pick, state) -> None:
-        tasks = list(self.core.tasks.values())
+        tasks = [*self.core.tasks.values(), *self.core.ahead.values()]
         if tasks:
             task = tasks[pick % len(tasks)]
             self.core.tell(calls.TaskUpdate(task.agent, task.id, state))
+
+    @rule(pick=st.integers(0, 9))
+    def ahead(self, pick) -> None:
+        tasks = list(self.core.tasks.values())
+        if tasks:
+            task = tasks[pick % len(tasks)]
+            self.core.tell(calls.LaunchNext(task.framework, task.id, f"{task.id}.{self.core.steps}"))
 
     @rule(seed=st.integers(0, 2**32))
     def anything(self, seed) -> None:

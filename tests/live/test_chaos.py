@@ -49,20 +49,27 @@ WAYS = [pytest.param("", id="die-with-their-worker"), pytest.param("20s", id="ou
 
 
 class Ledger(mb.Framework):
-    """Computes every value, again when a task of it ended without a result; writes down what it is told."""
+    """Computes every value, ahead where it can, and again when a task of it ended without a result; writes down what it is told."""
 
     needs = mb.Resources(cpus=0.5, mem="10MB")
 
     def __init__(self, values):
         self.todo, self.told, self.results, self.because = list(values), {}, Counter(), []
+        self.followed = set()
 
     def on_offers(self, offers):
         for offer in offers:
             while self.todo and offer.fits(self.needs):
-                offer.launch(slowly, self.todo.pop())
+                self.follow(offer.launch(slowly, self.todo.pop()))
+
+    def follow(self, task):
+        if self.todo and not task.after and task.id not in self.followed:
+            self.followed.add(task.id)
+            self.launch_next(task, slowly, self.todo.pop())
 
     def on_update(self, task):
         if not task.ended:
+            self.follow(task)
             return
         self.told.setdefault(task.id, []).append(task.state.value)
         if task.finished:

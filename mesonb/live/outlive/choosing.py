@@ -14,6 +14,7 @@ from mesonb.core.units import parse_duration
 from mesonb.live.limits.isolation import DEFAULT, choose
 from mesonb.live.outlive.keeper import Plan
 from mesonb.live.outlive.kept import Kept, place
+from mesonb.live.table import Task
 from mesonb.live.tasks.executors import Executors
 from mesonb.live.tasks.inputs import split
 from mesonb.live.tasks.sandbox import folder_of
@@ -63,8 +64,6 @@ def _about(agent: Agent, number: int) -> Message:
 
 def take_over(agent: Agent, kept: Kept) -> None:
     """Enter into an agent's table what its executors run already, and what has ended there and no master knows of."""
-    from mesonb.live.agent import Task
-
     agent._count, agent.leader_id = kept.highest, kept.leader_id
     for number, (digest, arguments, name, head, about), begun in kept.found:
         task = agent.tasks[name] = agent.by_number[number] = Task(number, name, digest, head + arguments, about)

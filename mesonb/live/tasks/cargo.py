@@ -15,6 +15,7 @@ from typing import Any
 
 from mesonb.core import calls
 from mesonb.core.records import TaskState
+from mesonb.core.resources import NOTHING
 from mesonb.errors import CannotPickle
 from mesonb.frameworks.base import Outcome, TaskHandle
 from mesonb.live.tasks import inputs
@@ -65,6 +66,8 @@ def launches_of(call: calls.Call) -> tuple[calls.TaskInfo, ...]:
     """Return what a call launches, in whichever part of it."""
     if isinstance(call, calls.AcceptAll):
         return tuple(task for part in call.parts for task in part.launches)
+    if isinstance(call, calls.LaunchNext):
+        return (calls.TaskInfo(call.task, NOTHING),)  # it needs what the task before it holds
     return call.launches if isinstance(call, calls.Accept) else ()
 
 

@@ -25,7 +25,7 @@ from mesonb.live.wire.tls import encrypted
 logger = logging.getLogger("mesonb")
 
 #: Both ends must speak the same; raised whenever a message changes its meaning.
-PROTOCOL = 5
+PROTOCOL = 6
 #: The hub's own name in a batch, and the leader's.
 HUB, LEADER = "", "*leader"
 #: The handler that the hub adds to the Dask scheduler.

@@ -80,6 +80,7 @@ POSTED = [
     (calls.Unregister("annas"), "may not speak for the framework 'annas'"),
     (calls.Accept("annas", ("offer-1",)), "may not speak for the framework 'annas'"),
     (calls.AcceptAll("annas", ()), "may not speak for the framework 'annas'"),
+    (calls.LaunchNext("annas", "annas/task-1", "annas/task-2"), "may not speak for the framework 'annas'"),
     (calls.Decline("annas", ()), "may not speak for the framework 'annas'"),
     (calls.Suppress("annas"), "may not speak for the framework 'annas'"),
     (calls.Revive("annas"), "may not speak for the framework 'annas'"),
