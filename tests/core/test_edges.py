@@ -3,7 +3,7 @@
 import pytest
 
 import mesonb as mb
-from mesonb.core import books
+from mesonb.core import books, calls
 from mesonb.core.allocator import Allocator, View
 from mesonb.core.books import Settings
 from mesonb.core.calls import (
@@ -211,3 +211,11 @@ def test_a_glance_never_misses_what_is_due(settings, calls, glance) -> None:
     core.tell(*calls)
     assert core.nothing_before(1_000) == glance
     assert not glance or (core.next_deadline() or 1_000) >= 1_000
+
+
+def test_answers_to_offers_are_found_in_whatever_call_holds_them() -> None:
+    yes, no = calls.Accept("f", ("offer-1",)), calls.Decline("f", ("offer-2",))
+    assert list(calls.answers(no)) == [no]
+    assert list(calls.answers(calls.AcceptAll("f", (yes, yes)))) == [yes, yes]
+    assert list(calls.answers(calls.By("b", no))) == [no]
+    assert list(calls.answers(calls.Tick())) == []
