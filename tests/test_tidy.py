@@ -37,7 +37,8 @@ MAY_SEE: dict[str, tuple[str, ...]] = {
         "mesonb.core.calls",
         "mesonb.core.events",
         "mesonb.core.log",
-        "mesonb.core.telling",  # plain data
+        "mesonb.core.telling",
+        "mesonb.core.begun",  # plain data
     ),
 }
 

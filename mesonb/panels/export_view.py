@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mesonb.core import calls, events
+from mesonb.core.begun import Begun
 from mesonb.core.log import Log, Step
 from mesonb.core.resources import NOTHING, Resources
 from mesonb.core.snapshot import dominant_share
@@ -81,6 +82,7 @@ class _Tally:
     def __init__(self, log: Log) -> None:
         self.counts: dict[str, dict[str, int]] = {}
         self.held: dict[str, Resources] = {}  #: by framework, in tasks
+        self._begun = Begun()
         core = log.start()  # empty, or what a log that has forgotten its beginning starts from
         self.agents = {agent.name: agent.total.measured for agent in core.agents.values()}
         self.total = sum(self.agents.values(), start=NOTHING)
@@ -94,7 +96,7 @@ class _Tally:
         """Count one step."""
         if not any(isinstance(event, events.Rejected) for event in step.events):
             self._called(step.call)
-        for event in step.events:
+        for event in self._begun.read(step.events):
             self._followed(event)
 
     def _called(self, call: calls.Call) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mesonb.core import calls, events
+from mesonb.core.begun import Begun
 from mesonb.core.log import Step
 from mesonb.core.snapshot import Snapshot
 
@@ -72,6 +73,7 @@ class Gantt:
         self.first_us: int | None = None
         self.now_us = 0
         self._agents: list[str] = []
+        self._begun = Begun()
 
     @property
     def agents(self) -> list[str]:
@@ -86,7 +88,7 @@ class Gantt:
             self.now_us = step.now_us
             if self.first_us is None:
                 self.first_us = step.now_us
-            for event in step.events:
+            for event in self._begun.read(step.events):
                 match event:
                     case events.Launch():
                         self._begin(event.task, event.framework, event.agent, step.now_us)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mesonb.core import calls, events
+from mesonb.core.begun import Begun
 from mesonb.core.branches import owner_of
 from mesonb.core.log import Log, Step
 from mesonb.core.records import Role, TaskState
@@ -92,6 +93,7 @@ class Demand:
         self.ends_us = log.steps[-1].now_us - log.began_us if log.steps else 0
         self.spans: dict[str, Span] = {}
         self._offers: dict[str, Resources] = {}
+        self._begun = Begun()
         self._begin()
         for step in log.steps:
             self._take(step, step.now_us - log.began_us)
@@ -124,7 +126,7 @@ class Demand:
     def _take(self, step: Step, now_us: int) -> None:
         if not any(isinstance(event, events.Rejected) for event in step.events):
             self._take_call(step.call, now_us)
-        for event in step.events:
+        for event in self._begun.read(step.events):
             match event:
                 case events.OfferMade():
                     self._offers[event.offer] = event.resources.counted  # which ports they were is of another history

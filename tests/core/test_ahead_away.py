@@ -1,10 +1,12 @@
 """Tasks that are launched ahead, when agents, frameworks and masters are away, come back, or speak out of turn."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from mesonb.core import calls, events
+from mesonb.core.begun import Begun
 from mesonb.core.books import Settings
 from mesonb.core.calls import Accept, AgentJoined, LaunchNext, RunningTask, Subscribe, TaskInfo, TaskUpdate
 from mesonb.core.records import TaskState
@@ -233,3 +235,16 @@ def _something(core: Checked, dice: Random, step: int) -> list[events.Event]:
             *([calls.KillTask(task.framework, task.id), calls.Revoke(task.id, 500_000)] if task else []),
         )))  # fmt: skip
     return core.tell(*made, at_us=core.now_us + dice.randrange(400_000))
+
+
+def test_readers_of_events_see_a_task_when_it_begins_and_one_that_never_began_not_at_all(core) -> None:
+    begun, ahead = Begun(), events.Launch("agent-1", "f", "n", CPU, after="t")
+    told = [events.Updated("f", "t", FINISHED)]
+    assert list(begun.read([ahead])) == []
+    assert list(begun.read(ends(core, "t"))) == [*told, ahead]
+    assert (
+        list(begun.read([replace(ahead, task="m", after="n"), events.Updated("f", "m", LOST, "it never began")])) == []
+    )
+    assert list(begun.read([events.Updated("f", "n", FINISHED)])) == [events.Updated("f", "n", FINISHED)]
+    early = [replace(ahead, task="o", after="u"), events.Updated("f", "o", KILLED)]
+    assert list(begun.read(early)) == early, "it ended before the end of the first was told"
