@@ -351,7 +351,7 @@ class Session(Steering):
         if not self.history.due(self.now_us()):
             return False
         with self.lock:
-            self.history.note(self.core)
+            self.history.note(self.core, self.now_us())
         return True
 
     def _step(self, call: calls.Call) -> list[events.Event]:

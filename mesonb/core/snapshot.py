@@ -102,6 +102,10 @@ class MaintenanceRow:
     answers: Mapping[str, str]  #: of each framework that was asked to leave: "accepted", "declined" or "none yet"
 
 
+#: By framework and resource, the part (0..1) of all there is.
+Parts = dict[str, dict[str, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole cluster at one instant."""
@@ -124,11 +128,21 @@ class Snapshot:
     #: What is really used, where that is measured: by agent, then by task; an agent's own part is under "".
     used: Mapping[str, Mapping[str, Resources]] | None = None
 
+    @property
+    def parts_in_tasks(self) -> Parts:
+        """Of each framework, the part of each resource that its tasks hold."""
+        return {row.framework: parts_of(row.allocated - row.offered, self.total) for row in self.frameworks}
+
+
+def parts_of(held: Resources, total: Resources) -> dict[str, float]:
+    """Return the fraction that is held of each resource there is."""
+    have = total.amounts
+    return {name: n / have[name] for name, n in held.amounts.items() if have.get(name)}
+
 
 def dominant_share(held: Resources, total: Resources) -> float:
     """The largest fraction that is held of any resource there is."""
-    have = total.amounts
-    return max((n / have[name] for name, n in held.amounts.items() if have.get(name)), default=0.0)
+    return max(parts_of(held, total).values(), default=0.0)
 
 
 def take(

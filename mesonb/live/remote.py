@@ -141,7 +141,8 @@ class Remote(LookingBack):
     def _pictured(self, picture: Snapshot) -> None:
         """Note what charts show of a picture; by its steps panels tell whether anything has changed."""
         self.core.steps = picture.steps
-        self.history.note_seen(picture.now_us, {row.framework: row.task_share for row in picture.frameworks})
+        shares = {row.framework: row.task_share for row in picture.frameworks}
+        self.history.note_seen(picture.now_us, shares, picture.parts_in_tasks)
 
     @property
     def unsteerable(self) -> str:

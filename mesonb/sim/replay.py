@@ -20,7 +20,7 @@ from mesonb.core.log import Log, Step
 from mesonb.core.master import MasterCore
 from mesonb.core.resources import Resources
 from mesonb.core.seek import Moments
-from mesonb.core.snapshot import dominant_share
+from mesonb.core.snapshot import dominant_share, parts_of
 from mesonb.core.units import parse_duration, show_duration
 from mesonb.errors import BadValue, LogError, NotThere
 from mesonb.frameworks.base import Framework
@@ -154,7 +154,10 @@ class Replay(Session):
     def _chart(self, core: MasterCore, step: Step) -> None:
         rows = self.history.rows
         if not rows or step.now_us - rows[-1][0] >= self._chart_us:
-            rows.append((step.now_us, task_shares(core)))
+            held = {framework.name: framework.in_tasks for framework in core.frameworks.values()}
+            shares = {name: dominant_share(amount, core.order.shared) for name, amount in held.items()}
+            parts = {name: parts_of(amount, core.total) for name, amount in held.items()}
+            self.history.note_seen(step.now_us, shares, parts)
 
 
 def replay(recording: str | Log, allocator: Allocator | None = None, handed: Iterable[Allocator] = ()) -> Replay:
@@ -168,17 +171,6 @@ def replay(recording: str | Log, allocator: Allocator | None = None, handed: Ite
 def known_allocator(name: str) -> Allocator | None:
     """Make one of mesonb's own allocators by the name that a recording gives; None where there is none."""
     return MODULES[name]() if name in MODULES else None
-
-
-def task_shares(core: MasterCore) -> dict[str, float]:
-    """Return the dominant share of each framework's tasks, offers left out."""
-    out = {}
-    for framework in core.frameworks.values():
-        held = framework.allocated
-        for offer in framework.offers.values():
-            held -= offer.resources.counted
-        out[framework.name] = dominant_share(held, core.order.shared)
-    return out
 
 
 def _row(framework: str, name: str, state: str, held: Resources, since_us: int) -> dict[str, Any]:

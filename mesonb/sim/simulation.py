@@ -36,8 +36,6 @@ from mesonb.sim.steps import Steps
 FEW = 50
 TICK = calls.Tick()
 _COMMON = (events.OfferMade, events.Updated)
-#: For each framework, so many steps lie between two rows of the charts, which then cost a small part of a run.
-CHART_STEPS = 20
 
 
 class Simulation(Session):
@@ -94,6 +92,7 @@ class Simulation(Session):
                 self._look(progress)
             self._look(progress)
         self.engine.now_us = end_us
+        self._note_row()
         return self
 
     def run_until(self, condition: Callable[[], bool], limit: float | str = "365d") -> Simulation:
@@ -325,7 +324,7 @@ class Simulation(Session):
     def _note_row(self) -> None:
         """Give the charts a row, if one is due."""
         if self._note_shares():
-            self._chart_at = self.core.steps + CHART_STEPS * len(self.core.frameworks)
+            self._chart_at = self.core.steps + self.history.steps_apart
 
     def _deliver(self, event: events.Event) -> None:
         match event:

@@ -24,13 +24,18 @@ def test_a_row_is_the_mean_since_the_row_before() -> None:
     history.note(core)
     time_us, shares = history.rows[-1]
     assert time_us == span_us and shares["f"] == pytest.approx(0.5 / 4) and shares["g"] == 0
+    assert history.of()[-1] == history.of("mem")[-1] == (span_us, shares), "memory is its dominant resource"
+    assert history.of("cpus", after_us=0) == [(span_us, {"f": pytest.approx(0.25 / 4), "g": 0})]
 
 
 def test_shares_that_are_only_seen_are_rows_too_and_not_too_often() -> None:
     history = History()
     for now_us in (0, HISTORY_STEP_US - 1, HISTORY_STEP_US):
-        history.note_seen(now_us, {"f": now_us / HISTORY_STEP_US})
+        share = now_us / HISTORY_STEP_US
+        history.note_seen(now_us, {"f": share}, {"f": {"mem": share}})
     assert list(history.rows) == [(0, {"f": 0.0}), (HISTORY_STEP_US, {"f": 1.0})]
+    assert history.of("mem") == list(history.rows)
+    assert history.of("cpus", after_us=0) == [(HISTORY_STEP_US, {"f": 0.0})]
 
 
 def test_what_is_used_is_added_up_by_framework_and_not_too_often() -> None:
@@ -56,3 +61,4 @@ def test_what_no_agent_has_any_more_is_no_share() -> None:
     core.step(AgentJoined("agent-2", Resources(cpus=2)), HISTORY_STEP_US)
     history.note(core)
     assert history.rows[-1] == (HISTORY_STEP_US, {"f": 0.5})
+    assert history.of("gpus")[-1] == (HISTORY_STEP_US, {"f": 0.0})

@@ -20,3 +20,22 @@ def test_weights_guarantees_and_limits_are_lines_at_their_share_of_the_cluster(c
     cluster.limits["ops"] = mb.Resources(cpus=9)
     panel.draw(cluster)
     assert panel.said.data["level"] == [0.25, 0.5, 0.75]
+
+
+def test_parts_of_one_resource_are_lines_too(cluster):
+    cluster.guarantees["research"] = mb.Resources(cpus=3)
+    cluster.limits["ops"] = mb.Resources(cpus=6, mem="12GB")
+    panel = Shares(Look(Palette()))
+    panel.draw(cluster)
+    assert panel.of.options == ["dominant share", "cpus", "mem"]
+    panel.of.value = "mem"
+    panel.draw(cluster)
+    assert panel.said.data["words"] == ["limit of ops"] and panel.said.data["level"] == [0.25]
+    assert panel.chart.yaxis[0].axis_label == "part of all mem held by its tasks"
+    cluster.run("1s")
+    panel.draw(cluster)
+    drawn = {line.name: line.data_source.data["share"][-1] for line in panel.chart.renderers if line.name}
+    assert drawn == cluster.history.of("mem")[-1][1] and set(drawn.values()) == {0.125}, "8 GB of 64"
+    panel.of.value = "dominant share"
+    panel.draw(cluster)
+    assert "ops, research by weight" in panel.said.data["words"]
