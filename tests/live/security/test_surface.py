@@ -36,7 +36,7 @@ SAID = {
         hearing.Hearing._from_the_hub, 0, "handled let go|cut silent gone unclaimed ping owners agentless said expected",
     ),
     "the master to an agent": (
-        agent.Agent._take, 0, "launch kill ack ping leader hand over|drop not allowed|draining let go|keep left preload",
+        agent.Agent._take, 0, "launch kill withdraw ack ping leader hand over|drop not allowed|draining let go|keep left preload",
     ),
     "the master to a kernel": (
         remote.Remote._heard, 0, "mail answer challenge welcome refused not allowed|leader ping",
