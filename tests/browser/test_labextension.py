@@ -143,7 +143,7 @@ def test_the_sidebar_is_back_after_a_reload_while_the_kernel_is_busy(lab, page) 
     print(f"live {frames_ms:.0f} ms after the reload, {frames_ms - restored_ms:.0f} ms after JupyterLab's own layout")
     within_ms = max(3000, restored_ms)  # on a machine so loaded that JupyterLab takes longer, so may we
     assert frames_ms - restored_ms < within_ms
-    there = ["reload.ipynb", "simulation-1: board", "simulation-1: shares"]
+    there = ["board of simulation-1", "reload.ipynb", "shares of simulation-1"]
     notebook.until(lambda: sorted(tabs(page)) == there, 10, "the tabs are where they were")
     page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel")
     notebook.until(lambda: notebook.counter(1) is None, 5, "the cell has not ended")

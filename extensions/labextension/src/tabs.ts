@@ -72,7 +72,7 @@ export function makeTab(content: TabContent): Tab {
   const { panel, session, notebook } = content.args;
   const tab = new MainAreaWidget({ content });
   tab.id = `mesonb-${nameOf(content.args).replace(/[^\w-]/g, '-')}`;
-  tab.title.label = `${session}: ${panel}`;
+  tab.title.label = `${panel} of ${session}`; // of many tabs, each cut short, the panel is what tells them apart
   tab.title.caption = `${titleOf(panel)} of ${session} in ${notebook}`;
   tab.title.icon = icon;
   tab.toolbar.hide();
