@@ -328,6 +328,11 @@ class Guests:
         if self.gate.owns(who, name):
             self._master._acknowledge([task for task in tasks if own_tasks(name, [calls.TaskInfo(task, NOTHING)])])
 
+    def over(self, box: object) -> None:
+        """Have agents forget what a registration that is over has not handled: it is nobody else's."""
+        if isinstance(box, Guest):
+            self._master._acknowledge(list(box.unhandled))
+
     def gone(self, kernel: str) -> None:
         """A kernel is not to be reached any more: its frameworks are disconnected until they register again."""
         self.gate.forget(kernel)

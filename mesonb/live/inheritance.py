@@ -101,7 +101,10 @@ class Inheritance:
         return {event.task for mail in self._kept.values() for event, _ in mail if isinstance(event, events.Updated)}
 
     def forget_all_but(self, frameworks: Collection[str]) -> list[str]:
-        """Drop what was kept for frameworks that will not come any more; return the tasks."""
+        """Drop what is known and kept of frameworks that will not come any more; return the tasks whose end was kept."""
+        for task in [task for task, (_, known) in self._known.items() if known.framework not in frameworks]:
+            del self._known[task]
+            self._cargo.pop(task, None)
         gone = [name for name in self._kept if name not in frameworks]
         return [event.task for name in gone for event, _ in self._kept.pop(name) if isinstance(event, events.Updated)]
 

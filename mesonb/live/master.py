@@ -333,6 +333,7 @@ class Master(Leading):
         if before := self._boxes.pop(event.framework, None):
             before.deliver(self._out.pop(event.framework, []))
             before.stop()
+            self.guests.over(before)
         self._boxes[event.framework] = box = self.waiting.take(event.framework, event.scheduler)
         self.guests.registered(event.framework, box)
         self._out.setdefault(event.framework, []).extend([(event, b""), *self.inheritance.claim(event.framework)])
@@ -378,7 +379,8 @@ class Master(Leading):
     def _close_boxes(self) -> None:
         """End the threads of frameworks that have left; what they said of themselves is kept."""
         for name in [name for name in self._boxes if name not in self.core.frameworks]:
-            self._boxes.pop(name).stop()
+            self._boxes[name].stop()
+            self.guests.over(self._boxes.pop(name))
 
 
 def _key(cluster: Any, name: str) -> str:

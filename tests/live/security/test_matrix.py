@@ -248,3 +248,16 @@ def test_what_the_rules_allow_is_done(guarded, joined):
     wait_for(lambda: not guarded.core.paused, 5, "offers again")
     anna.unregister("bens")
     wait_for(lambda: "bens" not in guarded.core.frameworks, 10, "ben's framework to be ended by anna")
+
+
+def test_what_a_framework_left_unhandled_is_kept_nowhere(guarded, joined, monkeypatch):
+    ben = joined("ben")
+    queue = ben.register(mb.Queue(needs=SMALL), name="bens", role="lab")
+    run = queue.submit(rest)
+    wait_for(lambda: run.task and run.task.running, 20, "ben's task to run")
+    monkeypatch.setattr(ben, "handled", lambda *_: None)  # its kernel never says that it knows how the task ended
+    ben.unregister(queue)
+    wait_for(
+        lambda: "bens" not in guarded.core.frameworks and not guarded._unacknowledged, 20, "nothing to be left of it"
+    )
+    assert run.task.id not in guarded.inheritance._known
