@@ -37,7 +37,7 @@ class Elected:
         return bool(self.said) and re.search(words, self.said[-1]) is not None
 
 
-LEADS, STANDS_BY = r"\d agents, \d+ tasks", "stands by"
+LEADS, STANDS_BY = r"\d agents?, \d+ tasks?", "stands by"
 
 
 @pytest.fixture
