@@ -16,7 +16,8 @@ class Begun:
     """What waits, as the events that were read say it.
 
     >>> ahead, end = events.Launch("a", "f", "n", None, after="t"), events.Updated("f", "t", TaskState.FINISHED)
-    >>> list(Begun().read([ahead, end])) == [end, ahead]
+    >>> other = events.Updated("f", "m", TaskState.RUNNING)
+    >>> list(Begun().read([ahead, other, end])) == [other, end, ahead]
     True
     """
 

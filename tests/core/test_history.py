@@ -7,6 +7,7 @@ from mesonb.core.history import HISTORY_STEP_US, USED_STEP_US, History
 from mesonb.core.master import MasterCore
 from mesonb.core.records import TaskState
 from mesonb.core.resources import Resources
+from mesonb.core.snapshot import take
 
 
 def test_a_row_is_the_mean_since_the_row_before() -> None:
@@ -56,6 +57,7 @@ def test_what_no_agent_has_any_more_is_no_share() -> None:
         core.step(call, 0)
     core.step(Accept("f", ("offer-1",), (TaskInfo("t", Resources(cpus=1, gpus=1)),)), 0)
     history.note(core)
+    assert history.parts[-1] == (0, take(core).parts_in_tasks) == (0, {"f": {"cpus": 0.25, "gpus": 1}})
     core.step(TaskUpdate("agent-1", "t", TaskState.FINISHED), HISTORY_STEP_US)
     core.step(AgentLost("agent-1"), HISTORY_STEP_US)
     core.step(AgentJoined("agent-2", Resources(cpus=2)), HISTORY_STEP_US)

@@ -34,6 +34,7 @@ def steps() -> list[Step]:
 
 def test_it_reads_as_a_list_does(steps: list[Step]) -> None:
     kept = packed(steps)
+    assert repr(kept) == f"<{len(steps):,} records, packed>"
     assert len(kept) == len(steps) and kept == steps and steps == kept and kept != steps[1:]
     assert [kept[n] for n in range(-3, len(steps))] == steps[-3:] + steps
     some = None, 5, BLOCK - 1, BLOCK, 3 * BLOCK + 7, len(steps) + 9, -4
