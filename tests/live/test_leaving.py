@@ -123,6 +123,11 @@ def shorten_idle_timeout(dask_scheduler):
     looking.start()
 
 
+def all_say_that_they_work(dask_scheduler):
+    """Whether the heartbeat of each worker has told of tasks that Dask cannot see."""
+    return all(worker.metrics.get("mesonb-tasks") for worker in dask_scheduler.workers.values())
+
+
 async def end_of_life(dask_worker):
     """Do what a worker does at the end of its --lifetime."""
     await dask_worker.close_gracefully(reason="worker-lifetime-reached")
@@ -140,6 +145,7 @@ def test_neither_a_lifetime_nor_an_idle_timeout_ends_tasks_that_dask_does_not_se
                 lab = master.register(mb.Queue(needs=mb.Resources(cpus=0.6)), name="lab")
                 runs = [running(lab, tmp_path / name) for name in ("first", "second")]
                 first, second = runs[0].task.agent, runs[1].task.agent
+                wait_for(lambda: client.run_on_scheduler(all_say_that_they_work), 10, "heartbeats")
                 ends = given.processes[first]
                 known = client.scheduler_info(n_workers=-1)["workers"]
                 client.run(end_of_life, workers=[at for at, one in known.items() if one["name"] == first], wait=False)
