@@ -64,7 +64,7 @@ def test_a_new_user_opens_the_first_lesson_runs_it_and_steers_it(address, page, 
     before = (ROOT / LESSON).read_bytes()
     lesson = Lesson(page, address)
     *cells, last = lesson.sources
-    assert "master.close()" in lesson.sources[last]
+    assert "master.close(" in lesson.sources[last]
     lesson.command("mesonb:show")
     page.evaluate(f"window.jupyterapp.shell.currentWidget.content.activeCellIndex = {last}")
     lesson.command("notebook:run-all-above")
