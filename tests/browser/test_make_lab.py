@@ -79,6 +79,6 @@ def test_a_new_user_opens_the_first_lesson_runs_it_and_steers_it(address, page, 
     lesson.run_to_end(last)
     failed = [lesson.output(cell) for cell in (*cells, last) if '"output_type":"error"' in lesson.output(cell)]
     assert not failed
-    assert "40 tasks of second" in lesson.output(cells[-1])
+    assert "60 tasks of second" in lesson.output(cells[-1])
     page.locator("#mesonb-sidebar .mesonb-counts", has_text="closed").wait_for()
     assert (ROOT / LESSON).read_bytes() == before, "looking at a lesson does not change it"
