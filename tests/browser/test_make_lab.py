@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,13 @@ from tests.helpers import ROOT, wait_for
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(400)]
 
 LESSON = "notebooks/00-first-offer.ipynb"
-ADDRESS = rf"http://localhost:\d+/lab/tree/{LESSON}\?token=\w+"
+ADDRESS = rf"http://localhost:(?P<port>\d+)/lab/tree/{LESSON}\?token=\w+"
 UNSAVED = "@jupyterlab/docmanager-extension/plugin.jupyterlab-settings"
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("localhost", port)) == 0
 
 
 @pytest.fixture
@@ -34,7 +40,9 @@ def address(tmp_path):
             env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}, start_new_session=True,
         )  # fmt: skip
     try:
-        yield wait_for(lambda: re.search(ADDRESS, said.read_text()), 90, "the address of the first lesson")[0]
+        found = wait_for(lambda: re.search(ADDRESS, said.read_text()), 90, "the address of the first lesson")
+        wait_for(lambda: listens(int(found["port"])), 30, "the server to listen: it prints its address just before")
+        yield found[0]
     finally:
         os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(30)
