@@ -36,7 +36,7 @@ def lineage():
 
 def say(path, words):
     """Write a file that is there whole or not at all, so that whoever waits for it reads all of it."""
-    draft = Path(f"{path}.new")
+    draft = Path(f"{path}.{os.getpid()}")  # several tasks may say so at once
     draft.write_text(" ".join(map(str, words)))
     draft.replace(path)
 
